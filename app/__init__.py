@@ -1,0 +1,1 @@
+"""Shows: the command, the dashboard, the report. Stands above engine and store."""

@@ -1,0 +1,221 @@
+"""Axes, colours and number formats: all that pictures share, so that every view looks as if of one hand.
+
+Number formats have a twin in `crossfilter.js`, text for text. Colours of text, axes and grids are CSS variables
+(`page.css`), so that one switch turns page and canvases dark; colours of data hold on both grounds and for colour-blind
+eyes.
+"""
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from bokeh.layouts import Column
+from bokeh.models import (
+    BoxAnnotation,
+    CustomJSTickFormatter,
+    DatetimeTickFormatter,
+    Div,
+    HoverTool,
+    InlineStyleSheet,
+    Span,
+)
+from bokeh.plotting import figure
+
+GAIN, LOSS = "#3d8bc9", "#d9772b"  # blue and orange: told apart by every kind of colour vision
+SECTOR_COLOURS = (  # P. Tol, Colour Schemes, 2021, "light" in an order in which neighbours differ, and two greys
+    "#77aadd", "#ee8866", "#eedd88", "#44bb99", "#ffaabb", "#bbcc33", "#99ddff", "#aaaa00", "#dddddd", "#9aa0a8",
+)  # fmt: skip
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+UNKNOWN = "–"
+DAY_MS = 86_400_000.0
+
+
+def esc(text):
+    """Text as it may stand in HTML, in an attribute too: every name from outside goes through here.
+
+    >>> esc("<b>ZC & 'co'")
+    '&lt;b&gt;ZC &amp; &#x27;co&#x27;'
+    """
+    return escape(str(text), quote=True)
+
+
+def number(value, digits=0):
+    """A number with thousands separators; a dash where it is unknown.
+
+    >>> number(-1234567.891, 1), number(float("nan")), number(-0.001)
+    ('-1,234,567.9', '–', '0')
+    """
+    if value is None or not np.isfinite(value):
+        return UNKNOWN
+    text = f"{abs(value):,.{digits}f}"
+    return f"-{text}" if value < 0 and text.strip("0,.") else text
+
+
+def money(value, currency, digits=0):
+    """An amount with the sign of its currency.
+
+    >>> money(-1234.5, "USD", 2), money(12.0, "CHF")
+    ('-$1,234.50', 'CHF 12')
+    """
+    text = number(value, digits)
+    sign = SIGNS.get(currency, f"{currency} ")
+    return text if text == UNKNOWN else f"-{sign}{text[1:]}" if text[0] == "-" else sign + text
+
+
+def price(value):
+    """A price in points, at most eight digits of it.
+
+    >>> price(110.515625), price(0.00712345678)
+    ('110.51563', '0.0071234568')
+    """
+    return UNKNOWN if not np.isfinite(value) else np.format_float_positional(float(f"{value:.8g}"), trim="-")
+
+
+def percent(value, digits=1):
+    """A fraction in percent.
+
+    >>> percent(0.1234), percent(-0.5, 0)
+    ('12.3 %', '-50 %')
+    """
+    text = number(value * 100.0 if value is not None else None, digits)
+    return text if text == UNKNOWN else f"{text} %"
+
+
+def formatted(value, kind, currency):
+    """A number in one of the formats of `engine.metrics`: percent, ratio, money, days, count."""
+    if kind == "percent":
+        return percent(value)
+    if kind == "money":
+        return money(value, currency)
+    return number(value, 2 if kind == "ratio" else 0)
+
+
+def milliseconds(days):
+    """Dates as the milliseconds since 1970 that the browser counts in."""
+    return np.asarray(days, "datetime64[D]").astype(np.int64) * DAY_MS
+
+
+def span(values, floor=None):
+    """Ends of an axis that holds the values with a little air; `floor`: an end that must be on it.
+
+    >>> span(np.array([0.0, 10.0]))
+    (-0.5, 10.5)
+    """
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    if floor is not None:
+        low, high = min(low, floor), max(high, floor)
+    air = (high - low) * 0.05 or 1.0
+    return (low if low == floor else low - air), (high if high == floor else high + air)
+
+
+# ---------------------------------------------------------------------------------------------------------- figures
+
+DATES = {"days": "%Y-%m-%d", "months": "%Y-%m", "years": "%Y", "hours": "%Y-%m-%d", "hourmin": "%Y-%m-%d"}
+FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+INK, GRID = "#3c4650", "#e3e7eb"  # of the light theme; where a page is dark its CSS variables win
+
+
+def chart(height, x_range, y_range, description, **params):
+    """An empty figure in the house's look: no toolbar, no gesture but what is asked for, a description for readers."""
+    plot = figure(
+        height=height, sizing_mode="stretch_width", min_width=220, x_range=x_range, y_range=y_range, tools="",
+        toolbar_location=None, background_fill_color=None, border_fill_color=None, outline_line_color=None, min_border_right=14,
+        min_border_top=8, output_backend="canvas", **params,
+    )  # fmt: skip
+    plot.html_attributes = {"role": "img", "aria-label": description}
+    for axis in plot.axis:
+        axis.update(
+            axis_line_color=None, major_tick_line_color=None, minor_tick_line_color=None, major_label_text_font=FONT,
+            major_label_text_font_size="12px", major_label_text_color=INK, axis_label_text_font=FONT,
+            axis_label_text_font_size="12px", axis_label_text_font_style="normal", axis_label_text_color=INK,
+        )  # fmt: skip
+    for grid in plot.grid:
+        grid.grid_line_color = GRID
+    return plot
+
+
+def dated(height, x_range, y_range, description, **params):
+    """A figure over days."""
+    plot = chart(height, x_range, y_range, description, x_axis_type="datetime", **params)
+    plot.xaxis.formatter = DatetimeTickFormatter(**DATES)
+    plot.xgrid.grid_line_color = None
+    plot.xaxis.ticker.desired_num_ticks = 7
+    return plot
+
+
+def money_axis(axis, currency):
+    """Ticks as $12.5M."""
+    axis.formatter = CustomJSTickFormatter(
+        args={"sign": SIGNS.get(currency, f"{currency} ")},
+        code="""
+        const size = Math.abs(tick)
+        const [unit, letter] = size >= 1e9 ? [1e9, "B"] : size >= 1e6 ? [1e6, "M"] : size >= 1e3 ? [1e3, "k"] : [1, ""]
+        return (tick < 0 ? "-" : "") + sign + String(Number((size / unit).toPrecision(4))) + letter
+        """,
+    )
+
+
+def percent_axis(axis):
+    """Ticks as -12 %."""
+    axis.formatter = CustomJSTickFormatter(code='return String(Number((tick * 100).toPrecision(6))) + " %"')
+
+
+def zero_line(plot):
+    """A line where nothing was won or lost."""
+    plot.add_layout(Span(location=0.0, dimension="width", line_color="#8a939c", line_width=1))
+
+
+def hover(plot, renderer, rows, mode="vline"):
+    """Numbers under the pointer: rows of (label, bokeh format)."""
+    plot.add_tools(
+        HoverTool(
+            renderers=[renderer], tooltips=rows, mode=mode, formatters={"@day": "datetime"}, point_policy="follow_mouse"
+        )
+    )
+
+
+def veils(*plots):
+    """Two greys for each figure that cover what is not picked; they are moved, not redrawn."""
+    sides = []
+    for plot in plots:
+        for edge in ("left", "right"):
+            cover = BoxAnnotation(
+                fill_color="#8a939c", fill_alpha=0.28, line_color=None, visible=False, level="overlay"
+            )
+            plot.add_layout(cover)
+            sides.append((edge, cover))
+    return sides
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def words(role=None):
+    """A block of HTML that can be patched; whoever writes the text has escaped the names in it."""
+    return Div(
+        sizing_mode="stretch_width",
+        disable_math=True,
+        stylesheets=[parts()],
+        html_attributes={"role": role} if role else {},
+    )
+
+
+def parts():
+    """The look of tables, words and widgets; each part of a page has its own copy, as it lives in a shadow root."""
+    return InlineStyleSheet(css=PARTS)
+
+
+def banner(run):
+    """What must stand above every picture of simulated prices; empty for real ones."""
+    if not run.simulated:
+        return ""
+    return '<p class="warning" role="note"><b>Simulated prices.</b> No market ever traded at these prices.</p>'
+
+
+def column(*children):
+    """Parts of a view below one another, on the ground that page or notebook gives."""
+    return Column(*children, sizing_mode="stretch_width", styles={"background": "var(--card, #ffffff)"})
+
+
+PARTS = (Path(__file__).parent / "parts.css").read_text(encoding="utf-8")

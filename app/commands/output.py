@@ -1,0 +1,92 @@
+"""How verbs print: JSON for programs, tables for people, progress on stderr."""
+
+import json
+import math
+import sys
+from contextlib import contextmanager
+
+
+def clean(value):
+    """A value as JSON has it: nan and infinities are null, dates are ISO texts, numpy numbers are numbers."""
+    if isinstance(value, dict):
+        return {str(key): clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def emit(context, document, show):
+    """Print `document` as JSON if `--json` was given, else call `show(document)`."""
+    if context.obj.json:
+        sys.stdout.write(json.dumps(clean(document), indent=2) + "\n")
+    else:
+        show(document)
+
+
+def say(text=""):
+    """A line of text on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def table(rows, columns, title=None):
+    """A table on stdout; `columns` maps a heading to a function of a row that gives its text.
+
+    Numbers (texts that begin with a digit, a sign or a currency) are set to the right.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    cells = [[str(show(row)) for show in columns.values()] for row in rows]
+    for k, heading in enumerate(columns):
+        numeric = cells and all(row[k][:1] in "-+0123456789$€ " or not row[k] for row in cells)
+        grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        grid.add_row(*map(escape, row))
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, width=width, highlight=False).print(grid)
+
+
+@contextmanager
+def progress(what):
+    """A progress bar on a terminal's stderr, as a function (done, total, name); silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def step(done, total, name):
+            bar.update(task, completed=done, total=total, description=f"{what} {name}")
+
+        yield step
+
+
+def money(value):
+    """An amount with thousands separators, no cents above a thousand.
+
+    >>> money(-1234567.8), money(12.345)
+    ('-1,234,568', '12.35')
+    """
+    return "" if value is None else f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def percent(value):
+    """A fraction as a percentage.
+
+    >>> percent(0.1234), percent(None)
+    ('12.3 %', '')
+    """
+    return "" if value is None else f"{100 * value:.1f} %"

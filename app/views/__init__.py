@@ -1,0 +1,25 @@
+"""Every view, by its name; page, report and notebook find it here."""
+
+from app.views.about import About
+from app.views.controls import Controls
+from app.views.equity import Equity
+from app.views.months import Months
+from app.views.overview import Overview
+from app.views.positions import Positions
+from app.views.profit import Profit
+from app.views.strip import Strip
+from app.views.trades import Trades
+
+VIEWS = {
+    "controls": Controls,
+    "strip": Strip,
+    "equity": Equity,
+    "months": Months,
+    "profit": Profit,
+    "positions": Positions,
+    "trades": Trades,
+    "about": About,
+}
+__all__ = [
+    "VIEWS", "About", "Controls", "Equity", "Months", "Overview", "Positions", "Profit", "Strip", "Trades",
+]  # fmt: skip

@@ -1,0 +1,90 @@
+"""Where a run came from: portfolio, hashes, events, and whether its two sums agree."""
+
+from collections import Counter
+
+from app import charts
+from app.charts import esc
+from app.view import View
+from engine.metrics import METRICS
+
+EVENTS = 200  # shown; the rest is counted
+TOLERANCE, RELATIVE = 1e-6, 1e-12  # DESIGN 4: of the identity [account currency], [share of the profit moved]
+
+
+def identity(run, columns):
+    """Whether profit in contract prices and in adjusted prices agree, as a badge."""
+    residual = run.summary.get("identity_residual")
+    moved = abs(columns.cell["amount"]).sum()
+    holds = run.summary.get("identity_holds", residual is not None and residual <= max(TOLERANCE, RELATIVE * moved))
+    badge = '<span class="badge">holds</span>' if holds else '<span class="badge broken">broken</span>'
+    told = "unknown" if residual is None else f"{residual:.2e} {esc(columns.currency)}"
+    return (
+        f"<p>Identity of contract and adjusted prices: {badge} largest residual of a line {told}. Every day's profit is "
+        "counted in the contract that was held and again in the stitched series; both must agree.</p>"
+    )
+
+
+def pairs(title, rows):
+    """Names and values below one another."""
+    lines = "".join(
+        f'<tr><th scope="row" class="text">{esc(name)}</th><td class="text wrap">{esc(value)}</td></tr>'
+        for name, value in rows
+    )
+    return f"<h3>{esc(title)}</h3><table><tbody>{lines}</tbody></table>" if lines else ""
+
+
+def numbers(metrics, currency):
+    """All numbers of the whole run."""
+    return [
+        (METRICS[name].label if name in METRICS else name,
+         charts.formatted(value, METRICS[name].format if name in METRICS else "ratio", currency))
+        for name, value in metrics.items()
+    ]  # fmt: skip
+
+
+def events(rows):
+    """What happened besides trading, counted by kind, the last ones in full."""
+    if not rows:
+        return '<h3>Events</h3><p class="note">None: no margin call, no forced close.</p>'
+    kinds = Counter(row["kind"] for row in rows).most_common()
+    told = ", ".join(f"{esc(kind)} {charts.number(count)}" for kind, count in kinds)
+    lines = "".join(
+        f'<tr><td class="text">{esc(row["day"])}</td><td class="text">{esc(row["root"] or "account")}</td>'
+        f'<td class="text">{esc(row["kind"])}</td><td class="text wrap">{esc(row.get("text", ""))}</td></tr>'
+        for row in rows[-EVENTS:]
+    )
+    more = f" The last {EVENTS}:" if len(rows) > EVENTS else ""
+    table = f'<div class="scroll"><table><tbody>{lines}</tbody></table></div>'
+    return f'<h3>Events</h3><p class="note">{told}.{more}</p>{table}'
+
+
+def origin(run):
+    """Id, dates, markets, hashes."""
+    summary = run.summary
+    rows = [("Run", run.id), ("Portfolio", run.name)]
+    rows += [("Note", run.note)] if run.note else []
+    rows += [("Days", f"{summary.get('start', '')} to {summary.get('end', '')}")]
+    rows += [("Markets", ", ".join(summary.get("markets", [])))]
+    rows += [("Prices", "simulated" if run.simulated else "as imported")]
+    rows += [(f"Hash of {name}", value) for name, value in summary.get("hashes", {}).items()]
+    notes = summary.get("notes", [])
+    return rows + [("Note of the engine", note) for note in ([notes] if isinstance(notes, str) else notes)]
+
+
+class About(View):
+    """What went into the run and what was odd in it; no selection changes it."""
+
+    title = "About this run"
+
+    def draw(self, columns):
+        """One block of words."""
+        run, block = columns.run, charts.words()
+        toml = f"<h3>Portfolio</h3><pre>{esc(run.portfolio.to_toml())}</pre>"
+        block.text = (
+            identity(run, columns)
+            + pairs("Numbers of the whole run", numbers(run.metrics(), columns.currency))
+            + pairs("Origin", origin(run))
+            + events(run.events)
+            + toml
+        )
+        return block, {}

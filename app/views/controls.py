@@ -1,0 +1,84 @@
+"""Sidebar: a widget for whatever a gesture can pick, so that a keyboard can pick it too."""
+
+import numpy as np
+from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div, MultiChoice
+
+from app import charts
+from app.selection import SIDES
+from app.view import View
+
+
+def date_slider(days):
+    """First and last day picked; arrow keys move a handle by a day."""
+    first, last = charts.milliseconds(days[[1, -1]] if len(days) > 2 else days[0] + np.array([0, 1]))
+    return DateRangeSlider(
+        title="Days", start=first, end=last, value=(first, last), step=1, format="%Y-%m-%d",
+        sizing_mode="stretch_width", margin=(2, 14, 10, 14), stylesheets=[charts.parts()],
+    )  # fmt: skip
+
+
+def boxes(names):
+    """Names to tick; none ticked means all."""
+    return CheckboxGroup(labels=list(names), active=[], sizing_mode="stretch_width", stylesheets=[charts.parts()])
+
+
+def heading(text):
+    """What the boxes below are."""
+    block = charts.words()
+    block.text = f"<h3>{charts.esc(text)}</h3>"
+    return block
+
+
+class Controls(View):
+    """Days, markets, sectors, strategies and direction; nothing chosen means all."""
+
+    title = "Filters"
+
+    def draw(self, columns):
+        """Widgets, each beside its name."""
+        sheet = {"sizing_mode": "stretch_width", "stylesheets": [charts.parts()]}
+        self.names = {"sectors": columns.sectors, "directions": SIDES, "strategies": columns.strategies}
+        models = {
+            "days": date_slider(columns.days),
+            "markets": MultiChoice(title="Markets", options=list(columns.roots), placeholder="all", **sheet),
+            "sectors": boxes(columns.sectors),
+            "directions": boxes(SIDES),
+            "strategies": boxes(columns.strategies),
+            "reset": Button(label="Pick all again", **sheet),
+        }
+        parts = [models["days"], models["markets"], heading("Sectors"), models["sectors"]]
+        parts += [heading("Direction"), models["directions"]]
+        if len(columns.strategies) > 1:
+            parts += [heading("Strategies"), models["strategies"]]
+        hint = Div(text='<p class="note">Nothing chosen means all.</p>', stylesheets=[charts.parts()])
+        return charts.column(*parts, models["reset"], hint), models
+
+    def patch(self, picked):
+        """Widgets as the selection stands."""
+        chosen, slider = picked.chosen, self.models["days"]
+        ends = charts.milliseconds(chosen["days"]) if chosen["days"] else (slider.start, slider.end)
+        bounded = tuple(float(min(max(end, slider.start), slider.end)) for end in ends)
+        ticked = {
+            name: {"active": [k for k, value in enumerate(names) if value in chosen[name]]}
+            for name, names in self.names.items()
+        }
+        known = [root for root in chosen["markets"] if root in picked.columns.roots]
+        return {"days": {"value": bounded}, "markets": {"value": known}, **ticked}
+
+    def wire(self):
+        """Widgets write the selection; the whole length of the slider is no choice of days."""
+        selection, slider = self.board.selection, self.models["days"]
+
+        def moved(_attr, _old, new):
+            ends = tuple(np.array(new, "datetime64[ms]").astype("datetime64[D]").astype(object).tolist())
+            selection.days = None if (new[0] <= slider.start and new[1] >= slider.end) else ends
+
+        def ticked(name):
+            names = self.names[name]
+            return lambda _attr, _old, new: setattr(selection, name, [names[k] for k in sorted(new)])
+
+        slider.on_change("value_throttled", moved)
+        self.models["markets"].on_change("value", lambda _attr, _old, new: setattr(selection, "markets", list(new)))
+        for name in self.names:
+            self.models[name].on_change("active", ticked(name))
+        self.models["reset"].on_click(selection.reset)

@@ -1,0 +1,83 @@
+"""The strategy trades that ended on the days picked."""
+
+import numpy as np
+from bokeh.models import CDSView, ColumnDataSource, DataTable, DateFormatter, HTMLTemplateFormatter, IndexFilter
+from bokeh.models import StringFormatter as Text
+from bokeh.models import TableColumn as Field
+
+from app import charts
+from app.view import View
+
+# Templates of underscore.js: `<%- %>` escapes; only numbers are written here.
+NUMBER = '<%- Number(value).toLocaleString("en-US", {maximumFractionDigits: 0}) %>'
+PRICE = "<%- Number(Number(value).toPrecision(8)) %>"
+RESULT = f'<span class="<%= value < 0 ? "loss" : "gain" %>">{NUMBER}</span>'
+FIELDS = (  # column of RunResult.trades, title, width in pixels, format
+    ("root", "Market", 74, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 52, "text"),
+    ("contracts", "Contracts", 76, NUMBER), ("entry_day", "Entry", 88, "date"), ("exit_day", "Exit", 88, "date"),
+    ("net", "Net, {currency}", 98, RESULT), ("gross", "Gross", 90, RESULT), ("costs", "Costs", 72, NUMBER),
+    ("exit_reason", "Ended by", 92, "text"), ("rolls", "Rolls", 52, NUMBER), ("bars", "Bars", 52, NUMBER),
+    ("entry_contract", "First", 64, "text"), ("exit_contract", "Last", 64, "text"),
+    ("entry_price", "Entry price", 90, PRICE), ("exit_price", "Exit price", 90, PRICE), ("trade", "No.", 56, NUMBER),
+)  # fmt: skip
+
+
+def columns_of(table):
+    """The trades as columns of a source: days in milliseconds, contracts as text."""
+    found = {}
+    for name, _, _, kind in FIELDS:
+        values = table[name]
+        if kind == "date":
+            found[name] = values.to_numpy().astype("datetime64[ms]").astype(float)
+        elif kind == "text":
+            found[name] = np.array([str(value) for value in values.to_list()], object)
+        else:
+            found[name] = values.to_numpy().astype(float)
+    return found
+
+
+def grid(source, view, columns):
+    """A table that draws the rows in sight only."""
+    formats = {"text": Text, "date": lambda: DateFormatter(format="%Y-%m-%d")}
+    fields = [
+        Field(
+            field=name,
+            title=title.format(currency=columns.currency),
+            width=width,
+            formatter=formats[kind]() if kind in formats else HTMLTemplateFormatter(template=kind),
+        )
+        for name, title, width, kind in FIELDS
+        if name != "strategy" or len(columns.strategies) > 1
+    ]
+    return DataTable(
+        source=source, view=view, columns=fields, sizing_mode="stretch_width", height=430, autosize_mode="none",
+        index_position=None, row_height=26, reorderable=False, stylesheets=[charts.parts()],
+    )  # fmt: skip
+
+
+def describe(picked):
+    """How many, and how they ended, in a sentence."""
+    count, all_ = len(picked.trades), len(picked.columns.trade["net"])
+    net = picked.columns.trade["net"][picked.trades]
+    won = int((net > 0.0).sum())
+    return (
+        f'<p class="note">{charts.number(count)} of {charts.number(all_)} trades ended on the days picked, '
+        f"{charts.number(won)} with a gain; net {charts.esc(charts.money(net.sum(), picked.columns.currency))}. A trade "
+        "lasts from flat to flat, rolls and resizes are inside it; click a heading to sort.</p>"
+    )
+
+
+class Trades(View):
+    """Strategy trades, newest first."""
+
+    title = "Trades"
+
+    def draw(self, columns):
+        """A table over all trades with a filter."""
+        source, rows, text = ColumnDataSource(columns_of(columns.table)), IndexFilter(indices=[]), charts.words()
+        table = grid(source, CDSView(filter=rows), columns)
+        return charts.column(text, table), {"trades": rows, "trades_text": text}
+
+    def patch(self, picked):
+        """Rows of a slice."""
+        return {"trades": {"indices": picked.trades.tolist()}, "trades_text": {"text": describe(picked)}}

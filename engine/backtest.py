@@ -1,0 +1,276 @@
+"""backtest(market, portfolio) -> RunResult: forecasts, sizes, simulation, numbers.
+
+Forecasts and sizes are made on all rows of the market, so that indicators are warm; trading begins with the first row
+of the portfolio's start: its targets fill on the bar after.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import engine
+import store
+from engine import margin, result
+from engine.indicators import change, volatility
+from engine.market import code_hash, load, stored
+from engine.metrics import summary
+from engine.ratios import period_returns
+from engine.simulate import (
+    CAUSES,
+    COMMISSION,
+    IMPACT,
+    INTEREST,
+    ROLL_COMMISSION,
+    ROLL_SLIPPAGE,
+    SLIPPAGE,
+    Account,
+    Facts,
+    Prices,
+    simulate,
+)  # fmt: skip
+
+SPAN = 32.0  # of the volatility under an estimated margin [bars]
+COST_CAUSES = (SLIPPAGE, IMPACT, COMMISSION, ROLL_SLIPPAGE, ROLL_COMMISSION)
+
+
+class NoRows(ValueError):
+    """The portfolio's dates leave nothing to trade."""
+
+
+def run(archive, portfolio, snapshot=None, force=False):
+    """Load, backtest and save; a run that is stored already is returned as it is, unless `force`.
+
+    Returns
+    -------
+    (RunResult, bool)
+        And whether it was stored already.
+    """
+    snapshot = snapshot or archive.head()
+    began = time.perf_counter()
+    known = _specified(archive, snapshot)
+    market = load(
+        archive, portfolio.roots(known), end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
+        roll_fill=portfolio.rolls.fill, snapshot=snapshot,
+    )  # fmt: skip
+    loaded = time.perf_counter() - began
+    run_id = identity(market, portfolio)
+    if not force and (archive.runs / run_id / "run.json").exists():
+        return result.load(archive, run_id), True
+    made = backtest(market, portfolio)
+    made.summary["seconds"]["load"] = round(loaded, 4)
+    made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
+    made.summary["snapshot"] = {"number": snapshot.number, "hash": snapshot.hash}
+    if force and (archive.runs / run_id).exists():
+        result.load(archive, run_id).delete(archive)
+    made.save(archive)
+    return made, False
+
+
+def _specified(archive, snapshot):
+    from store.contracts import Master
+
+    master = Master.load(archive.path)
+    return sorted(root for root in stored(archive, snapshot) if root in master.roots)
+
+
+def replay(archive, name):
+    """Compute a stored run again from the version of the data that it used; returns (stored, again)."""
+    before = result.load(archive, name)
+    snapshot = archive.snapshot(before.summary["snapshot"]["number"])
+    portfolio = before.portfolio
+    market = load(
+        archive, before.summary["markets"], end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
+        roll_fill=portfolio.rolls.fill, snapshot=snapshot,
+    )  # fmt: skip
+    return before, backtest(market, portfolio)
+
+
+def code_version():
+    """sha256 over all code that a result depends on."""
+    folders = (Path(engine.__file__).parent, Path(store.__file__).parent)
+    return hashlib.sha256("".join(code_hash(folder) for folder in folders).encode()).hexdigest()
+
+
+def identity(market, portfolio):
+    """Id of a run: hash of the data, rolls, contract facts, portfolio and code that make it, 12 hex digits."""
+    return hashlib.sha256(json.dumps(_hashes(market, portfolio), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _hashes(market, portfolio):
+    text = hashlib.sha256(portfolio.to_toml().encode()).hexdigest()
+    return market.hashes | {"portfolio": text, "code": code_version()}
+
+
+def backtest(market, portfolio):
+    """Trade a portfolio over a market.
+
+    Parameters
+    ----------
+    market : Market
+        With all history up to the portfolio's end; see `engine.market.load`.
+    portfolio : Portfolio
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    NoRows
+        No bar between the portfolio's start and end.
+    MarginUnknown
+        A margin is missing and the portfolio wants an error, not an estimate.
+    """
+    began = time.perf_counter()
+    strategy, instrument = portfolio.lines(market.roots)
+    labels = portfolio.labels()
+    lines = [(labels[s], market.roots[m]) for s, m in zip(strategy, instrument, strict=True)]
+    first = _first_row(market, portfolio)
+    initial, maintenance, estimated = margins(market, portfolio.margin)
+    usable = market.available & ~np.isnan(initial) & ~np.isnan(maintenance)
+    market = _with(market, initial_margin=initial, maintenance_margin=maintenance, available=usable)
+    weight = weights(market, portfolio, strategy, instrument)
+    part = market.rows(first)
+    prices, facts = _inputs(part, portfolio)
+    account = Account(
+        portfolio.capital, portfolio.sizing.per_capital, portfolio.compounding, portfolio.execution.fx == "sweep",
+        portfolio.costs.roll_commission,
+    )  # fmt: skip
+    gaps = np.diff(part.days, prepend=part.days[:1]).astype(np.float64)
+    ready = time.perf_counter()
+    ledger = simulate(prices, facts, account, weight[first:].copy(), instrument, part.available, part.rate, gaps)
+    simulated = time.perf_counter()
+    made = _result(ledger, part, portfolio, lines, instrument, estimated[first:])
+    made.summary["seconds"] = {
+        "load": 0.0,
+        "prepare": round(ready - began, 4),
+        "simulate": round(simulated - ready, 4),
+        "analyse": round(time.perf_counter() - simulated, 4),
+        "total": round(time.perf_counter() - began, 4),
+    }
+    return made
+
+
+def weights(market, portfolio, strategy, instrument):
+    """Size of every line and bar (time, line), as the portfolio's sizing rule gives it for its strategies' forecasts."""
+    forecast = np.zeros((len(market.days), len(instrument)))
+    share = np.zeros(len(instrument))
+    for s, sleeve in enumerate(portfolio.strategies):
+        mine = strategy == s
+        forecast[:, mine] = sleeve.strategy.forecast(market)[:, instrument[mine]]
+        share[mine] = sleeve.weight
+    size = portfolio.sizing.weights(market, forecast, instrument, share, strategy)
+    most = portfolio.limits.max_contracts
+    return size if most is None or portfolio.sizing.per_capital else np.clip(size, -most, most)
+
+
+def margins(market, rule):
+    """Initial and maintenance margin (time, market), and where they are estimates.
+
+    The exchange's figure from its first dated day on; before it, and where there is none, `rule.k` daily volatilities of
+    the contract, maintenance and initial alike. Never zero, never carried back (T30).
+    """
+    missing = np.isnan(market.initial_margin) | np.isnan(market.maintenance_margin)
+    begun = market.contract > 0
+    if rule.missing == "error" and (missing & begun).any():
+        row, column = np.argwhere(missing & begun)[0]
+        raise margin.MarginUnknown(
+            f"{market.roots[column]}: no margin on {market.days[row]}; add dated rows initial_margin and "
+            f"maintenance_margin to contracts.csv beside the store, or set [margin] missing = 'estimate'"
+        )
+    guess = margin.estimated(volatility(change(market.adjusted), SPAN), market.multiplier, rule.k)
+    return (
+        np.where(missing, guess, market.initial_margin),
+        np.where(missing, guess, market.maintenance_margin),
+        missing & begun,
+    )
+
+
+def _first_row(market, portfolio):
+    if portfolio.start is None:
+        return 0
+    first = int(np.searchsorted(market.days, np.datetime64(portfolio.start, "D")))
+    if first >= len(market.days):
+        raise NoRows(f"no bar on or after start = {portfolio.start}; the markets end on {market.days[-1]}")
+    return first
+
+
+def _with(market, **changes):
+    return type(market)(**(vars(market) | changes))
+
+
+def _inputs(market, portfolio):
+    """Arrays of the simulation; where a market is not available its facts are zero rather than nan."""
+    commission, ticks = portfolio.costs.arrays(market.roots, market.currencies)
+    shape = market.mark.shape
+    known = {
+        name: np.nan_to_num(getattr(market, field))
+        for name, field in (("multiplier", "multiplier"), ("fx", "fx"), ("initial", "initial_margin"), ("maintenance", "maintenance_margin"))
+    }  # fmt: skip
+    facts = Facts(
+        **known,
+        slippage=np.nan_to_num(market.tick) * ticks,
+        commission=np.ascontiguousarray(np.broadcast_to(commission, shape)),
+    )
+    prices = Prices(
+        fill=market.open, mark=market.mark, offset=market.offset, contract=market.contract, roll=market.roll,
+        closed=market.closed, roll_contract=market.roll_contract, roll_from=market.roll_from, roll_to=market.roll_to,
+        roll_from_fill=market.roll_from_fill, roll_to_fill=market.roll_to_fill,
+    )  # fmt: skip
+    return Prices(*map(np.ascontiguousarray, prices)), Facts(*map(np.ascontiguousarray, facts))
+
+
+def _result(ledger, market, portfolio, lines, instrument, estimated):
+    tables = result.tables(ledger, market, lines, instrument, portfolio.capital)
+    hashes = _hashes(market, portfolio) | {"result": result.result_hash(ledger)}
+    totals = ledger.amount.sum(axis=(0, 1))
+    document = {
+        "run": identity(market, portfolio),
+        "portfolio": portfolio.name,
+        "currency": portfolio.currency,
+        "markets": list(market.roots),
+        "start": str(market.days[0]),
+        "end": str(market.days[-1]),
+        "simulated": market.simulated,
+        "metrics": _metrics(ledger, market, portfolio),
+        "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
+        "identity_holds": result.identity_holds(ledger),
+        "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
+        "notes": [*market.notes, *_notes(market, estimated)],
+        "hashes": hashes,
+    }
+    return result.RunResult(document, portfolio, result.events(ledger, market, lines), tables)
+
+
+def _metrics(ledger, market, portfolio):
+    traded = ~np.isnan(market.mark).all(axis=1)
+    equity = np.concatenate([[portfolio.capital], ledger.equity])
+    held = np.concatenate([[True], traded])
+    days = np.concatenate([market.days[:1] - np.timedelta64(1, "D"), market.days])
+    gross = ledger.amount[:, :-1, :].sum(axis=(0, 2)) - ledger.amount[:, :-1, COST_CAUSES].sum(axis=(0, 2))
+    base = equity[held][:-1] if portfolio.compounding else portfolio.capital
+    return summary(
+        period_returns(equity[held], portfolio.compounding),
+        days[held],
+        equity[held],
+        ledger.trades[:, 11] + ledger.trades[:, 12],
+        notional=float(ledger.notional.sum()),
+        costs=-float(ledger.amount[:, :, COST_CAUSES].sum()),
+        line_gross=gross,
+        contracts=ledger.position[traded],
+        interest=ledger.amount[traded, -1, INTEREST] / base,
+        compounding=portfolio.compounding,
+    )
+
+
+def _notes(market, estimated):
+    share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
+    if share > 0:
+        yield f"margin is estimated from volatility on {share:.1%} of the markets' days"
+    if not market.rate.any():
+        yield "no interest rate series: cash earns nothing"
+    if market.simulated:
+        yield "prices are simulated"

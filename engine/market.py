@@ -1,0 +1,340 @@
+"""Market: everything a run reads, as arrays (time, market); `load` makes it from the store.
+
+The one door from the store into the engine. A market's rolled history is kept as one array in the store's cache, under
+the hash of all that made it, so that a second run loads arrays instead of building calendars again.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import store
+from store import continuous, history, rolls
+from store.contracts import Master, last_allowed
+
+FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
+COLUMNS = (
+    "day", "open", "high", "low", "close", "settle", "volume", "open_interest", "contract", "offset", "roll",
+    "roll_contract", "roll_from", "roll_to", "open_from", "open_to", "closed",
+)  # fmt: skip
+
+
+class MarketUnknown(ValueError):
+    """A market that cannot be run: not stored, or without the facts that a run needs."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a run reads. Arrays are (time, market), C order, float64 and of the held contract, unless said.
+
+    Prices are contract prices in the master's units, nan where the market has no bar; `adjusted` is the one series that
+    reaches across rolls.
+    """
+
+    roots: tuple  # one a market
+    days: np.ndarray  # (time,) datetime64[D], trade dates of the union of the markets
+    open: np.ndarray  # [points]
+    high: np.ndarray  # [points]
+    low: np.ndarray  # [points]
+    close: np.ndarray  # last trade [points]
+    settle: np.ndarray  # the exchange's settlement [points]
+    volume: np.ndarray  # [contracts]
+    open_interest: np.ndarray  # [contracts]
+    mark: np.ndarray  # settle, else close [points]
+    offset: np.ndarray  # adjusted - contract price, anchored at the first contract; held through gaps [points]
+    contract: np.ndarray  # int32 YYYYMM; 0 before the first
+    roll: np.ndarray  # bool: what is held at the end of the bar rolls
+    roll_contract: np.ndarray  # int32 YYYYMM rolled into
+    roll_from: np.ndarray  # legs as the series has them [points]
+    roll_to: np.ndarray
+    roll_from_fill: np.ndarray  # legs as they trade [points]
+    roll_to_fill: np.ndarray
+    closed: np.ndarray  # bool: the contract ended without a price to roll at
+    multiplier: np.ndarray  # [local currency / point]
+    tick: np.ndarray  # [points]
+    fx: np.ndarray  # account currency per local; the last published, nan before the first
+    initial_margin: np.ndarray  # [local currency / contract]; nan unknown
+    maintenance_margin: np.ndarray  # [local currency / contract]; nan unknown
+    available: np.ndarray  # bool: has begun, has not ended, exchange rate not stale
+    rate: np.ndarray  # (time,) interest on cash, known at the end of the bar [1/year]
+    currencies: tuple  # one a market
+    sectors: tuple  # one a market
+    currency: str  # of the account
+    simulated: bool  # whether any price is simulated
+    hashes: dict = field(default_factory=dict)  # data, rolls, contracts
+    notes: tuple = ()  # what a reader of the result must know
+
+    @property
+    def adjusted(self):
+        """Back-adjusted by differences, anchored at the first contract; nan on a market's holiday. [points]"""
+        return self.mark + self.offset
+
+    def rows(self, first, last=None):
+        """The same market between two row numbers (`last` excluded); earlier rows were needed only as history."""
+        part = slice(first, last)
+        arrays = {k: v[part] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return Market(**(vars(self) | arrays))
+
+
+def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume:1", roll_fill="settle", snapshot=None):
+    """Align stored contracts into a Market.
+
+    Parameters
+    ----------
+    archive : Archive
+    roots : list of str, optional
+        All stored markets whose facts are known, if not given.
+    start, end : date, optional
+        Nothing after `end` is read. All before `start` is kept as history for indicators; see `Market.rows`.
+    currency : str
+        Of the account.
+    rule : str
+        Roll rule of `store.rolls`.
+    roll_fill : {"settle", "open"}
+        Price at which roll legs trade; the series always uses the settlement.
+    snapshot : Snapshot, optional
+        Version of the data; the newest, if not given.
+
+    Raises
+    ------
+    MarketUnknown
+        A root is not stored, or its facts are missing; the message names them.
+    """
+    snapshot = snapshot or archive.head()
+    master = Master.load(archive.path)
+    sources = stored(archive, snapshot)
+    roots = sorted(set(roots)) if roots else sorted(root for root in sources if root in master.roots)
+    _known(roots, sources, master)
+    series, versions = {}, {}
+    for root in roots:
+        series[root], versions[root] = _series(archive, snapshot, master, root, sources[root], rule)
+    last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
+    series = {root: rows[rows[:, 0] <= last] for root, rows in series.items()}
+    empty = [root for root, rows in series.items() if not len(rows)]
+    if empty:
+        raise MarketUnknown(f"no bar of {', '.join(empty)} up to {end}")
+    days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
+    table = _align(days, [series[root] for root in roots])
+    arrays = _prices(table, roll_fill)
+    facts = {
+        name: _facts(master, roots, name, days)
+        for name in ("multiplier", "tick", "initial_margin", "maintenance_margin")
+    }
+    specs = [master.spec(root) for root in roots]
+    currencies = tuple(spec.currency for spec in specs)
+    fx, fresh = _fx(archive, snapshot, days, currencies, currency)
+    ended = _ended(arrays, specs, days)
+    arrays["closed"] |= ended["now"]
+    return Market(
+        roots=tuple(roots),
+        days=days.astype("datetime64[D]"),
+        **arrays,
+        **facts,
+        fx=fx,
+        available=(arrays["contract"] > 0) & fresh & ~ended["since"],
+        rate=_rate(archive, snapshot, days, currency),
+        currencies=currencies,
+        sectors=tuple(spec.sector for spec in specs),
+        currency=currency,
+        simulated=any(sources[root] == "sample" for root in roots),
+        hashes={
+            "data": _data_hash(archive, snapshot, roots, sources),
+            "rolls": _hash(versions),
+            "contracts": master.hash,
+        },
+        notes=tuple(_notes(fresh, arrays["contract"], roots, currencies)),
+    )
+
+
+def stored(archive, snapshot):
+    """Root -> source of its contract bars; of several sources the first in the order of the vendors, the sample last."""
+    roots = {segment.labels["root"] for segment in archive.files("contract_bars", snapshot)}
+    return {root: history.sources(archive, root, snapshot)[0][1] for root in sorted(roots)}
+
+
+@cache
+def code_hash(package):
+    """sha256 over the source files of a package folder: part of what a cached or stored result depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(package).rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _hash(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _known(roots, sources, master):
+    absent = [root for root in roots if root not in sources]
+    if absent:
+        raise MarketUnknown(f"not stored: {', '.join(absent)}; stored are {', '.join(sorted(sources)) or 'none'}")
+    unknown = [root for root in roots if root not in master.roots]
+    if unknown:
+        raise MarketUnknown(
+            f"{unknown[0]}: its facts are not known; add rows (root, field, value, valid_from, source) for multiplier, "
+            f"tick, currency, last_trade to contracts.csv beside the store"
+        )
+    if not roots:
+        raise MarketUnknown("the store holds no market whose facts are known; import prices first")
+
+
+def _data_hash(archive, snapshot, roots, sources):
+    used = [
+        s.sha256 for root in roots for s in archive.files("contract_bars", snapshot, root=root, source=sources[root])
+    ]
+    used += [s.sha256 for table in ("fx", "rates") for s in archive.files(table, snapshot)]
+    return _hash(sorted(used))
+
+
+def _series(archive, snapshot, master, root, source, rule):
+    """The rolled history of one market as an array (bar, COLUMNS), and its version; from the cache where it is there."""
+    segments = archive.files("contract_bars", snapshot, root=root, source=source)
+    made_of = [
+        sorted(s.sha256 for s in segments),
+        root,
+        rule,
+        master.spec(root),
+        code_hash(Path(store.__file__).parent),
+        COLUMNS,
+    ]
+    key = _hash(made_of)
+    path = archive.path / "cache" / f"{key}.npy"
+    if path.exists():
+        return np.load(path, allow_pickle=False), key
+    bars = archive.read("contract_bars", snapshot, root=root, source=source)
+    calendar = rolls.calendar(bars, master.spec(root), rule)
+    rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{hashlib.sha256(str(id(rows)).encode()).hexdigest()[:8]}.tmp")
+    with open(temporary, "wb") as file:
+        np.save(file, rows, allow_pickle=False)
+    temporary.replace(path)
+    return rows, key
+
+
+def _rows(frame, calendar, bars):
+    """Columns of `stitch` and of the calendar as one float array (bar, COLUMNS); bars that only close are added."""
+    opens = bars.select("day", "contract", "open")
+    legs = calendar.frame.select(
+        "day", "reason", pl.col("from_contract").alias("contract"), "to_contract", "from_price", "to_price"
+    )
+    legs = legs.join(opens.rename({"open": "open_from"}), on=["day", "contract"], how="left")
+    legs = legs.join(
+        opens.rename({"open": "open_to", "contract": "to_contract"}), on=["day", "to_contract"], how="left"
+    )
+    closing = pl.col("reason").str.starts_with("closed").fill_null(False)
+    legs = legs.unique(["day", "contract"], keep="first", maintain_order=True)
+    frame = frame.select(
+        "day", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest", "offset"
+    )
+    frame = frame.join(legs, on=["day", "contract"], how="full", coalesce=True).sort("day", "contract")
+    frame = frame.with_columns(pl.col("offset").forward_fill())
+    rolls_now = pl.col("to_contract").is_not_null() & ~closing
+    frame = frame.select(
+        pl.col("day").cast(pl.Int32), "open", "high", "low", "close", "settle", "volume", "open_interest", "contract", "offset",
+        rolls_now.alias("roll"), pl.col("to_contract").fill_null(0).alias("roll_contract"),
+        pl.col("from_price").alias("roll_from"), pl.col("to_price").alias("roll_to"), "open_from", "open_to",
+        closing.alias("closed"),
+    )  # fmt: skip
+    return np.ascontiguousarray(frame.select(pl.all().cast(pl.Float64).fill_null(np.nan)).to_numpy())
+
+
+def _align(days, series):
+    """One array (time, market, COLUMNS) from rows of several markets; nan where a market has no row."""
+    table = np.full((len(days), len(series), len(COLUMNS)), np.nan)
+    for m, rows in enumerate(series):
+        table[np.searchsorted(days, rows[:, 0].astype(np.int64)), m] = rows
+    return table
+
+
+def _prices(table, roll_fill):
+    columns = {name: np.ascontiguousarray(table[:, :, k]) for k, name in enumerate(COLUMNS)}
+    del columns["day"]
+    flags = {name: columns.pop(name) == 1.0 for name in ("roll", "closed")}
+    open_from, open_to = columns.pop("open_from"), columns.pop("open_to")
+    legs = np.where(flags["roll"], columns["roll_from"], np.nan)
+    settled = np.where(np.isnan(columns["settle"]), columns["close"], columns["settle"])
+    columns["mark"] = np.where(np.isnan(legs), settled, legs)
+    columns["offset"] = _carried(columns["offset"])
+    columns["contract"] = np.nan_to_num(_carried(columns["contract"])).astype(np.int32)
+    columns["roll_contract"] = np.nan_to_num(columns["roll_contract"]).astype(np.int32)
+    at_open = (roll_fill == "open") & ~np.isnan(open_from) & ~np.isnan(open_to)
+    columns["roll_from_fill"] = np.where(at_open, open_from, columns["roll_from"])
+    columns["roll_to_fill"] = np.where(at_open, open_to, columns["roll_to"])
+    return columns | flags
+
+
+def _carried(values):
+    """Last value that is not nan, column by column."""
+    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
+
+
+def _facts(master, roots, name, days):
+    """A dated fact as an array (time, market): each value from its first day on; nan before the first dated margin."""
+    out = np.full((len(days), len(roots)), np.nan)
+    for m, root in enumerate(roots):
+        facts = master.facts(root, name)
+        for k, fact in enumerate(facts):
+            since = np.datetime64(fact.valid_from, "D").astype(np.int64) if fact.valid_from else days[0]
+            always = k == 0 and not name.endswith("margin")  # what a contract is, it has been; what it cost, it has not
+            out[(days >= since) | always, m] = float(fact.value)
+    return out
+
+
+def _fx(archive, snapshot, days, currencies, account):
+    """Rates (time, market) into the account's currency, last published, and whether they are fresh enough to trade."""
+    usd = {c: _published(archive, snapshot, c, days) for c in {*currencies, account}}
+    rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
+    age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
+    same = np.array([c == account for c in currencies])
+    rate[:, same], age[:, same] = 1.0, 0
+    return np.ascontiguousarray(rate), age <= STALE
+
+
+def _published(archive, snapshot, currency, days):
+    if currency == "USD":
+        return np.ones(len(days)), np.zeros(len(days))
+    frame = archive.read("fx", snapshot, columns=["day", "source_time", "rate"], currency=currency)
+    frame = frame.drop_nulls("rate").sort("day", "source_time").unique("day", keep="last", maintain_order=True)
+    if frame.is_empty():
+        return np.full(len(days), np.nan), np.full(len(days), np.inf)
+    published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)
+    row = np.searchsorted(published, days, side="right") - 1
+    known = row >= 0
+    rate = np.where(known, frame["rate"].to_numpy()[row], np.nan)
+    return rate, np.where(known, days - published[row], np.inf)
+
+
+def _rate(archive, snapshot, days, currency):
+    frame = archive.read("rates", snapshot, columns=["day", "rate"], currency=currency).drop_nulls().sort("day")
+    if frame.is_empty():
+        return np.zeros(len(days))
+    row = np.searchsorted(frame["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1
+    return np.where(row >= 0, frame["rate"].to_numpy()[row], 0.0)
+
+
+def _ended(arrays, specs, days):
+    """Where a chain is over: its last contract has reached the last allowed day and no other was rolled into.
+
+    Known beforehand (the day is a rule of the exchange), so nothing of the future is used. `now` is the first such bar.
+    """
+    since = np.zeros((len(days), len(specs)), bool)
+    for m, spec in enumerate(specs):
+        final = int(arrays["contract"][-1, m])
+        since[:, m] = days >= np.datetime64(last_allowed(spec, final), "D").astype(np.int64)
+    now = since & ~np.vstack([np.zeros((1, len(specs)), bool), since[:-1]])
+    return {"since": since, "now": now}
+
+
+def _notes(fresh, contract, roots, currencies):
+    for m, root in enumerate(roots):
+        if not fresh[contract[:, m] > 0, m].all():
+            missing = int((~fresh[contract[:, m] > 0, m]).sum())
+            yield f"{root}: not traded on {missing} days without an exchange rate for {currencies[m]} of at most {STALE} days"

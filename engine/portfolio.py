@@ -1,0 +1,401 @@
+"""Portfolio: what to run, as an object of params and as a TOML file, which say the same."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import param
+
+from engine import settings
+from engine.costs import Costs, SideCost, table_hash
+from engine.settings import ConfigError, Markets
+from engine.sizing import SIZERS, Sizer, VolatilityTarget
+from engine.strategies import STRATEGIES
+from engine.strategy import Strategy, snake_name, source_hash
+
+RULES = r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?|(first-notice|last-trade|month-end)-\d+|[a-z][a-z0-9_]*"
+
+
+class Sleeve(param.Parameterized):
+    """One strategy of a portfolio, with its share and its markets."""
+
+    strategy = param.ClassSelector(class_=Strategy, allow_None=False, default=Strategy(), doc="What decides.")
+    weight = param.Number(default=1.0, bounds=(0, 100), doc="Share of the strategy; sizes are multiplied by it. [1]")
+    markets = Markets(default="all", doc="Roots that it trades, of those of the portfolio.")
+
+
+class Margin(param.Parameterized):
+    """Where the margin of a contract is not known for a day."""
+
+    missing = param.Selector(
+        default="estimate", objects=["estimate", "error"], doc="Estimate it and flag the result, or refuse the run."
+    )
+    k = param.Number(
+        default=5.0,
+        bounds=(0, 50),
+        inclusive_bounds=(False, True),
+        doc="An estimate is k daily volatilities of the contract; exchanges ask for about four to six. [√day]",
+    )
+
+
+class Limits(param.Parameterized):
+    """Most that may be held."""
+
+    max_contracts = param.Integer(
+        default=None,
+        allow_None=True,
+        bounds=(0, 10**6),
+        doc="Contracts of one line, long or short; none: no limit. [contracts]",
+    )
+
+
+class Rolls(param.Parameterized):
+    """When a position moves to the next contract, and at what price."""
+
+    rule = param.String(
+        default="volume:1",
+        regex=f"^({RULES})$",
+        label="volume:1, oi:2, volume+oi, volume/oi, first-notice-5, last-trade-5, month-end-3 or the name of a vendor",
+        doc="Rule of the roll calendar.",
+    )
+    fill = param.Selector(
+        default="settle",
+        objects=["settle", "open"],
+        doc="Price at which both legs trade: the roll day's settlement or next open.",
+    )
+
+
+class Execution(param.Parameterized):
+    """How orders fill and where foreign profit goes."""
+
+    fill = param.Selector(
+        default="open", objects=["open"], doc="Price of an order: the next bar's open of the contract."
+    )
+    fx = param.Selector(
+        default="sweep", objects=["sweep", "hold"], doc="Foreign profit is converted every day, or kept as a balance."
+    )
+
+
+SECTIONS = {"costs": Costs, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
+
+
+class Portfolio(param.Parameterized):
+    """What to run: strategies and their markets, sizes, costs, margin, rolls and fills.
+
+    >>> p = Portfolio(strategies=[Sleeve(strategy=STRATEGIES["moving_average_cross"](fast=20, slow=100))])
+    >>> p.with_settings(["slow=150", "sizing.target=0.1"]).strategies[0].strategy.slow
+    150
+    >>> Portfolio.from_toml(p.to_toml()) == p
+    True
+    """
+
+    name = param.String(default="portfolio", constant=False, doc="Name of the portfolio.")
+    capital = param.Number(
+        default=1e7, bounds=(0, 1e15), inclusive_bounds=(False, True), doc="Cash at the start. [account currency]"
+    )
+    currency = param.String(
+        default="USD", regex="^[A-Z]{3}$", label="USD", doc="Currency of the account, by its ISO code."
+    )
+    compounding = param.Boolean(default=True, doc="Sizes follow equity; false: they stay at the capital of the start.")
+    markets = Markets(default="all", doc="Roots that may be traded; all: every stored market with known specs.")
+    start = param.CalendarDate(default=None, allow_None=True, doc="First day; none: the first there is.")
+    end = param.CalendarDate(default=None, allow_None=True, doc="Last day; none: the last there is.")
+    strategies = param.List(default=[], item_type=Sleeve, doc="The strategies, at least one.")
+    sizing = param.ClassSelector(class_=Sizer, allow_None=False, default=VolatilityTarget(), doc="Rule of the sizes.")
+    costs = param.ClassSelector(class_=Costs, allow_None=False, default=Costs(), doc="What trading costs.")
+    margin = param.ClassSelector(class_=Margin, allow_None=False, default=Margin(), doc="Unknown margins.")
+    limits = param.ClassSelector(class_=Limits, allow_None=False, default=Limits(), doc="Most that may be held.")
+    rolls = param.ClassSelector(class_=Rolls, allow_None=False, default=Rolls(), doc="Rolls.")
+    execution = param.ClassSelector(class_=Execution, allow_None=False, default=Execution(), doc="Fills.")
+
+    @classmethod
+    def from_toml(cls, source: Path | str) -> "Portfolio":
+        """A portfolio from a file, or from the text of one; a ConfigError says in one line what is wrong with it."""
+        if isinstance(source, str) and ("\n" in source or source.lstrip().startswith("[")):
+            return _checked(_portfolio(_parse(source, "portfolio text"), "portfolio text"), "portfolio text")
+        path = Path(source)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            raise ConfigError(
+                f"{path}: cannot be read: {getattr(fault, 'strerror', None) or 'not UTF-8 text'}"
+            ) from fault
+        return _checked(_portfolio(_parse(text, str(path)), str(path), default_name=path.stem), str(path))
+
+    def to_toml(self) -> str:
+        """The portfolio as TOML text: every setting, in a fixed order, so that equal ones are equal texts."""
+        return settings.to_toml(self.document())
+
+    def fingerprint(self) -> str:
+        """sha256 of the portfolio and of what it leans on: the cost file, and the user's strategies as loaded."""
+        own = [source_hash(type(sleeve.strategy)) for sleeve in self.strategies]
+        return hashlib.sha256("\n".join([self.to_toml(), table_hash(), *own]).encode()).hexdigest()
+
+    def document(self) -> dict:
+        """The portfolio as the plain tables of its TOML file."""
+        parts = {key: settings.table_of(getattr(self, key)) for key in SECTIONS}
+        parts["costs"]["roots"] = {root: settings.table_of(cost) for root, cost in sorted(self.costs.roots.items())}
+        if not self.costs.roots:
+            del parts["costs"]["roots"]
+        return {
+            "portfolio": settings.table_of(self, _head()),
+            "strategies": [_sleeve_table(sleeve) for sleeve in self.strategies],
+            "sizing": {"rule": _rule_name(self.sizing), **settings.table_of(self.sizing)},
+            **parts,
+        }
+
+    def with_settings(self, changes: list[str]) -> "Portfolio":
+        """A copy with `key=value` settings put in, as the command's `--set` takes them.
+
+        A key is dotted (`sizing.target`, `strategies.0.fast`, `portfolio.start`), or the last part alone where only one
+        setting, or one of `[portfolio]`, is called so (`target`, `fast`, `start`). A new rule or strategy keeps the
+        params that both know.
+        """
+        made = self
+        for change in sorted(changes, key=_after_kinds):
+            made = _changed(made, change)
+        return _checked(made, "--set")
+
+    def labels(self) -> list[str]:
+        """One name for each strategy; a second one of the same kind is told apart by a number.
+
+        >>> cross = STRATEGIES["moving_average_cross"]
+        >>> Portfolio(strategies=[Sleeve(strategy=cross()), Sleeve(strategy=cross(fast=10))]).labels()
+        ['moving_average_cross', 'moving_average_cross 2']
+        """
+        names = [snake_name(type(sleeve.strategy)) for sleeve in self.strategies]
+        return [f"{n} {names[: i + 1].count(n)}" if n in names[:i] else n for i, n in enumerate(names)]
+
+    def roots(self, stored) -> list[str]:
+        """Roots to trade, sorted, of those `stored`; one that is named and not stored is an error."""
+        return sorted({root for sleeve in self.strategies for root in self._sleeve_roots(sleeve, stored)})
+
+    def lines(self, roots) -> tuple[np.ndarray, np.ndarray]:
+        """Lines of the run, arrays (line,) of int: which strategy, and which of `roots`; strategy by strategy.
+
+        >>> p = Portfolio(strategies=[Sleeve(strategy=STRATEGIES["moving_average_cross"](), markets=["ZN"])])
+        >>> p.lines(["MES", "ZN"])
+        (array([0]), array([1]))
+        """
+        traded = [set(self._sleeve_roots(sleeve, roots)) for sleeve in self.strategies]
+        pairs = [(s, m) for s, mine in enumerate(traded) for m, root in enumerate(roots) if root in mine]
+        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
+
+    def _sleeve_roots(self, sleeve: Sleeve, stored) -> list[str]:
+        own = _named(self.markets, stored, "[portfolio] markets")
+        return own if sleeve.markets == "all" else _named(sleeve.markets, own, "[[strategies]] markets")
+
+    def __eq__(self, other):
+        return self.to_toml() == other.to_toml() if isinstance(other, Portfolio) else NotImplemented
+
+    __hash__ = None  # it can be changed: nothing may file it under what it was
+
+
+def _head() -> list[str]:
+    """Keys of the section [portfolio]: the params that are no section of their own."""
+    return ["name", *(key for key in settings.keys(Portfolio) if key not in (*SECTIONS, "strategies", "sizing"))]
+
+
+def _named(markets, known, place: str) -> list[str]:
+    if markets == "all":
+        return list(known)
+    for root in markets:
+        if root not in known:
+            choice = (
+                f"{len(known)} markets, see `frontmonth markets`" if len(known) > 12 else ", ".join(known) or "none"
+            )
+            raise ConfigError(
+                f"{place}: market '{root}' is not there; allowed: {choice}{settings.nearest(root, known)}"
+            )
+    return list(markets)
+
+
+# Reading: text -> tables -> objects
+
+
+def _parse(text: str, place: str) -> dict:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise ConfigError(f"{place}: not TOML: {' '.join(str(fault).split())}") from fault
+
+
+def _portfolio(document: dict, place: str, default_name: str = "portfolio") -> Portfolio:
+    """The portfolio of a document; `place` is the file it came from."""
+    known = ["portfolio", "strategies", "sizing", *SECTIONS]
+    for key in document:
+        if key not in known:
+            near = settings.nearest(key, known)
+            raise ConfigError(f"{place}: unknown section [{key}]; allowed: {', '.join(known)}{near}")
+    head = document.get("portfolio", {})
+    settings.check_keys(head, _head(), f"{place}: [portfolio]")
+    made = Portfolio(name=default_name)
+    for key, value in head.items():
+        settings.assign(made, key, value, f"{place}: [portfolio]")
+    made.strategies = _sleeves(document.get("strategies", []), place)
+    made.sizing = _sizer(document.get("sizing", {}), f"{place}: [sizing]")
+    for key, kind in SECTIONS.items():
+        read = _costs if kind is Costs else lambda table, where, kind=kind: settings.read(kind, table, where)
+        setattr(made, key, read(document.get(key, {}), f"{place}: [{key}]"))
+    return made
+
+
+def _checked(made: Portfolio, place: str) -> Portfolio:
+    """Rules that hold between settings."""
+    if made.start and made.end and made.start > made.end:
+        raise ConfigError(
+            f"{place}: [portfolio] end = {made.end} is before start = {made.start}; allowed: {made.start} or later"
+        )
+    return made
+
+
+def _sleeves(tables: object, place: str) -> list[Sleeve]:
+    if not isinstance(tables, list) or not tables:
+        raise ConfigError(
+            f"{place}: no strategy; allowed: at least one [[strategies]] with a name of {', '.join(STRATEGIES)}"
+        )
+    return [_sleeve(table, f"{place}: [[strategies]] {number}:") for number, table in enumerate(tables)]
+
+
+def _sleeve(table: object, place: str) -> Sleeve:
+    """One strategy; its params stand in a table `params`, or beside name, weight and markets."""
+    own = ["name", "weight", "markets", "params"]
+    kind = _kind(table, "name", STRATEGIES, place, required=True)
+    extra = {key: value for key, value in table.items() if key not in own}
+    settings.check_keys(extra, [*own, *settings.keys(kind)], place)
+    params = table.get("params", {})
+    settings.check_keys(params, settings.keys(kind), f"{place} params:")
+    for key in extra.keys() & params.keys():
+        raise ConfigError(f"{place} {key} stands there twice, beside params and in it; allowed: once")
+    made = Sleeve(strategy=settings.read(kind, extra | params, f"{place} params:"))
+    for key in ("weight", "markets"):
+        if key in table:
+            settings.assign(made, key, table[key], place)
+    return made
+
+
+def _sizer(table: object, place: str) -> Sizer:
+    kind = _kind(table, "rule", SIZERS, place, default="volatility")
+    known = ["rule", *settings.keys(kind)]
+    settings.check_keys(table, known, place)
+    return settings.read(kind, {key: value for key, value in table.items() if key != "rule"}, place)
+
+
+def _kind(table: object, key: str, known: dict, place: str, default: str = "", required: bool = False) -> type:
+    """The class that a table names."""
+    if not isinstance(table, dict) or (required and key not in table):
+        raise ConfigError(f"{place} no {key}; allowed: {', '.join(known)}")
+    name = table.get(key, default)
+    if not isinstance(name, str) or name not in known:
+        near = settings.nearest(name, known)
+        raise ConfigError(f"{place} {key} = {settings.shown(name)} is unknown; allowed: {', '.join(known)}{near}")
+    return known[name]
+
+
+def _costs(table: object, place: str) -> Costs:
+    settings.check_keys(table, settings.keys(Costs), place)
+    roots = table.get("roots", {})
+    if not isinstance(roots, dict):
+        raise ConfigError(
+            f"{place} roots = {settings.shown(roots)} is not allowed; allowed: tables such as [costs.roots.MES]"
+        )
+    made = settings.read(Costs, {key: value for key, value in table.items() if key != "roots"}, place)
+    made.roots = {root: settings.read(SideCost, one, f"{place} roots.{root}:") for root, one in sorted(roots.items())}
+    return made
+
+
+# Writing and changing: objects -> tables -> objects
+
+
+def _sleeve_table(sleeve: Sleeve) -> dict:
+    own = settings.table_of(sleeve)
+    params = settings.table_of(sleeve.strategy)
+    return {
+        "name": snake_name(type(sleeve.strategy)),
+        "weight": own["weight"],
+        "markets": own["markets"],
+        "params": params,
+    }
+
+
+def _rule_name(sizer: Sizer) -> str:
+    for name, kind in SIZERS.items():
+        if type(sizer) is kind:
+            return name
+    raise ConfigError(f"sizing rule {type(sizer).__name__} is not on the list; allowed: {', '.join(SIZERS)}")
+
+
+def _is_kind(key: str) -> bool:
+    """Whether a key names a rule or a strategy, on which the other keys depend."""
+    parts = key.split(".")
+    return key == "sizing.rule" or (parts[0] == "strategies" and parts[-1] == "name")
+
+
+def _after_kinds(change: str) -> bool:
+    """Sort key: a new rule or strategy comes before its params."""
+    return not _is_kind(change.partition("=")[0].strip())
+
+
+def _changed(portfolio: Portfolio, change: str) -> Portfolio:
+    """The portfolio after one `key=value`."""
+    key, equals, text = change.partition("=")
+    key, place = key.strip(), f"--set {change}:"
+    if not equals:
+        raise ConfigError(f"{place} has no value; allowed: key=value, such as sizing.target=0.1")
+    document, known = portfolio.document(), _places(portfolio)
+    path = _resolve(key, known, place)
+    table = document
+    for part in path[:-1]:
+        table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
+    value = settings.parsed(text, known.get(path) or SideCost.param[path[-1]])
+    if _is_kind(".".join(path)):
+        _keep_common(table, path, value)
+    if value is None:
+        table.pop(path[-1], None)
+    else:
+        table[path[-1]] = value
+    return _portfolio(document, place.rstrip(":"))
+
+
+def _places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
+    """Every setting that a key can mean: its path in the document, and its param."""
+    found = {("portfolio", key): portfolio.param[key] for key in _head()}
+    for i, sleeve in enumerate(portfolio.strategies):
+        found[("strategies", str(i), "name")] = param.Selector(objects=list(STRATEGIES))
+        found |= {("strategies", str(i), key): sleeve.param[key] for key in ("weight", "markets")}
+        own = sleeve.strategy
+        found |= {("strategies", str(i), "params", key): own.param[key] for key in settings.keys(own)}
+    found[("sizing", "rule")] = param.Selector(objects=list(SIZERS))
+    for name in ("sizing", *SECTIONS):
+        section = getattr(portfolio, name)
+        found |= {(name, key): section.param[key] for key in settings.keys(section) if key != "roots"}
+    return found
+
+
+def _resolve(key: str, known: dict, place: str) -> tuple:
+    """The path that a key means, in full or in short."""
+    path = tuple(key.split("."))
+    if path[0] == "strategies" and len(path) == 3 and path not in known:
+        path = (*path[:2], "params", path[2])
+    if path in known or (len(path) == 4 and path[:2] == ("costs", "roots") and path[3] in settings.keys(SideCost)):
+        return path
+    meant = [one for one in known if one[-1] == key]
+    head = [one for one in meant if one[0] == "portfolio"]
+    if len(head or meant) == 1:
+        return (head or meant)[0]
+    names = [".".join(one) for one in known]
+    if meant:
+        raise ConfigError(f"{place} {key} means several settings; allowed: {', '.join('.'.join(one) for one in meant)}")
+    near = settings.nearest(key, names) or settings.nearest(key.split(".")[-1], [one[-1] for one in known])
+    choice = [name for name in names if name.startswith(f"{path[0]}.")] or names
+    raise ConfigError(f"{place} {key}: unknown setting; allowed: {', '.join(choice)}{near}")
+
+
+def _keep_common(table: dict, path: tuple, name: object) -> None:
+    """Drop the params of the old rule or strategy that the new one does not have."""
+    kind = (SIZERS if path[0] == "sizing" else STRATEGIES).get(name)
+    kept = table if path[0] == "sizing" else table["params"]
+    for key in [key for key in kept if kind and key != "rule" and key not in settings.keys(kind)]:
+        del kept[key]

@@ -1,0 +1,324 @@
+"""RunResult: what a run leaves, as tables that add up, saved under the hash of all that went in.
+
+    runs/<id>/run.json          summary, portfolio, events, hashes
+    runs/<id>/<table>.parquet   equity, trades, contract_trades, positions, ledger
+
+A run's folder is written beside its place, synced and renamed: it is there whole or not at all.
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from engine.portfolio import Portfolio
+from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
+
+TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
+TOLERANCE, RELATIVE = 1e-6, 1e-12  # of the identity [account currency], [1]
+ACCOUNT = ""  # strategy and root of what belongs to the account and no line: interest
+
+
+class RunUnknown(ValueError):
+    """No run of that name, or more than one."""
+
+
+class RunResult:
+    """One run: `summary` (what `run --json` prints), `portfolio`, `events`, and the tables."""
+
+    def __init__(self, summary, portfolio, events, tables, meta=None):
+        self.summary = summary
+        self.portfolio = portfolio
+        self.events = events
+        self.meta = {"note": "", "tags": [], "created": ""} | (meta or {})
+        self._tables = tables
+
+    @property
+    def id(self):
+        """Hash of all that went in, 12 hex digits."""
+        return self.summary["run"]
+
+    @property
+    def name(self):
+        """Name of the portfolio."""
+        return self.summary["portfolio"]
+
+    @property
+    def note(self):
+        """The user's note."""
+        return self.meta["note"]
+
+    @property
+    def simulated(self):
+        """Whether any price is simulated."""
+        return self.summary["simulated"]
+
+    def metrics(self):
+        """Name -> number of `engine.metrics`; None where it is not defined."""
+        return self.summary["metrics"]
+
+    def equity(self):
+        """day, equity, cash, margin, drawdown; the first row is the starting capital, before the first bar."""
+        return self._table("equity")
+
+    def trades(self):
+        """One row a strategy trade: flat to flat, resizes and rolls inside it."""
+        return self._table("trades")
+
+    def contract_trades(self):
+        """One row a contract held: a roll ends one and begins the next."""
+        return self._table("contract_trades")
+
+    def positions(self):
+        """One row a day and line with a position: contract, contracts, mark, notional, margin."""
+        return self._table("positions")
+
+    def ledger(self):
+        """One row a day, line and cause with an amount; sums to the change of equity."""
+        return self._table("ledger")
+
+    def _table(self, name):
+        table = self._tables[name]
+        if isinstance(table, Path):
+            table = pl.read_parquet(table)
+        elif callable(table):
+            table = table()
+        self._tables[name] = table
+        return table
+
+    @cached_property
+    def identity_holds(self):
+        """Whether contract and adjusted profit agree to rounding on every line."""
+        return bool(self.summary["identity_holds"])
+
+    def save(self, archive):
+        """Write the run into the store, whole or not at all; a run that is there already stays."""
+        target = archive.runs / self.id
+        if target.exists():
+            return target
+        staged = archive.runs / f".{self.id}-{uuid.uuid4().hex[:8]}"
+        staged.mkdir(parents=True)
+        self.meta["created"] = self.meta["created"] or datetime.now(UTC).isoformat(timespec="seconds")
+        for name in TABLES:
+            self._table(name).write_parquet(staged / f"{name}.parquet", compression="zstd")
+        record = {
+            "summary": self.summary,
+            "portfolio": self.portfolio.to_toml(),
+            "events": self.events,
+            "meta": self.meta,
+        }
+        (staged / "run.json").write_text(json.dumps(record, indent=1, sort_keys=True))
+        archive.publish(staged, target)
+        return target
+
+    def delete(self, archive):
+        """Take the run out of the store."""
+        shutil.rmtree(archive.runs / self.id)
+
+    def export(self, folder):
+        """Write the tables as CSV and the portfolio as TOML into `folder`; returns the file names.
+
+        Texts that a spreadsheet would run as a formula get a leading apostrophe.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in TABLES:
+            frame = self._table(name)
+            texts = [c for c, t in frame.schema.items() if t in (pl.String, pl.Categorical) or isinstance(t, pl.Enum)]
+            safe = [
+                pl.when(pl.col(c).cast(pl.String).str.contains(r"^[=+\-@\t\r]"))
+                .then("'" + pl.col(c).cast(pl.String))
+                .otherwise(pl.col(c).cast(pl.String))
+                .alias(c)
+                for c in texts
+            ]
+            frame.with_columns(safe).write_csv(folder / f"{name}.csv")
+        (folder / "portfolio.toml").write_text(self.portfolio.to_toml())
+        return [f"{name}.csv" for name in TABLES] + ["portfolio.toml"]
+
+
+def load(archive, name):
+    """The stored run whose id (or beginning of it), or whose portfolio's name if only one has it, is `name`.
+
+    Raises
+    ------
+    RunUnknown
+        None or several fit.
+    """
+    ids = _ids(archive)
+    fits = [i for i in ids if i.startswith(name)] or [
+        i for i in ids if _record(archive, i)["summary"]["portfolio"] == name
+    ]
+    if name == "last" and ids:
+        fits = [max(ids, key=lambda i: _record(archive, i)["meta"]["created"])]
+    if len(fits) != 1:
+        what = "no run" if not fits else f"{len(fits)} runs"
+        raise RunUnknown(f"{what} {name!r} in {archive.path}; `frontmonth runs` lists them")
+    record = _record(archive, fits[0])
+    tables = {table: archive.runs / fits[0] / f"{table}.parquet" for table in TABLES}
+    return RunResult(
+        record["summary"], Portfolio.from_toml(record["portfolio"]), record["events"], tables, record["meta"]
+    )
+
+
+def listed(archive):
+    """Summary and meta of every stored run, newest first."""
+    records = [_record(archive, i) for i in _ids(archive)]
+    rows = [r["summary"] | {"created": r["meta"]["created"], "note": r["meta"]["note"]} for r in records]
+    return sorted(rows, key=lambda r: (r["created"], r["run"]), reverse=True)
+
+
+def _ids(archive):
+    if not archive.runs.is_dir():
+        return []
+    return sorted(p.name for p in archive.runs.iterdir() if (p / "run.json").is_file() and not p.name.startswith("."))
+
+
+def _record(archive, run_id):
+    return json.loads((archive.runs / run_id / "run.json").read_text())
+
+
+def result_hash(ledger):
+    """sha256 over the numbers of a simulation: equity, ledger, positions and fills, byte by byte."""
+    digest = hashlib.sha256()
+    for array in (ledger.equity, ledger.amount, ledger.position, ledger.fills, ledger.trades, ledger.legs):
+        digest.update(np.ascontiguousarray(array + 0.0).tobytes())  # + 0.0: a negative zero is a zero
+    return digest.hexdigest()
+
+
+def identity_holds(ledger):
+    """Whether contract and adjusted profit agree: 1e-6 of account currency, or 1e-12 of all daily profit moved."""
+    moved = np.abs(ledger.amount[:, :-1, 0]).sum(axis=0)
+    return bool(np.all(np.abs(ledger.residual) <= np.maximum(TOLERANCE, RELATIVE * moved)))
+
+
+def tables(ledger, market, lines, instrument, capital):
+    """The tables of a run, made when they are asked for: name -> function without arguments."""
+    return {
+        "equity": lambda: _equity(ledger, market, capital),
+        "trades": lambda: _trades(ledger.trades, market, lines, instrument),
+        "contract_trades": lambda: _contract_trades(ledger.legs, market, lines, instrument),
+        "positions": lambda: _positions(ledger, market, lines, instrument),
+        "ledger": lambda: _ledger(ledger, market, lines),
+    }
+
+
+def events(ledger, market, lines):
+    """Events of the simulation as records: day, root, kind."""
+    out = []
+    for t, line, what in ledger.events.tolist():
+        out.append({"day": str(market.days[t]), "root": lines[line][1] if line >= 0 else ACCOUNT, "kind": EVENTS[what]})
+    return out
+
+
+def _named(codes, names):
+    """Text column that picks `names` by number, each distinct text stored once."""
+    return pl.Series(list(names), dtype=pl.Enum(list(dict.fromkeys(names)))).gather(codes)
+
+
+def _line_columns(rows, lines):
+    """strategy and root of each row's line; the number after the last line is the account's."""
+    return {
+        "strategy": _named(rows, [*(strategy for strategy, _ in lines), ACCOUNT]),
+        "root": _named(rows, [*(root for _, root in lines), ACCOUNT]),
+    }
+
+
+def _equity(ledger, market, capital):
+    equity = np.concatenate([[capital], ledger.equity])
+    peak = np.maximum.accumulate(equity)
+    before = market.days[:1] - np.timedelta64(1, "D")
+    return pl.DataFrame(
+        {
+            "day": np.concatenate([before, market.days]),
+            "equity": equity,
+            "cash": equity,  # every position is settled every day, so what is owned is cash
+            "margin": np.concatenate([[0.0], ledger.margin]),
+            "drawdown": equity / peak - 1.0,
+        }
+    )
+
+
+def _trade_frame(rows, market, lines, instrument):
+    f = {name: rows[:, k] for k, name in enumerate(TRADE_FIELDS)}
+    line = f["line"].astype(np.int64)
+    entry, exit_ = f["entry"].astype(np.int64), f["exit"].astype(np.int64)
+    sectors = np.array([*market.sectors, ""])[instrument[line]] if len(line) else np.array([], str)
+    frame = pl.DataFrame(
+        {
+            "trade": np.arange(1, len(rows) + 1),
+            **_line_columns(line, lines),
+            "sector": pl.Series(sectors.tolist(), dtype=pl.String),
+            "direction": np.where(f["direction"] > 0, "long", "short"),
+            "contracts": f["contracts"],
+            "entry_day": market.days[entry],
+            "exit_day": market.days[exit_],
+            "entry_contract": f["entry_contract"].astype(np.int32),
+            "exit_contract": f["exit_contract"].astype(np.int32),
+            "entry_price": f["entry_price"],
+            "exit_price": f["exit_price"],
+            "rolls": f["rolls"].astype(np.int32),
+            "bars": f["bars"].astype(np.int32),
+            "gross": f["gross"],
+            "costs": f["costs"],
+            "net": f["gross"] + f["costs"],
+            "exit_reason": np.array(EXITS)[f["exit_reason"].astype(np.int64)],
+            "open": f["exit_reason"] == EXITS.index("open"),
+        },
+    )
+    return frame
+
+
+def _trades(rows, market, lines, instrument):
+    return _trade_frame(rows, market, lines, instrument).sort("entry_day", "root", "trade", maintain_order=True)
+
+
+def _contract_trades(rows, market, lines, instrument):
+    frame = _trade_frame(rows, market, lines, instrument)
+    frame = frame.rename({"entry_contract": "contract"}).drop("exit_contract", "rolls", "open")
+    return frame.sort("entry_day", "root", "trade", maintain_order=True)
+
+
+def _positions(ledger, market, lines, instrument):
+    t, line = np.nonzero(ledger.position)
+    m = instrument[line]
+    rolled = market.roll[t, m]
+    held = np.where(rolled, market.roll_contract[t, m], market.contract[t, m])
+    last = _last_mark(market)
+    mark = np.where(rolled, market.roll_to[t, m], last[t, m])
+    q = ledger.position[t, line]
+    worth = market.multiplier[t, m] * market.fx[t, m]
+    return pl.DataFrame(
+        {
+            "day": market.days[t],
+            **_line_columns(line, lines),
+            "contract": held.astype(np.int32),
+            "contracts": q,
+            "mark": mark,
+            "notional": q * mark * worth,
+            "margin": np.abs(q) * market.initial_margin[t, m] * market.fx[t, m],
+        }
+    )
+
+
+def _last_mark(market):
+    rows = np.where(np.isnan(market.mark), 0, np.arange(len(market.days))[:, None])
+    return np.take_along_axis(market.mark, np.maximum.accumulate(rows, axis=0), axis=0)
+
+
+def _ledger(ledger, market, lines):
+    t, line, cause = np.nonzero(ledger.amount)
+    return pl.DataFrame(
+        {
+            "day": market.days[t],
+            **_line_columns(line, lines),
+            "cause": _named(cause, CAUSES),
+            "amount": ledger.amount[t, line, cause],
+        }
+    )

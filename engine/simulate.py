@@ -1,0 +1,419 @@
+"""The loop over bars: fills, rolls, marks, interest, margin and the next targets, into a ledger by cause.
+
+Rules of one bar, in this order:
+
+1. What a margin call or the end of a contract decided on the bar before caps the targets.
+2. Orders (target - position) fill at the bar's fill price, the held contract's open unless the portfolio says else.
+3. On a roll day both legs of what is held after the fills trade at the same moment.
+4. Positions are marked; the variation margin goes to cash at the day's rate, or to a foreign balance (`hold`).
+5. Interest on yesterday's free cash at yesterday's rate, calendar days / 360.
+6. Margin: a call when equity < maintenance margin (equal is none); decided now, traded on the next bar.
+7. Targets of this row: weight x capital, whole contracts toward zero, then the initial margin of increases.
+
+All in contract prices. Beside it each line's profit is told a second time in adjusted prices; the two must agree but
+for costs (`residual`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine import margin
+from engine.kernel import kernel
+
+CAUSES = (
+    "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_commission", "interest", "fx",
+)  # fmt: skip
+PRICE, SLIPPAGE, IMPACT, COMMISSION, ROLL_GAP, ROLL_SLIPPAGE, ROLL_COMMISSION, INTEREST, FX = range(len(CAUSES))
+KINDS = ("order", "roll out", "roll in", "closed", "margin call")  # of a fill
+ORDER, ROLL_OUT, ROLL_IN, CLOSED, CALL = range(len(KINDS))
+EXITS = ("signal", "roll", "closed", "margin call", "open")  # of a trade
+EXIT_SIGNAL, EXIT_ROLL, EXIT_CLOSED, EXIT_CALL, EXIT_OPEN = range(len(EXITS))
+EVENTS = ("margin call", "margin refused", "closed: no matched price")
+FILL_FIELDS = ("t", "line", "contract", "kind", "contracts", "price", "slippage", "commission")
+TRADE_FIELDS = (
+    "line", "direction", "contracts", "entry", "exit", "entry_contract", "exit_contract",
+    "entry_price", "exit_price", "rolls", "bars", "gross", "costs", "exit_reason",
+)  # fmt: skip
+(
+    LINE,
+    SIDE,
+    SIZE,
+    ENTRY,
+    EXIT,
+    ENTRY_CONTRACT,
+    EXIT_CONTRACT,
+    ENTRY_PRICE,
+    EXIT_PRICE,
+    ROLLS,
+    BARS,
+    GROSS,
+    COSTS,
+    WHY,
+) = range(14)
+WHOLE, LEG = 0, 1  # trades are told twice: flat to flat across rolls, and contract by contract
+
+
+class Prices(NamedTuple):
+    """Arrays (time, market) in contract prices, nan where there is no bar, but for those that say otherwise."""
+
+    fill: np.ndarray  # price at which orders fill [points]
+    mark: np.ndarray  # settlement, else close; on a roll day the leg's price [points]
+    offset: np.ndarray  # adjusted - contract price, anchored at the first contract [points]
+    contract: np.ndarray  # int32 YYYYMM held on the bar
+    roll: np.ndarray  # bool: the bar's position rolls at its end
+    closed: np.ndarray  # bool: the held contract ended without a price to roll at
+    roll_contract: np.ndarray  # int32 YYYYMM rolled into
+    roll_from: np.ndarray  # legs as the series has them [points]
+    roll_to: np.ndarray
+    roll_from_fill: np.ndarray  # legs as they traded [points]
+    roll_to_fill: np.ndarray
+
+
+class Facts(NamedTuple):
+    """Arrays (time, market) of what a contract is worth and costs; never nan where the market is available."""
+
+    multiplier: np.ndarray  # [local currency / point]
+    fx: np.ndarray  # [account currency / local currency]
+    initial: np.ndarray  # [local currency / contract]
+    maintenance: np.ndarray  # [local currency / contract]
+    slippage: np.ndarray  # a side [points]
+    commission: np.ndarray  # a side [local currency / contract]
+
+
+class Account(NamedTuple):
+    """Numbers of the account."""
+
+    capital: float  # [account currency]
+    per_capital: bool  # weights are contracts per unit of capital, else contracts
+    compounding: bool  # capital means equity of the bar, else the starting capital
+    sweep: bool  # foreign profit is converted every day, else kept as a balance
+    roll_commission: float  # multiple of two sides' commission that a roll costs
+
+
+class Ledger(NamedTuple):
+    """What a simulation leaves."""
+
+    amount: np.ndarray  # (time, line + 1, cause); the last line is the account itself [account currency]
+    position: np.ndarray  # (time, line) at the end of the bar, after rolls [contracts, signed]
+    equity: np.ndarray  # (time,) [account currency]
+    margin: np.ndarray  # (time,) initial margin required [account currency]
+    notional: np.ndarray  # (time,) sides traded [account currency]
+    residual: np.ndarray  # (line,) sum of contract minus adjusted profit [account currency]
+    fills: np.ndarray  # (fill, FILL_FIELDS)
+    trades: np.ndarray  # (trade, TRADE_FIELDS) flat to flat
+    legs: np.ndarray  # (trade, TRADE_FIELDS) contract by contract
+    events: np.ndarray  # (event, 3): bar, line (-1 the account), index into EVENTS
+
+
+class _State(NamedTuple):
+    """What the loop remembers from bar to bar; arrays (line,) unless said."""
+
+    position: np.ndarray
+    target: np.ndarray
+    last: np.ndarray  # price at which the position was last marked, of the contract now held
+    adjusted: np.ndarray  # the same in the adjusted frame
+    balance: np.ndarray  # foreign cash kept when not swept [local currency]
+    called: np.ndarray  # bool: the target was cut by a margin call
+    open: np.ndarray  # (2, line, trade field): the trade now open, whole and leg
+    count: np.ndarray  # (4,) rows used of fills, trades, legs, events
+
+
+def simulate(prices, facts, account, weight, instrument, available, rate, days):
+    """Trade the weights.
+
+    Parameters
+    ----------
+    prices : Prices
+    facts : Facts
+    account : Account
+    weight : array (time, line)
+        Contracts wanted per unit of capital (or contracts), known at the end of the bar; finite.
+    instrument : int array (line,)
+        Column of `prices` that each line trades.
+    available : bool array (time, market)
+        Where it is false no position is wanted.
+    rate : array (time,)
+        Interest on cash, known at the end of the bar. [1/year]
+    days : array (time,)
+        Calendar days since the bar before.
+
+    Returns
+    -------
+    Ledger
+    """
+    time, lines = weight.shape
+    ledger = Ledger(
+        amount=np.zeros((time, lines + 1, len(CAUSES))),
+        position=np.zeros((time, lines)),
+        equity=np.zeros(time),
+        margin=np.zeros(time),
+        notional=np.zeros(time),
+        residual=np.zeros(lines),
+        fills=np.empty((4 * time * lines + lines, len(FILL_FIELDS))),
+        trades=np.empty((time * lines + lines, len(TRADE_FIELDS))),
+        legs=np.empty((2 * time * lines + lines, len(TRADE_FIELDS))),
+        events=np.empty((2 * time * (lines + 1), 3), np.int64),
+    )
+    count = _simulate(prices, facts, account, weight, instrument, available, rate, days, ledger)
+    fills, trades, legs, events = count
+    return ledger._replace(
+        fills=ledger.fills[:fills].copy(),
+        trades=ledger.trades[:trades].copy(),
+        legs=ledger.legs[:legs].copy(),
+        events=ledger.events[:events].copy(),
+    )
+
+
+@kernel
+def _simulate(prices, facts, account, weight, instrument, available, rate, days, ledger):
+    time, lines = weight.shape
+    nan = np.full(lines, np.nan)
+    state = _State(
+        np.zeros(lines), np.zeros(lines), nan, nan.copy(), np.zeros(lines), np.zeros(lines, np.bool_),
+        np.zeros((2, lines, 14)), np.zeros(4, np.int64),
+    )  # fmt: skip
+    equity = account.capital
+    for t in range(time):
+        before = equity
+        for i in range(lines):
+            equity += _line(t, i, instrument[i], prices, facts, account, state, ledger)
+        if t > 0:
+            free = before - ledger.margin[t - 1]
+            ledger.amount[t, lines, INTEREST] = free * rate[t - 1] * days[t] / 360.0
+            equity += ledger.amount[t, lines, INTEREST]
+        ledger.equity[t] = equity
+        ledger.position[t] = state.position
+        _decide(t, equity, facts, account, weight, instrument, available, state, ledger)
+    _close_books(time - 1, instrument, prices, state, ledger)
+    return state.count
+
+
+@kernel
+def _line(t, i, m, prices, facts, account, state, ledger):
+    """One line's bar: fill, roll, mark. Returns its change of equity."""
+    amount = ledger.amount[t, i]
+    fx = facts.fx[t, m]
+    if state.balance[i] != 0.0:
+        amount[FX] = state.balance[i] * (fx - facts.fx[t - 1, m])
+    traded = not np.isnan(prices.mark[t, m])
+    if traded:
+        local = _trade(t, i, m, prices, facts, account, state, ledger)
+    elif prices.closed[t, m] and state.position[i] != 0.0:
+        local = _end(t, i, m, state.last[i], prices, facts, state, ledger)
+    else:
+        local = 0.0
+    if not account.sweep:
+        state.balance[i] += local
+    total = 0.0
+    for c in range(amount.shape[0]):
+        total += amount[c]
+    return total
+
+
+@kernel
+def _trade(t, i, m, prices, facts, account, state, ledger):
+    """A bar on which the market trades; returns the cash of the line in local currency."""
+    amount = ledger.amount[t, i]
+    worth = facts.multiplier[t, m]
+    fx = facts.fx[t, m]
+    mark = prices.mark[t, m]
+    offset = prices.offset[t, m]
+    held = state.position[i]
+    price = prices.fill[t, m]
+    wanted = state.target[i]
+    profit, adjusted, cash = 0.0, 0.0, 0.0
+    if wanted != held and not np.isnan(price):
+        if held != 0.0:
+            profit += held * (price - state.last[i])
+            adjusted += held * (price + offset - state.adjusted[i])
+            _book(state, i, GROSS, profit * worth * fx)
+        cash += _fill(t, i, m, wanted, price, facts, prices, state, ledger)
+        profit += wanted * (mark - price)
+        adjusted += wanted * (mark + offset - (price + offset))
+        _book(state, i, GROSS, wanted * (mark - price) * worth * fx)
+    elif held != 0.0:
+        profit = held * (mark - state.last[i])
+        adjusted = held * (mark + offset - state.adjusted[i])
+        _book(state, i, GROSS, profit * worth * fx)
+    if state.position[i] != 0.0:
+        state.open[WHOLE, i, BARS] += 1.0
+        state.open[LEG, i, BARS] += 1.0
+    ledger.residual[i] += (profit - adjusted) * worth * fx
+    amount[PRICE] += profit * worth * fx
+    state.last[i], state.adjusted[i] = mark, mark + offset
+    if prices.roll[t, m]:
+        cash += _roll(t, i, m, prices, facts, account, state, ledger)
+        state.last[i] = prices.roll_to[t, m]
+    elif prices.closed[t, m] and state.position[i] != 0.0:
+        cash += _end(t, i, m, mark, prices, facts, state, ledger)
+    return cash + profit * worth
+
+
+@kernel
+def _book(state, i, field, amount):
+    state.open[WHOLE, i, field] += amount
+    state.open[LEG, i, field] += amount
+
+
+@kernel
+def _cost(t, i, m, contracts, facts, slippage_cause, commission_cause, sides, ledger):
+    """Charge slippage and commission for `contracts` (unsigned); returns both as negative local cash."""
+    slippage = -contracts * facts.slippage[t, m] * facts.multiplier[t, m]
+    commission = -contracts * facts.commission[t, m] * sides
+    fx = facts.fx[t, m]
+    ledger.amount[t, i, slippage_cause] += slippage * fx
+    ledger.amount[t, i, commission_cause] += commission * fx
+    return slippage, commission
+
+
+@kernel
+def _record_fill(t, i, contract, kind, contracts, price, slippage, commission, state, ledger):
+    row = ledger.fills[state.count[0]]
+    row[0], row[1], row[2], row[3] = t, i, contract, kind
+    row[4], row[5], row[6], row[7] = contracts, price, slippage, commission
+    state.count[0] += 1
+
+
+@kernel
+def _fill(t, i, m, wanted, price, facts, prices, state, ledger):
+    """Trade from the position to `wanted` at `price`; returns the costs as local cash."""
+    held = state.position[i]
+    delta = wanted - held
+    fx = facts.fx[t, m]
+    slippage, commission = _cost(t, i, m, abs(delta), facts, SLIPPAGE, COMMISSION, 1.0, ledger)
+    kind = CALL if state.called[i] and abs(wanted) < abs(held) else ORDER
+    _record_fill(t, i, prices.contract[t, m], kind, delta, price, slippage * fx, commission * fx, state, ledger)
+    ledger.notional[t] += abs(delta) * price * facts.multiplier[t, m] * fx
+    cost = (slippage + commission) * fx
+    closing = min(abs(delta), abs(held)) if held * delta < 0.0 else 0.0
+    if closing > 0.0:
+        _book(state, i, COSTS, cost * closing / abs(delta))
+    if held != 0.0 and held * wanted <= 0.0:
+        why = EXIT_CALL if kind == CALL else EXIT_SIGNAL
+        _close(t, i, WHOLE, prices.contract[t, m], price, why, state, ledger)
+        _close(t, i, LEG, prices.contract[t, m], price, why, state, ledger)
+    if wanted != 0.0 and held * wanted <= 0.0:
+        _open(t, i, WHOLE, prices.contract[t, m], price, wanted, state)
+        _open(t, i, LEG, prices.contract[t, m], price, wanted, state)
+    if closing < abs(delta):
+        _book(state, i, COSTS, cost * (abs(delta) - closing) / abs(delta))
+    for kind_of in range(2):
+        state.open[kind_of, i, SIZE] = max(state.open[kind_of, i, SIZE], abs(wanted))
+    state.position[i] = wanted
+    return slippage + commission
+
+
+@kernel
+def _open(t, i, kind, contract, price, position, state):
+    trade = state.open[kind, i]
+    trade[:] = 0.0
+    trade[LINE], trade[SIDE], trade[ENTRY] = i, np.sign(position), t
+    trade[SIZE], trade[ENTRY_CONTRACT], trade[ENTRY_PRICE] = abs(position), contract, price
+
+
+@kernel
+def _close(t, i, kind, contract, price, why, state, ledger):
+    trade = state.open[kind, i]
+    trade[EXIT], trade[EXIT_CONTRACT], trade[EXIT_PRICE], trade[WHY] = t, contract, price, why
+    if kind == WHOLE:
+        ledger.trades[state.count[1]] = trade
+    else:
+        ledger.legs[state.count[2]] = trade
+    state.count[1 + kind] += 1
+    trade[:] = 0.0
+
+
+@kernel
+def _roll(t, i, m, prices, facts, account, state, ledger):
+    """Two legs of the position; returns costs and gap as local cash."""
+    q = state.position[i]
+    if q == 0.0:
+        return 0.0
+    worth, fx = facts.multiplier[t, m], facts.fx[t, m]
+    out, into = prices.roll_from_fill[t, m], prices.roll_to_fill[t, m]
+    gap = q * ((out - into) - (prices.roll_from[t, m] - prices.roll_to[t, m])) * worth
+    ledger.amount[t, i, ROLL_GAP] += gap * fx
+    slippage, commission = _cost(
+        t, i, m, 2.0 * abs(q), facts, ROLL_SLIPPAGE, ROLL_COMMISSION, account.roll_commission, ledger
+    )
+    _record_fill(t, i, prices.contract[t, m], ROLL_OUT, -q, out, slippage * fx / 2, commission * fx / 2, state, ledger)
+    _record_fill(
+        t, i, prices.roll_contract[t, m], ROLL_IN, q, into, slippage * fx / 2, commission * fx / 2, state, ledger
+    )
+    ledger.notional[t] += abs(q) * (out + into) * worth * fx
+    cost = (slippage + commission) * fx
+    state.open[WHOLE, i, ROLLS] += 1.0
+    state.open[WHOLE, i, COSTS] += cost
+    state.open[WHOLE, i, GROSS] += gap * fx
+    state.open[LEG, i, COSTS] += cost / 2
+    state.open[LEG, i, GROSS] += q * (out - prices.roll_from[t, m]) * worth * fx
+    _close(t, i, LEG, prices.contract[t, m], out, EXIT_ROLL, state, ledger)
+    _open(t, i, LEG, prices.roll_contract[t, m], into, q, state)
+    state.open[LEG, i, COSTS] += cost / 2
+    state.open[LEG, i, GROSS] += q * (prices.roll_to[t, m] - into) * worth * fx
+    return gap + slippage + commission
+
+
+@kernel
+def _end(t, i, m, price, prices, facts, state, ledger):
+    """Close the position at the contract's last price because no roll was possible; returns the costs as local cash."""
+    q = state.position[i]
+    fx = facts.fx[t, m]
+    slippage, commission = _cost(t, i, m, abs(q), facts, SLIPPAGE, COMMISSION, 1.0, ledger)
+    contract = prices.contract[t, m]
+    _record_fill(t, i, contract, CLOSED, -q, price, slippage * fx, commission * fx, state, ledger)
+    ledger.notional[t] += abs(q) * price * facts.multiplier[t, m] * fx
+    _book(state, i, COSTS, (slippage + commission) * fx)
+    _close(t, i, WHOLE, contract, price, EXIT_CLOSED, state, ledger)
+    _close(t, i, LEG, contract, price, EXIT_CLOSED, state, ledger)
+    state.position[i], state.target[i] = 0.0, 0.0
+    _event(t, i, 2, state, ledger)
+    return slippage + commission
+
+
+@kernel
+def _event(t, i, what, state, ledger):
+    ledger.events[state.count[3], 0] = t
+    ledger.events[state.count[3], 1] = i
+    ledger.events[state.count[3], 2] = what
+    state.count[3] += 1
+
+
+@kernel
+def _decide(t, equity, facts, account, weight, instrument, available, state, ledger):
+    """Margin of the bar and targets for the next one."""
+    fx = facts.fx[t]
+    initial = margin.required(state.position, instrument, facts.initial[t], fx)
+    ledger.margin[t] = initial
+    call = equity < margin.required(state.position, instrument, facts.maintenance[t], fx)
+    base = 1.0
+    if account.per_capital:
+        base = max(0.0, equity) if account.compounding else account.capital
+    for i in range(state.target.shape[0]):
+        wanted = weight[t, i] * base if available[t, instrument[i]] else 0.0
+        state.target[i] = np.trunc(wanted)
+        state.called[i] = False
+    if call:
+        _event(t, -1, 0, state, ledger)
+        cap = margin.cut(state.position, equity, initial)
+        for i in range(state.target.shape[0]):
+            if abs(state.target[i]) > abs(cap[i]):
+                state.called[i] = cap[i] != state.position[i]
+                state.target[i] = cap[i]
+    else:
+        allowed = margin.affordable(state.target, state.position, instrument, facts.initial[t], fx, equity)
+        for i in range(state.target.shape[0]):
+            if allowed[i] != state.target[i]:
+                _event(t, i, 1, state, ledger)
+                state.target[i] = allowed[i]
+
+
+@kernel
+def _close_books(t, instrument, prices, state, ledger):
+    """Record what is still open at the last mark."""
+    for i in range(state.position.shape[0]):
+        if state.position[i] != 0.0:
+            contract = state.open[LEG, i, ENTRY_CONTRACT]
+            _close(t, i, WHOLE, contract, state.last[i], EXIT_OPEN, state, ledger)
+            _close(t, i, LEG, contract, state.last[i], EXIT_OPEN, state, ledger)

@@ -1,0 +1,244 @@
+"""The contract master: what each market is, as dated facts with their sources.
+
+`config/contracts.csv` (root, field, value, valid_from, source) holds the facts, `config/symbols.csv` what vendors call
+the markets. A fact that changes gets a new row and the old one stays (DOMAIN T37); a row without a date has always
+held. Margins are never carried back before their first dated row (T30): they are nan, unknown.
+A user's own `contracts.csv`, `symbols.csv` and `holidays.csv` beside a store come after ours and win.
+
+Prices are as traders quote them (corn in cents, silver in dollars); price x multiplier is money in `currency`.
+"""
+
+import csv
+import hashlib
+import math
+import re
+from dataclasses import dataclass, fields
+from datetime import date
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from store.codes import MONTHS, BadCode, BadQuote, code, parse_code, quote
+from store.days import sources
+from store.expiry import first_notice, last_allowed, last_trade
+
+__all__ = [
+    "MONTHS",
+    "Alias",
+    "BadCode",
+    "BadQuote",
+    "ContractSpec",
+    "Fact",
+    "Master",
+    "UnknownRoot",
+    "code",
+    "first_notice",
+    "last_allowed",
+    "last_trade",
+    "parse_code",
+    "quote",
+]
+
+CONTINUOUS = re.compile(r"(?P<root>.+)\.(?P<rule>[cvn])\.(?P<rank>\d+)")  # ES.c.0 calendar, .v. volume, .n. open interest
+
+
+class UnknownRoot(LookupError):
+    """A market that the master does not know, or knows too little of."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One row of the master; `valid_from` is None where it has always held."""
+
+    value: str
+    valid_from: date | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Alias:
+    """What a vendor calls a market: his price x `factor` is ours; `history_from` is the root whose history the rows
+    before the market's own listing really are ('' none)."""
+
+    root: str
+    factor: float
+    history_from: str
+
+
+@dataclass(frozen=True)
+class ContractSpec:
+    """The facts of one market as of a day."""
+
+    root: str
+    name: str
+    sector: str
+    exchange: str
+    currency: str
+    multiplier: float  # currency per 1.0 of price, one contract
+    tick: float  # least change of price
+    price_unit: str  # as quoted; names `32nds` or `eighths` where quotes have fractions
+    listed_months: str  # letters FGHJKMNQUVXZ
+    held_months: str  # those liquid enough to hold (T10)
+    settlement: str  # cash | physical
+    last_trade: str  # name of a rule in store/expiry.py
+    first_notice: str  # the same; '' where there is none
+    calendar: str  # name in holidays.csv
+    timezone: str
+    session_start: str  # HH:MM at the exchange; from noon on, the next day's session
+    initial_margin: float = math.nan  # currency per contract, overnight; nan unknown
+    maintenance_margin: float = math.nan
+    last_trade_rules: tuple = ()  # ((first contract, rule), ...), oldest first: rules change by delivery month
+    first_notice_rules: tuple = ()
+    extra: Path | None = None  # the folder of a user's own holidays
+
+
+FIELDS = {field.name: field for field in fields(ContractSpec) if field.name not in ("root", "extra", "last_trade_rules", "first_notice_rules")}
+NUMBERS = ("multiplier", "tick", "initial_margin", "maintenance_margin")
+MAY_LACK = ("first_notice", "initial_margin", "maintenance_margin")
+
+
+class Master:
+    """All markets: facts by root and field, aliases by vendor and name."""
+
+    def __init__(self, facts, aliases, extra=None, hash=""):
+        self._facts = facts  # {root: {field: [Fact, ...] oldest first}}
+        self._aliases = aliases  # {(vendor, name): [(valid_from, Alias), ...] oldest first}
+        self._extra = extra
+        self.hash = hash
+        self.roots = tuple(sorted(facts))
+
+    @classmethod
+    def load(cls, extra=None):
+        """The shipped master, with the rows of a user's own files in the folder `extra` after ours."""
+        return _load(Path(extra).resolve() if extra is not None else None)
+
+    def facts(self, root, field):
+        """All dated values of a field, oldest first; none is an empty list."""
+        if field not in FIELDS:
+            raise LookupError(f"no field {field!r} in the contract master{_nearest(field, FIELDS)}")
+        return list(self._market(root).get(field, ()))
+
+    def spec(self, root, day=None):
+        """Facts of a market as they held on `day` (None: the newest)."""
+        market = self._market(root)
+        values = {field: _value(field, market.get(field, ()), day) for field in FIELDS}
+        lacking = [field for field, value in values.items() if value is None and field not in MAY_LACK]
+        if lacking:
+            raise UnknownRoot(f"the facts of {root} lack {', '.join(lacking)}: add them to contracts.csv beside the store")
+        rules = {f"{field}_rules": _rules(market.get(field, ())) for field in ("last_trade", "first_notice")}
+        values["first_notice"] = values["first_notice"] or ""
+        return ContractSpec(root=root, extra=self._extra, **values, **rules)
+
+    def resolve(self, name):
+        """Root of a name: a root, a vendor's name, `vendor:name`, or a continuous name (`ES.c.0`)."""
+        text = str(name).strip()
+        if text in self._facts:
+            return text
+        found = {alias[-1][1].root for key, alias in self._aliases.items() if text in (key[1], f"{key[0]}:{key[1]}")}
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            vendors = ", ".join(f"{v}:{n} is {a[-1][1].root}" for (v, n), a in sorted(self._aliases.items()) if n == text)
+            raise UnknownRoot(f"{text!r} is more than one market, say which vendor's: {vendors}")
+        continuous = CONTINUOUS.fullmatch(text)
+        if continuous:
+            return self.resolve(continuous["root"])
+        if text.upper() in self._facts:
+            return text.upper()
+        raise UnknownRoot(f"no market {text!r} in the contract master{_nearest(text, self._names())}")
+
+    def alias(self, vendor, name, day=None):
+        """What `vendor` means by `name` (on `day`, where his unit changed); None where nothing is known."""
+        found = None
+        for valid_from, alias in self._aliases.get((vendor, name), ()):
+            if day is None or valid_from is None or valid_from <= day:
+                found = alias
+        return found
+
+    def aliases(self, root):
+        """[(vendor, name)] under which a market is known."""
+        return sorted(key for key, alias in self._aliases.items() if alias[-1][1].root == root)
+
+    def _market(self, root):
+        if root not in self._facts:
+            raise UnknownRoot(f"no market {root!r} in the contract master{_nearest(root, self._names())}")
+        return self._facts[root]
+
+    def _names(self):
+        return [*self.roots, *sorted({name for _, name in self._aliases})]
+
+
+@cache
+def _load(extra):
+    facts, aliases, digest = {}, {}, hashlib.sha256()
+    for path in [path for file in ("contracts.csv", "symbols.csv", "holidays.csv") for path in sources(file, extra)]:
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))  # the same on a checkout that has Windows line ends
+    for path in sources("contracts.csv", extra):
+        for place, row in _rows(path, ("root", "field", "value", "valid_from", "source")):
+            _check_field(row["field"], row["value"], place)
+            fact = Fact(row["value"], _date(row["valid_from"], place), row["source"])
+            facts.setdefault(row["root"], {}).setdefault(row["field"], []).append(fact)
+    for market in facts.values():
+        for rows in market.values():
+            rows.sort(key=lambda fact: fact.valid_from or date.min)  # stable: a user's row of the same day comes last
+    for path in sources("symbols.csv", extra):
+        for place, row in _rows(path, ("vendor", "name", "root", "price_factor", "history_from", "valid_from")):
+            alias = Alias(row["root"], _number(row["price_factor"], place), row["history_from"])
+            aliases.setdefault((row["vendor"], row["name"]), []).append((_date(row["valid_from"], place), alias))
+    for rows in aliases.values():
+        rows.sort(key=lambda pair: pair[0] or date.min)
+    return Master(facts, aliases, extra, digest.hexdigest())
+
+
+def _rows(path, columns):
+    """(place, row) of a CSV file; a file that lacks a column is refused."""
+    with open(path, newline="", encoding="utf-8") as lines:
+        reader = csv.reader(lines)
+        header = next(reader, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise ValueError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+        for number, row in enumerate(reader, 2):
+            if row:
+                yield f"{path.name} line {number}", dict(zip(header, row, strict=False))
+
+
+def _check_field(field, value, place):
+    if field not in FIELDS:
+        raise ValueError(f"{place}: no field {field!r} in the contract master{_nearest(field, FIELDS)}")
+    if field in NUMBERS:
+        number = _number(value, place)
+        if not number > 0:
+            raise ValueError(f"{place}: {field} is {value!r}, it must be above 0")
+
+
+def _number(text, place):
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{place}: {text!r} is no number") from None
+
+
+def _date(text, place):
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError(f"{place}: {text!r} is no day, write 2024-03-15") from None
+
+
+def _value(field, rows, day):
+    """Value on a day. Before its first row a margin is unknown; any other fact is what it first was."""
+    known = [fact for fact in rows if day is None or fact.valid_from is None or fact.valid_from <= day]
+    if field.endswith("_margin"):
+        return float(known[-1].value) if known else math.nan
+    value = known[-1].value if known else rows[0].value if rows else None
+    return float(value) if field in NUMBERS and value is not None else value
+
+
+def _rules(rows):
+    return tuple((fact.valid_from.year * 100 + fact.valid_from.month if fact.valid_from else 0, fact.value) for fact in rows)
+
+
+def _nearest(text, names):
+    near = get_close_matches(str(text), list(names), n=3, cutoff=0.5)
+    return f"; near it: {', '.join(near)}" if near else ""

@@ -1,0 +1,264 @@
+"""Files that survive: the one place that knows what the platform can promise.
+
+A file is durable when its bytes are flushed (`fsync`) and the folder that names it is flushed too. A name is taken
+at most once: the bytes go to a temporary name, are flushed, and a hard link gives them the final name, which fails
+if that exists. File systems without hard links (FAT, some network folders) get an exclusive create instead; there a
+killed writer can leave a torn file behind, which its reader must recognise (see `manifest`).
+
+Folders cannot be flushed on Windows, where NTFS logs its names; on macOS only F_FULLFSYNC reaches the disk. Tested on
+Linux; the branches for macOS and Windows follow their documentation and were not run.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EMLINK}
+_FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+TEMPORARY = ".tmp-"
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; the text is one sentence for the user."""
+
+
+class NotWritten(StoreError):
+    """A file could not be written; what the store held before is untouched."""
+
+
+class DiskFull(NotWritten):
+    """No space left; free some and repeat the command."""
+
+
+class StateUnknown(StoreError):
+    """Written and visible, but the disk did not confirm it: look at the head before repeating anything."""
+
+
+def write_new(path, data, awaited=False):
+    """Write `data` under a name that must not exist yet and flush it; read-only from then on.
+
+    The name itself is durable only after `sync_folder` of its folder.
+
+    Parameters
+    ----------
+    path : path
+    data : bytes
+    awaited : bool
+        Whether others look for this name: then a file that is whole is never taken away again.
+
+    Raises
+    ------
+    FileExistsError
+        The name is taken.
+    NotWritten, DiskFull
+        Nothing stands under the name.
+    StateUnknown
+        All of it stands under an awaited name, but the disk did not confirm it.
+    """
+    path, rest = Path(path), memoryview(data)
+    try:
+        handle = os.open(path, _FRESH, 0o444)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _not_written(path, error) from error
+    try:
+        try:
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            _flush(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if awaited and not rest:
+            raise StateUnknown(f"{path} is written but the disk did not confirm it ({error.strerror})") from error
+        with contextlib.suppress(OSError):  # half a file under a name that nobody was told; `gc` takes what stays
+            remove(path)
+        raise _not_written(path, error) from error
+
+
+def write_once(path, data):
+    """Give `data` a name that at most one writer can take; durable after `sync_folder`.
+
+    Returns
+    -------
+    bool
+        True where whoever sees the name sees all of it; false where hard links do not exist, and the name appeared
+        before the bytes were whole.
+
+    Raises
+    ------
+    FileExistsError
+        Another writer was first.
+    NotWritten, DiskFull, StateUnknown
+        As `write_new` raises them.
+    """
+    path = Path(path)
+    temporary = temporary_name(path.parent)
+    write_new(temporary, data)
+    try:
+        linked = _link(temporary, path)
+        if not linked:
+            write_new(path, data, awaited=True)
+        return linked
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # an idle second name of the same bytes; `gc` takes it
+            remove(temporary)
+
+
+def replace_hint(path, data):
+    """Put `data` under a name, replacing what stood there; not flushed, so only for what may be lost."""
+    temporary = temporary_name(Path(path).parent)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise
+
+
+def links_work(folder):
+    """Whether the file system of `folder` has hard links, by trying one; true where nothing can be written at all."""
+    first, second = temporary_name(folder), temporary_name(folder)
+    try:
+        first.touch()
+        return _link(first, second)
+    except OSError:
+        return True
+    finally:
+        for path in (first, second):
+            with contextlib.suppress(OSError):
+                remove(path)
+
+
+def sync_folder(folder):
+    """Flush the names in a folder; raises OSError if the disk does not confirm."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _flush(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder):
+    """Make a folder whose name is durable; nothing happens if it is there."""
+    folder = Path(folder)
+    if folder.is_dir():
+        return
+    try:
+        if not folder.parent.is_dir():
+            make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise _not_written(folder, error) from error
+
+
+def move_folder(source, target):
+    """Flush all that a folder holds, then rename it to a name that must not exist, so that it is there whole or not.
+
+    Raises
+    ------
+    FileExistsError
+        The target is taken.
+    StateUnknown
+        Renamed, but the disk did not confirm it.
+    """
+    source, target = Path(source), Path(target)
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "taken", str(target))
+    try:
+        _sync_tree(source)
+        os.rename(source, target)
+    except OSError as error:
+        if target.exists():  # another process was first: a rename onto a folder that holds something fails
+            raise FileExistsError(errno.EEXIST, "taken", str(target)) from error
+        raise _not_written(target, error) from error
+    try:
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StateUnknown(f"{target} is written but the disk did not confirm it ({error.strerror})") from error
+
+
+def remove(path):
+    """Remove a file, read-only or not; one that is gone already is no error."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        os.chmod(path, stat.S_IWRITE | stat.S_IREAD)  # Windows refuses to remove what is read-only
+        os.unlink(path)
+
+
+def remove_tree(path):
+    """Remove a file, or a folder with all it holds."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        for entry in path.iterdir():
+            remove_tree(entry)
+        path.rmdir()
+    else:
+        remove(path)
+
+
+def temporary_name(folder):
+    """A fresh name in `folder` that readers of the store pass over."""
+    return Path(folder) / f"{TEMPORARY}{uuid4().hex}"
+
+
+def _link(source, target):
+    """True once linked, false where the file system has no hard links; FileExistsError if the target is taken."""
+    if not hasattr(os, "link"):
+        return False
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
+
+
+def _sync_tree(folder):
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+            try:
+                _flush(handle)
+            finally:
+                os.close(handle)
+        elif path.is_dir():
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def _flush(handle):
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(handle)
+
+
+def _not_written(path, error):
+    if isinstance(error, StoreError):
+        return error
+    if error.errno in _FULL:
+        return DiskFull(f"the disk is full: {path} could not be written; nothing was changed")
+    return NotWritten(f"{path} could not be written ({error.strerror}); nothing was changed")

@@ -1,0 +1,173 @@
+"""A run made of numbers alone: what the app reads of a `RunResult`, without an engine behind it.
+
+24 markets, 12 years of days, about 3,000 strategy trades and 150,000 ledger rows, the same at every call. The parts add
+up as in a real run: the ledger sums to the equity change, and a trade's net is the sum of its ledger rows.
+"""
+
+from datetime import date
+from functools import cached_property
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+
+SECTORS = {
+    "Equities": "MES NQ FESX",
+    "Rates": "ZN ZB FGBL",
+    "Currencies": "6E 6J 6B",
+    "Energy": "CL NG RB",
+    "Metals": "GC SI HG",
+    "Grains": "ZC ZS ZW",
+    "Softs": "KC SB CT",
+    "Livestock": "LE HE GF",
+}
+
+
+KINDS = {"": pl.String, "date": pl.Date, "number": pl.Float64, "whole": pl.Int32, "flag": pl.Boolean}
+TRADE = (
+    "root sector direction contracts:number entry_day:date exit_day:date entry_contract:whole exit_contract:whole"
+    " entry_price:number exit_price:number rolls:whole bars:whole gross:number costs:number net:number exit_reason"
+    " open:flag"
+)
+LEG = (
+    "root contract:whole direction contracts:number entry_day:date exit_day:date entry_price:number exit_price:number"
+    " gross:number costs:number net:number exit_reason"
+)
+HELD = "day:date root contract:whole contracts:number mark:number notional:number margin:number"
+
+
+def frame(rows, columns):
+    """A frame of rows whose columns are told as `name:kind`."""
+    parts = [column.partition(":") for column in columns.split()]
+    return pl.DataFrame(rows, schema={name: KINDS[kind] for name, _, kind in parts}, orient="row")
+
+
+class SyntheticRun:
+    """What `engine.result.RunResult` offers, drawn from a seeded generator."""
+
+    def __init__(self, years=12, seed=7, simulated=True, name="trend", sectors=SECTORS):
+        self.id = f"{seed:016x}"
+        self.name, self.note, self.simulated = name, "made for tests", simulated
+        self.years, self.seed = years, seed
+        self.market = [(root, sector) for sector, roots in sectors.items() for root in roots.split()]
+        self.events = [{"day": date(2020, 3, 9), "root": "CL", "kind": "margin_call", "text": "cut by 12 contracts"}]
+        self.portfolio = SimpleNamespace(
+            name=name,
+            capital=10_000_000.0,
+            currency="USD",
+            to_toml=lambda: '[portfolio]\nname = "trend"\ncapital = 1e7\n',
+        )
+
+    @cached_property
+    def days(self):
+        first = np.datetime64("2012-01-03")
+        every = np.arange(first, first + np.timedelta64(int(self.years * 365.25), "D"))
+        return every[np.is_busday(every)]
+
+    @cached_property
+    def parts(self):
+        """Everything, market by market: (trades, contract trades, positions, ledger), as lists of columns."""
+        rng = np.random.default_rng(self.seed)
+        trades, legs, positions, ledger = [], [], [], []
+        for root, sector in self.market:
+            self._market(rng, root, sector, trades, legs, positions, ledger)
+        return trades, legs, positions, ledger
+
+    def _market(self, rng, root, sector, trades, legs, positions, ledger):
+        days, count = self.days.astype(object), len(self.days)
+        change = rng.standard_t(4, count) * 0.6 + 0.02 * np.sin(np.arange(count) / 90)
+        price = 100.0 + np.cumsum(change)
+        point = 1000.0
+        t = int(rng.integers(20, 60))
+        while t < count - 5:
+            length = int(rng.integers(4, 40))
+            side = 1 if change[t + 1 : t + length].sum() + rng.normal() * 25.0 > 0.0 else -1
+            size = side * int(rng.integers(2, 40))
+            last = min(t + length, count - 1)
+            open_ = t + length > count - 1
+            amount = size * change[t : last + 1] * point
+            costs = np.zeros(last - t + 1)
+            costs[0] = costs[-1] = -abs(size) * 14.0
+            if open_:
+                costs[-1] = 0.0
+            for k in range(t, last + 1):
+                ledger.append((days[k], root, "price", amount[k - t]))
+                ledger.append((days[k], root, "fx", 1e-4 * amount[k - t]))
+                if costs[k - t]:
+                    ledger.append((days[k], root, "slippage", costs[k - t] * 0.8))
+                    ledger.append((days[k], root, "commission", costs[k - t] * 0.2))
+                if k < last or open_:
+                    value = size * price[k] * point
+                    positions.append((days[k], root, 202403, float(size), price[k], value, abs(value) * 0.03))
+            gross, cost = float(amount.sum() * 1.0001), float(costs.sum())
+            row = ("long" if side > 0 else "short", float(abs(size)), days[t], None if open_ else days[last])
+            prices = (price[t], price[last])
+            reason = "open" if open_ else str(rng.choice(["signal", "signal", "signal", "stop", "margin"]))
+            trades.append(
+                (root, sector, *row, 202403, 202406, *prices, 1, last - t + 1, gross, cost, gross + cost, reason, open_)
+            )
+            legs.append((root, 202403, *row, *prices, gross, cost, gross + cost, reason))
+            t = last + int(rng.integers(0, 5))  # 0: the next trade begins on the day on which this one ends
+
+    def trades(self):
+        rows = frame(self.parts[0], TRADE).sort("entry_day", "root").with_row_index("trade", offset=1)
+        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+
+    def contract_trades(self):
+        rows = frame(self.parts[1], LEG).with_row_index("trade", offset=1)
+        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+
+    def positions(self):
+        rows = frame(self.parts[2], HELD).sort("day", "root")
+        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+
+    def ledger(self):
+        rows = frame(self.parts[3], "day:date root cause amount:number")
+        rows = rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+        interest = pl.DataFrame({"day": self.days[::5]}).with_columns(
+            pl.lit("").alias("root"),
+            pl.lit("interest").alias("cause"),
+            pl.lit(350.0).alias("amount"),
+            pl.lit("").alias("strategy"),
+        )
+        return pl.concat([rows, interest.select(rows.columns)]).sort("day", "root")
+
+    def equity(self):
+        daily = self.ledger().group_by("day").agg(pl.col("amount").sum())
+        margin = self.positions().group_by("day").agg(pl.col("margin").sum())
+        frame = pl.DataFrame({"day": self.days}).join(daily, on="day", how="left").join(margin, on="day", how="left")
+        profit, held = frame["amount"].fill_null(0.0).to_numpy(), frame["margin"].fill_null(0.0).to_numpy()
+        equity = np.concatenate([[1e7], 1e7 + np.cumsum(profit)])
+        held = np.concatenate([[0.0], held])
+        days = np.concatenate([[self.days[0] - 1], self.days])
+        peak = np.maximum.accumulate(equity)
+        return pl.DataFrame(
+            {"day": days, "equity": equity, "cash": equity, "margin": held, "drawdown": equity / peak - 1.0}
+        )
+
+    def metrics(self):
+        return {"turnover": 41.7, "cost_share": 0.083, "var_95": 0.0141, "cvar_95": 0.021, "time_in_market": 0.98,
+                "max_drawdown_days": 612.0}  # fmt: skip
+
+    @cached_property
+    def summary(self):
+        names = ("data", "rolls", "portfolio", "code", "result")
+        return {
+            "run": self.id,
+            "portfolio": self.name,
+            "markets": [root for root, _ in self.market],
+            "simulated": self.simulated,
+            "start": str(self.days[0]),
+            "end": str(self.days[-1]),
+            "metrics": self.metrics(),
+            "identity_residual": 3.1e-9,
+            "hashes": {name: letter * 64 for name, letter in zip(names, "abcde", strict=True)},
+            "seconds": {"load": 0.41, "simulate": 0.02, "analyse": 0.1, "total": 0.53},
+        }
+
+
+class EmptyRun(SyntheticRun):
+    """A run in which nothing was ever traded."""
+
+    def _market(self, rng, root, sector, trades, legs, positions, ledger):
+        return

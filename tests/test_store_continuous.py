@@ -1,0 +1,239 @@
+"""store/continuous.py: joined series against cases solved by hand, pysystemtrade's own files and real contracts."""
+
+import io
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from test_store_rolls import LATE, flat, make_bars, market, random_market, weekdays  # noqa: F401
+
+from store import tables
+from store.continuous import SCHEMA, adjusted, stitch, stitch_chain
+from store.rolls import RollCalendar, calendar, chain_calendar
+
+MES_YEARS = {2020: 0.21, 2021: 0.26, 2022: -0.19, 2023: 0.19}
+
+
+def one_roll(market, old, new, **fields):  # noqa: F811
+    """Five days of two contracts; volume crosses on the second day, so that the roll is on the third."""
+    days = weekdays(len(old))
+    n = len(days)
+    bars = make_bars(days, {
+        202403: {"settle": old, "volume": [9] + [1] * (n - 1), **fields}, 202406: {"settle": new, "volume": [5] * n},
+    })  # fmt: skip
+    return bars, calendar(bars, market())
+
+
+def test_t3_the_gap_between_contracts_is_no_profit(market):  # noqa: F811
+    bars, rolls = one_roll(market, [4000, 4050, 4100, 4110, 4120], [4020, 4075, 4125, 4135, 4150])
+    found = stitch(bars, rolls)
+    assert found["contract"].to_list() == [202403] * 3 + [202406] * 2
+    assert found["offset"].to_list() == [0, 0, 0, -25, -25]
+    assert found["adjusted"].to_list() == [4025, 4075, 4125, 4135, 4150]
+    assert (found["adjusted"][4] - found["adjusted"][0]) * 50 == 6250
+    assert found["roll"].to_list() == [False, False, True, False, False]
+    assert found["from_price"].to_list() == [None, None, 4100, None, None]
+    assert found["to_price"].to_list() == [None, None, 4125, None, None]
+    assert found["next_contract"].to_list() == [202406] * 3 + [None] * 2
+    assert found["next_price"].to_list() == [4020, 4075, 4125, None, None]
+
+
+def test_t1_points_not_percent_of_the_adjusted_price(market):  # noqa: F811
+    bars, rolls = one_roll(market, [100, 102, 104, 104, 104], [106, 108, 110, 111, 112])
+    found = stitch(bars, rolls)
+    back = found["adjusted"].to_numpy()
+    assert back[:3].tolist() == [106, 108, 110]
+    assert (back[1] - back[0]) / found["settle"][0] == 0.02
+
+
+def test_t16_ratio_adjustment_is_not_rounded_to_ticks(market):  # noqa: F811
+    bars, rolls = one_roll(market, [100, 102, 104, 104, 104], [106, 108, 110, 111, 112])
+    found = adjusted(stitch(bars, rolls), "ratio").to_list()
+    assert found[1] == pytest.approx(107.8846153846, abs=1e-9)
+    assert found[2:] == pytest.approx([110, 111, 112])
+    assert adjusted(stitch(bars, rolls), "none").to_list() == [100, 102, 104, 111, 112]
+
+
+@pytest.mark.parametrize("old", [[-4, -2, -1, -1, -1], [4, 2, 0, 1, 1]])
+def test_t2_prices_that_are_not_positive_have_no_ratio(market, old):  # noqa: F811
+    bars, rolls = one_roll(market, old, [5.0, 6, 7, 8, 9])
+    found = stitch(bars, rolls)
+    assert found["factor"].to_list() == [1, 1, 1, None, None]
+    assert np.diff(found["adjusted"]).tolist() == [old[1] - old[0], old[2] - old[1], 1, 1]
+    with pytest.raises(ValueError, match=r"cannot be adjusted by ratio; use difference"):
+        adjusted(found, "ratio")
+
+
+def test_an_unknown_adjustment_is_refused(market):  # noqa: F811
+    bars, rolls = one_roll(market, [1] * 5, [2] * 5)
+    with pytest.raises(ValueError, match="'panama' is not known; allowed: difference, ratio, none"):
+        adjusted(stitch(bars, rolls), "panama")
+
+
+def test_t54_the_gap_is_taken_at_one_moment_and_the_overnight_move_stays(market):  # noqa: F811
+    bars, rolls = one_roll(market, [99, 99, 100, 103, 104], [101, 101, 102, 105, 106])
+    found = stitch(bars, rolls)
+    assert found["offset"].to_list()[2:4] == [0, -2]
+    assert np.diff(found["adjusted"]).tolist() == [0, 1, 3, 1]
+
+
+def test_a_break_between_contracts_earns_nothing(market):  # noqa: F811
+    days = weekdays(10)
+    old = [100.0, 101, 102, 103] + [None] * 6
+    bars = make_bars(days, {202401: {"settle": old}, 202402: flat(10) | {"settle": list(range(200, 210))}})
+    found = stitch(bars, calendar(bars, market({202401: days[7]})))
+    assert found["day"].to_list() == days[:4] + days[7:]  # no row of the new contract before the old one was given up
+    assert np.diff(found["adjusted"]).tolist() == [1, 1, 1, 0, 1, 1]
+    assert found["roll"].to_list() == [False] * 3 + [True] + [False] * 3
+    assert found.row(3, named=True)["to_price"] == 207
+
+
+def test_no_row_of_a_contract_after_its_last_allowed_day(market):  # noqa: F811
+    days = weekdays(12)
+    bars = make_bars(days, {
+        202401: {"settle": list(range(12))}, 202403: {"settle": [None] * 10 + [20, 21]},
+    })  # fmt: skip
+    found = stitch(bars, calendar(bars, market({202401: days[7]})))
+    assert found["day"].to_list() == days[:8] + days[10:]
+    assert np.diff(found["adjusted"]).tolist() == [1] * 7 + [0, 1]
+
+
+def test_days_of_other_contracts_alone_give_no_row_and_holes_are_not_filled(market):  # noqa: F811
+    bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24])
+    hole = bars.filter(~((pl.col("contract") == 202403) & (pl.col("day") == weekdays(2)[1])))
+    assert stitch(hole, rolls)["day"].to_list() == [weekdays(5)[i] for i in (0, 2, 3, 4)]
+
+
+def test_sunday_and_monday_rows_merge_into_one_bar(market):  # noqa: F811
+    bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24], open=[1] * 5, high=[30] * 5, low=[5] * 5)
+    day = weekdays(5)[1]
+    chosen = bars.filter((pl.col("contract") == 202403) & (pl.col("day") == day))
+    sunday = chosen.with_columns(
+        source_time=pl.lit("2024-01-01x"), open=pl.lit(9.0), high=pl.lit(40.0), low=pl.lit(8.0), settle=pl.lit(77.0),
+        volume=pl.lit(2.0),
+    )  # fmt: skip
+    for earlier in (timedelta(0), timedelta(days=1)):  # stamped like Monday's row, or a day before
+        both = pl.concat([bars, sunday.with_columns(pl.col("time") - earlier)])
+        row = stitch(both, rolls).filter(pl.col("day") == day)
+        values = row.select("source_time", "open", "high", "low", "settle", "volume").rows()
+        assert values == [("2024-01-02", 9.0, 40.0, 5.0, 11.0, 3.0)]
+
+
+def test_intraday_rows_stay_apart_and_the_roll_is_at_its_moment(market):  # noqa: F811
+    days, rows = weekdays(4), []
+    for t, day in enumerate(days):
+        for hour in (15, 16, 17):
+            for contract, level in ((202403, 100), (202406, 200)):
+                if (contract, t, hour) != (202406, 2, 17):  # the new contract does not trade in the last hour of day 2
+                    rows.append({"root": "X", "contract": contract, "day": day, "close": level + t + hour / 100,
+                                 "time": datetime(day.year, day.month, day.day, hour, tzinfo=UTC), "source_time": str(hour),
+                                 "volume": 3.0 if contract == 202403 and t == 0 else 2.0 if contract == 202406 else 1.0})  # fmt: skip
+    bars = tables.TABLES["contract_bars"].conform(pl.DataFrame(rows))
+    rolls = calendar(bars, market())
+    assert rolls.frame.select("day", "from_price", "to_price").rows() == [(days[2], 102.16, 202.16)]
+    found = stitch(bars, rolls)
+    assert len(found) == 3 + 3 + 2 + 3
+    assert found.filter("roll")["time"].to_list() == [datetime(2024, 1, 3, 16, tzinfo=UTC)]
+
+
+def test_columns_are_those_of_the_file_and_inputs_are_not_changed(market):  # noqa: F811
+    bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24])
+    before = bars.clone()
+    found = stitch(bars, rolls)
+    assert dict(found.schema) == SCHEMA
+    assert bars.equals(before)
+    assert not any(found[name].is_nan().any() for name, kind in found.schema.items() if kind == pl.Float64)
+
+
+def test_t45_offsets_of_earlier_rows_stay_bit_equal_as_history_grows(market):  # noqa: F811
+    compared = 0
+    for seed in range(60):
+        bars, last, days, *_ = random_market(seed)
+        spec = market(last)
+        try:
+            full = stitch(bars, calendar(bars, spec))
+        except ValueError:
+            continue
+        for t in np.random.default_rng(seed).choice(len(days), 4):
+            part = bars.filter(pl.col("day") <= days[t])
+            try:
+                found = stitch(part, calendar(part, spec))
+            except ValueError:
+                continue
+            kept = ["time", "contract", "settle", "offset", "factor", "next_contract", "next_price"]
+            past = full.filter(pl.col("day") <= days[t])
+            if past.filter(pl.col("roll") & pl.col("next_price").is_null()).height:
+                kept = kept[:5]  # a closed position: its last row learns only later what follows
+            assert found.select(kept).equals(past.select(kept)), (seed, days[t])
+            compared += len(found)
+    assert compared > 1000
+
+
+def test_adjusted_changes_are_those_of_the_contracts_held(market):  # noqa: F811
+    for seed in range(40):
+        bars, last, *_ = random_market(seed)
+        try:
+            rolls = calendar(bars, market(last))
+        except ValueError:
+            continue
+        found = stitch(bars, rolls).filter(pl.col("settle").is_not_null())
+        price = {(c, d): x for c, d, x in bars.select("contract", "day", "settle").rows()}
+        closed = set(rolls.frame.filter(pl.col("reason").str.starts_with("closed"))["to_contract"])
+        at = dict(rolls.frame.select("to_contract", "day").rows())
+        rows = found.select("contract", "day", "settle", "adjusted").rows()
+        for (c0, _, x0, a0), (c1, d1, x1, a1) in zip(rows, rows[1:], strict=False):
+            if c0 == c1:
+                assert a1 - a0 == pytest.approx(x1 - x0, abs=1e-9)
+            elif c1 in closed and at[c1] == d1:
+                assert a1 - a0 == pytest.approx(0, abs=1e-9)
+            elif c1 in at and (c0, at[c1]) in price and price[c0, at[c1]] == x0:
+                assert a1 - a0 == pytest.approx(x1 - price[c1, at[c1]], abs=1e-9)
+
+
+def read_chain(path):
+    """Multiple prices as `vendor_chains` rows; stamps are read as UTC, which orders them as well."""
+    stamp = pl.col("DATETIME").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
+    frame = pl.read_csv(path, infer_schema_length=None)
+    names = {"price": "PRICE", "forward": "FORWARD", "carry": "CARRY"}
+    return tables.TABLES["vendor_chains"].conform(frame.select(
+        stamp.dt.replace_time_zone("UTC").alias("time"), stamp.dt.date().alias("day"),
+        pl.lit("pysystemtrade").alias("source"), pl.lit(path.name.split(".")[0]).alias("root"),
+        pl.col("DATETIME").alias("source_time"), *(pl.col(x).cast(pl.Float64).alias(name) for name, x in names.items()),
+        *((pl.col(f"{x}_CONTRACT") // 100).alias(f"{name}_contract") for name, x in names.items()),
+    ))  # fmt: skip
+
+
+def test_pysystemtrades_adjusted_prices_are_rebuilt_row_by_row(shared):
+    paths = sorted((shared / "pysystemtrade" / "multiple_prices_csv").glob("*.csv.gz"))
+    assert len(paths) == 38
+    for path in paths:
+        found = stitch_chain(read_chain(path))
+        theirs = pl.read_csv(path.parent.parent / "adjusted_prices_csv" / path.name, infer_schema_length=None)
+        theirs = theirs.with_columns(pl.col("price").cast(pl.Float64).fill_nan(None))
+        both = theirs.join(found, left_on="DATETIME", right_on="source_time", how="left", maintain_order="left")
+        assert both["time"].null_count() == 0, path.name
+        assert both["adjusted"].is_null().equals(both["price"].is_null(), check_names=False), path.name
+        assert both.select((pl.col("adjusted") - pl.col("price")).abs().max()).item() <= 1e-9, path.name
+        rolls = chain_calendar(read_chain(path))
+        assert rolls.shares() == {"pysystemtrade": 1.0}
+        assert found["roll"].sum() == len(rolls.frame)
+        assert found["offset"][0] == 0.0
+
+
+def barchart(shared, name):
+    """Daily rows of one market's zip as `contract_bars`."""
+    frames = []
+    with zipfile.ZipFile(shared / "barchart" / "daily" / f"Day_{name}.zip") as archive:
+        for member in archive.namelist():
+            contract = int(member.rsplit("_", 1)[1][:6])
+            table = pl.read_csv(io.BytesIO(archive.read(member)), schema_overrides=[pl.String] + [pl.Float64] * 5)
+            frames.append(table.with_columns(contract=pl.lit(contract, pl.Int32)))
+    stamp = pl.col("Time").str.to_datetime("%Y-%m-%dT%H:%M:%S%z", time_zone="UTC", time_unit="us")
+    frame = pl.concat(frames).with_columns(stamp.alias("time"))
+    return tables.TABLES["contract_bars"].conform(frame.select(
+        "contract", "time", pl.lit("barchart").alias("source"), pl.lit(name).alias("root"),
+        pl.col("time").dt.convert_time_zone("America/Chicago").dt.date().alias("day"), pl.col("Time").alias("source_time"),
+        open="Open", high="High", low="Low", settle="Close", volume="Volume",
+    ))  # fmt: skip

@@ -31,12 +31,12 @@ DAY_MS = 86_400_000.0
 
 
 def esc(text):
-    """Text as it may stand in HTML, in an attribute too: every name from outside goes through here.
+    """Text as it may stand in HTML, in an attribute or in a template: every name from outside goes through here.
 
-    >>> esc("<b>ZC & 'co'")
-    '&lt;b&gt;ZC &amp; &#x27;co&#x27;'
+    >>> esc("<b>ZC & 'co' {{ x }}")
+    '&lt;b&gt;ZC &amp; &#x27;co&#x27; &#123;&#123; x }}'
     """
-    return escape(str(text), quote=True)
+    return escape(str(text), quote=True).replace("{", "&#123;")  # a brace would begin an expression of Jinja
 
 
 def number(value, digits=0):
@@ -120,8 +120,8 @@ def chart(height, x_range, y_range, description, **params):
     """An empty figure in the house's look: no toolbar, no gesture but what is asked for, a description for readers."""
     plot = figure(
         height=height, sizing_mode="stretch_width", min_width=220, x_range=x_range, y_range=y_range, tools="",
-        toolbar_location=None, background_fill_color=None, border_fill_color=None, outline_line_color=None, min_border_right=14,
-        min_border_top=8, output_backend="canvas", **params,
+        toolbar_location=None, background_fill_color=None, border_fill_color=None, outline_line_color=None,
+        min_border_right=14, min_border_top=8, output_backend="canvas", **params,
     )  # fmt: skip
     plot.html_attributes = {"role": "img", "aria-label": description}
     for axis in plot.axis:

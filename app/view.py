@@ -1,11 +1,12 @@
 """View: one picture of a run. Board: the run, the selection, and the views that show them.
 
 A view is built once. What a selection changes is told by its `patch`: {name of a model: {property: value}}, numbers and
-text only, so that the same patch can be made by Python (dashboard, notebook) and by `crossfilter.js` (report). The board
-is the only watcher of a selection: it computes one slice and sends all patches as one message.
+text only, so that the same patch can be made by Python (dashboard, notebook) and by `crossfilter.js` (report). The
+board is the only watcher of a selection: it computes one slice and sends all patches as one message.
 """
 
 import logging
+from contextlib import contextmanager
 
 import numpy as np
 import panel as pn
@@ -41,22 +42,22 @@ class Board:
         """The slice of everything."""
         return crossfilter(self.columns, Selection())
 
-    def fail(self, what, error):
-        """Show a failure where the user looks, and write it to the log with its traceback."""
-        log.error("%s", what, exc_info=error)
-        reason = f"{type(error).__name__}: {error}"
-        self.alert.update(text=failure(what, reason), visible=True)
+    @contextmanager
+    def guard(self, what):
+        """A block whose failure shows on the page."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("%s", what)
+            self.alert.update(text=failure(what, f"{type(error).__name__}: {error}"), visible=True)
 
     def _redraw(self, *_):
-        try:
+        with self.guard("The page could not follow the selection."):
             picked = self.slice
             with pn.io.hold():
                 self.alert.visible = False
                 for view in self.views:
                     view.apply(picked)
-        except Exception as error:
-            log.exception("redraw")
-            self.fail("The page could not follow the selection.", error)
 
 
 def failure(what, reason):
@@ -131,27 +132,34 @@ def _same(old, new):
     return bool(old == new)
 
 
-def brush(plot, selection):
+def brush(plot, board):
     """A box over days picks them; a tap picks all days again."""
 
     def picked(event):
-        if event.final and event.geometry["type"] == "rect":
-            ends = sorted((event.geometry["x0"], event.geometry["x1"]))
-            selection.days = tuple(np.array(ends, "datetime64[ms]").astype("datetime64[D]").astype(object).tolist())
+        with board.guard("The days could not be picked."):
+            if event.final and event.geometry["type"] == "rect":
+                board.selection.days = dates(sorted((event.geometry["x0"], event.geometry["x1"])))
 
     def cleared(_):
-        selection.days = None
+        with board.guard("The days could not be picked."):
+            board.selection.days = None
 
     plot.on_event(SelectionGeometry, picked)
     plot.on_event(Tap, cleared)
 
 
-def taps(plot, selection, field, names):
+def taps(plot, board, field, names):
     """A tap on a bar picks it, another one takes it out again."""
 
     def tapped(event):
-        place = int(np.floor(event.y)) if event.y is not None else -1
-        if 0 <= place < len(plot.y_range.factors) and plot.y_range.factors[place] in names:
-            selection.toggle(field, plot.y_range.factors[place])
+        with board.guard("The bar could not be picked."):
+            place = int(np.floor(event.y))
+            if 0 <= place < len(plot.y_range.factors) and plot.y_range.factors[place] in names:
+                board.selection.toggle(field, plot.y_range.factors[place])
 
     plot.on_event(Tap, tapped)
+
+
+def dates(ends):
+    """First and last day from the milliseconds of a gesture: parts of a day count as that day."""
+    return tuple(np.floor(np.array(ends) / charts.DAY_MS).astype("datetime64[D]").astype(object).tolist())

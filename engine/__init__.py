@@ -1,1 +1,9 @@
+"""Computes on arrays (time, market): forecasts, sizes, the simulation, its numbers."""
 
+from engine.backtest import backtest
+from engine.market import Market, load
+from engine.portfolio import Portfolio
+from engine.result import RunResult
+from engine.strategies import STRATEGIES
+
+__all__ = ["STRATEGIES", "Market", "Portfolio", "RunResult", "backtest", "load"]

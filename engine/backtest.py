@@ -15,7 +15,7 @@ import engine
 import store
 from engine import margin, result
 from engine.indicators import change, volatility
-from engine.market import code_hash, load, stored
+from engine.market import STALE, code_hash, load, stored
 from engine.metrics import summary
 from engine.ratios import period_returns
 from engine.simulate import (
@@ -100,8 +100,7 @@ def identity(market, portfolio):
 
 
 def _hashes(market, portfolio):
-    text = hashlib.sha256(portfolio.to_toml().encode()).hexdigest()
-    return market.hashes | {"portfolio": text, "code": code_version()}
+    return market.hashes | {"portfolio": portfolio.fingerprint(), "code": code_version()}
 
 
 def backtest(market, portfolio):
@@ -137,7 +136,7 @@ def backtest(market, portfolio):
     prices, facts = _inputs(part, portfolio)
     account = Account(
         portfolio.capital, portfolio.sizing.per_capital, portfolio.compounding, portfolio.execution.fx == "sweep",
-        portfolio.costs.roll_commission,
+        portfolio.costs.roll_commission, np.inf if portfolio.limits.max_contracts is None else portfolio.limits.max_contracts,
     )  # fmt: skip
     gaps = np.diff(part.days, prepend=part.days[:1]).astype(np.float64)
     ready = time.perf_counter()
@@ -162,9 +161,7 @@ def weights(market, portfolio, strategy, instrument):
         mine = strategy == s
         forecast[:, mine] = sleeve.strategy.forecast(market)[:, instrument[mine]]
         share[mine] = sleeve.weight
-    size = portfolio.sizing.weights(market, forecast, instrument, share, strategy)
-    most = portfolio.limits.max_contracts
-    return size if most is None or portfolio.sizing.per_capital else np.clip(size, -most, most)
+    return portfolio.sizing.weights(market, forecast, instrument, share, strategy)
 
 
 def margins(market, rule):
@@ -239,7 +236,7 @@ def _result(ledger, market, portfolio, lines, instrument, estimated):
         "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
         "identity_holds": result.identity_holds(ledger),
         "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
-        "notes": [*market.notes, *_notes(market, estimated)],
+        "notes": list(_notes(market, estimated)),
         "hashes": hashes,
     }
     return result.RunResult(document, portfolio, result.events(ledger, market, lines), tables)
@@ -251,7 +248,8 @@ def _metrics(ledger, market, portfolio):
     held = np.concatenate([[True], traded])
     days = np.concatenate([market.days[:1] - np.timedelta64(1, "D"), market.days])
     gross = ledger.amount[:, :-1, :].sum(axis=(0, 2)) - ledger.amount[:, :-1, COST_CAUSES].sum(axis=(0, 2))
-    base = equity[held][:-1] if portfolio.compounding else portfolio.capital
+    base = equity[held][:-1] if portfolio.compounding else np.full(traded.sum(), portfolio.capital)
+    interest = ledger.amount[traded, -1, INTEREST]
     return summary(
         period_returns(equity[held], portfolio.compounding),
         days[held],
@@ -261,12 +259,17 @@ def _metrics(ledger, market, portfolio):
         costs=-float(ledger.amount[:, :, COST_CAUSES].sum()),
         line_gross=gross,
         contracts=ledger.position[traded],
-        interest=ledger.amount[traded, -1, INTEREST] / base,
+        interest=np.divide(interest, base, out=np.full(len(base), np.nan), where=base > 0),
         compounding=portfolio.compounding,
     )
 
 
 def _notes(market, estimated):
+    """What a reader of the result must know."""
+    begun = market.contract > 0
+    for m, root in enumerate(market.roots):
+        if missing := int((begun & ~market.fresh)[:, m].sum()):
+            yield f"{root}: not traded on {missing} days without a rate for {market.currencies[m]} of at most {STALE} days"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

@@ -61,13 +61,13 @@ class Market:
     initial_margin: np.ndarray  # [local currency / contract]; nan unknown
     maintenance_margin: np.ndarray  # [local currency / contract]; nan unknown
     available: np.ndarray  # bool: has begun, has not ended, exchange rate not stale
+    fresh: np.ndarray  # bool: the exchange rate is at most STALE days old
     rate: np.ndarray  # (time,) interest on cash, known at the end of the bar [1/year]
     currencies: tuple  # one a market
     sectors: tuple  # one a market
     currency: str  # of the account
     simulated: bool  # whether any price is simulated
     hashes: dict = field(default_factory=dict)  # data, rolls, contracts
-    notes: tuple = ()  # what a reader of the result must know
 
     @property
     def adjusted(self):
@@ -136,6 +136,7 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         **arrays,
         **facts,
         fx=fx,
+        fresh=fresh,
         available=(arrays["contract"] > 0) & fresh & ~ended["since"],
         rate=_rate(archive, snapshot, days, currency),
         currencies=currencies,
@@ -147,7 +148,6 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
             "rolls": _hash(versions),
             "contracts": master.hash,
         },
-        notes=tuple(_notes(fresh, arrays["contract"], roots, currencies)),
     )
 
 
@@ -221,14 +221,15 @@ def _series(archive, snapshot, master, root, source, rule):
 def _rows(frame, calendar, bars):
     """Columns of `stitch` and of the calendar as one float array (bar, COLUMNS); bars that only close are added."""
     opens = bars.select("day", "contract", "open")
+    closing = pl.col("reason").str.starts_with("closed").fill_null(False)
     legs = calendar.frame.select(
-        "day", "reason", pl.col("from_contract").alias("contract"), "to_contract", "from_price", "to_price"
+        pl.when(closing).then("decided").otherwise("day").alias("day"),  # a close is acted on when it is decided
+        "reason", pl.col("from_contract").alias("contract"), "to_contract", "from_price", "to_price"
     )
     legs = legs.join(opens.rename({"open": "open_from"}), on=["day", "contract"], how="left")
     legs = legs.join(
         opens.rename({"open": "open_to", "contract": "to_contract"}), on=["day", "to_contract"], how="left"
     )
-    closing = pl.col("reason").str.starts_with("closed").fill_null(False)
     legs = legs.unique(["day", "contract"], keep="first", maintain_order=True)
     frame = frame.select(
         "day", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest", "offset"
@@ -331,10 +332,3 @@ def _ended(arrays, specs, days):
         since[:, m] = days >= np.datetime64(last_allowed(spec, final), "D").astype(np.int64)
     now = since & ~np.vstack([np.zeros((1, len(specs)), bool), since[:-1]])
     return {"since": since, "now": now}
-
-
-def _notes(fresh, contract, roots, currencies):
-    for m, root in enumerate(roots):
-        if not fresh[contract[:, m] > 0, m].all():
-            missing = int((~fresh[contract[:, m] > 0, m]).sum())
-            yield f"{root}: not traded on {missing} days without an exchange rate for {currencies[m]} of at most {STALE} days"

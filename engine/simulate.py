@@ -89,6 +89,7 @@ class Account(NamedTuple):
     compounding: bool  # capital means equity of the bar, else the starting capital
     sweep: bool  # foreign profit is converted every day, else kept as a balance
     roll_commission: float  # multiple of two sides' commission that a roll costs
+    most: float  # contracts of a line, long or short; infinite for no limit
 
 
 class Ledger(NamedTuple):
@@ -392,7 +393,7 @@ def _decide(t, equity, facts, account, weight, instrument, available, state, led
         base = max(0.0, equity) if account.compounding else account.capital
     for i in range(state.target.shape[0]):
         wanted = weight[t, i] * base if available[t, instrument[i]] else 0.0
-        state.target[i] = np.trunc(wanted)
+        state.target[i] = np.trunc(min(max(wanted, -account.most), account.most))
         state.called[i] = False
     if call:
         _event(t, -1, 0, state, ledger)

@@ -105,7 +105,7 @@ def load(bars, months=MONTHS):
     intraday rows stay apart.
     """
     held = bars.filter((pl.col("contract") % 100).is_in(list(months)))
-    held = held.filter(pl.col("settle").is_not_null() | pl.col("close").is_not_null() | pl.col("volume").is_not_null())
+    held = held.filter(pl.any_horizontal(pl.col("settle", "close", "volume", "open_interest").is_not_null()))
     frame = _one_bar_a_day(held.sort("contract", "time"))
     contract = frame["contract"].to_numpy()
     dates = frame["day"].to_numpy()
@@ -143,7 +143,7 @@ def _changes(*columns):
 
 def _one_bar_a_day(frame):
     contract, day = frame["contract"].to_numpy(), frame["day"].to_numpy()
-    again = (contract[1:] == contract[:-1]) & (day[1:] == day[:-1])  # the row shares contract and day with the one before
+    again = (contract[1:] == contract[:-1]) & (day[1:] == day[:-1])  # as the row before
     if not again.any():
         return frame
     frame = frame.sort("contract", "time", "source_time")  # a Sunday row before its Monday, where both end on Monday

@@ -1,8 +1,8 @@
 """Continuous series: which contract was held on a row, at what prices, and the offset that joins it to the ones before.
 
 adjusted = contract price + offset. The offset is anchored at the first contract: row t is made of rolls before t only,
-so a longer history leaves earlier rows as they were (DESIGN 4). It steps by `from_price - to_price` after the roll, both
-at one moment (DOMAIN T54): what the holder earned overnight stays in. `factor` is the same by ratio.
+so a longer history leaves earlier rows as they were (DESIGN 4). It steps by `from_price - to_price` after the roll,
+both at one moment (DOMAIN T54): what the holder earned overnight stays in. `factor` is the same by ratio.
 The column `adjusted` is the back-adjusted series that people expect, the newest contract at its market price; it moves
 with every roll to come and is for pages and files.
 """
@@ -42,33 +42,36 @@ def stitch(bars, rolls):
     polars.DataFrame
         Columns of `SCHEMA`, in the order of time. A bar of another contract gives no row: where the held one has no
         bar, nothing is filled in. `roll` is true on the last row of a contract, which has `from_price` and `to_price`
-        (on a `closed` roll this is known only on the calendar's day). `next_contract` is the contract that would follow,
-        as listed on that day, `next_price` its price at the same moment by the same field; on a roll, the one it rolls to.
+        (on a `closed` roll this is known only on the calendar's day). `next_contract` is the contract that would
+        follow, as listed on that day, `next_price` its price at the same moment by the same field; on a roll, those
+        of the contract it rolls to.
     """
     chain = chains.load(bars, rolls.months)
     spans = _spans(chain, rolls)
-    rows = np.concatenate([np.arange(a, b) for _, a, b, _ in spans] or [np.array([], int)])
-    part = np.concatenate([np.full(b - a, i) for _, a, b, i in spans] or [np.array([], int)])
+    rows = _joined([np.arange(a, b) for _, a, b, _ in spans], int)
+    part = _joined([np.full(b - a, i) for _, a, b, i in spans], int)
     offset, factor = anchored(rolls.frame["from_price"].to_numpy(), rolls.frame["to_price"].to_numpy())
     following = [_following(chain, k, a, b) for k, a, b, _ in spans]
-    last = np.append(part[1:] != part[:-1], True) & (part < len(rolls.frame))
-    leaving = part[last]
-    columns = {
-        "offset": offset[part],
-        "factor": factor[part],
-        "next_contract": np.concatenate([x for x, _ in following]) if following else part,
-        "next_price": np.concatenate([x for _, x in following]) if following else offset[part],
-        "roll": last,
-        "from_price": np.full(len(rows), np.nan),
-        "to_price": np.full(len(rows), np.nan),
-    }
-    paid = rolls.frame[leaving] if len(leaving) else rolls.frame.clear()
-    for name in ("from_price", "to_price"):
-        columns[name][last] = paid[name].to_numpy()
-    columns["next_contract"][last] = paid["to_contract"].to_numpy()
-    matched = np.flatnonzero(last)[(paid["reason"] != CLOSED).to_numpy()]
-    columns["next_price"][matched] = columns["to_price"][matched]
-    return _finished(chain.frame[rows].with_columns(**{k: pl.Series(v) for k, v in columns.items()}))
+    contract, price = (_joined([x[i] for x in following], float) for i in (0, 1))
+    roll = _last_rows(chain, rolls, part)
+    paid = rolls.frame.select(pl.all().gather(part[roll]))
+    contract[roll] = paid["to_contract"].to_numpy()
+    from_price, to_price = np.full((2, len(rows)), np.nan)
+    from_price[roll], to_price[roll] = paid["from_price"].to_numpy(), paid["to_price"].to_numpy()
+    matched = np.flatnonzero(roll)[(paid["reason"] != CLOSED).to_numpy()]
+    price[matched] = to_price[matched]
+    return _finished(
+        chain.frame[rows],
+        {
+            "offset": offset[part],
+            "factor": factor[part],
+            "next_contract": contract,
+            "next_price": price,
+            "roll": roll,
+            "from_price": from_price,
+            "to_price": to_price,
+        },
+    )
 
 
 def stitch_chain(chain):
@@ -92,8 +95,7 @@ def stitch_chain(chain):
         "time", "day", "source_time",
         contract="price_contract", close="price", next_contract="forward_contract", next_price="forward",
     )  # fmt: skip
-    columns = {"offset": offset[part], "factor": factor[part], "roll": roll, **paid}
-    return _finished(frame.with_columns(**{k: pl.Series(v) for k, v in columns.items()}))
+    return _finished(frame, {"offset": offset[part], "factor": factor[part], "roll": roll, **paid})
 
 
 def anchored(from_price, to_price):
@@ -131,7 +133,7 @@ def adjusted(frame, method="difference"):
         raise ValueError(f"adjustment {method!r} is not known; allowed: difference, ratio, none")
     lowest = frame.select(mark.min())[0, 0]
     if (lowest is not None and lowest <= 0) or frame["factor"].null_count():
-        raise ValueError(f"prices down to {lowest:g} cannot be adjusted by ratio; use difference")
+        raise ValueError(f"prices down to {lowest} cannot be adjusted by ratio; use difference")
     return frame.select((mark * (pl.col("factor") / pl.col("factor").last())).alias("adjusted"))["adjusted"]
 
 
@@ -160,7 +162,7 @@ def _spans(chain, rolls):
 
 
 def _following(chain, k, a, b):
-    """Contract that would follow `k` on the rows a..b (0 if none), and its price there by the field of the row's mark."""
+    """Contract that would follow `k` on the rows a..b (0 if none), and its price by the field of the row's mark."""
     contract, price = np.zeros(b - a, np.int64), np.full(b - a, np.nan)
     day = chain.day[a:b]
     for c, low, high in chain.candidates(k, int(day[0]), int(day[-1])):
@@ -175,12 +177,20 @@ def _following(chain, k, a, b):
     return contract, price
 
 
-def _finished(frame):
-    reals = [name for name, kind in SCHEMA.items() if kind == pl.Float64 and name in frame.columns]
-    frame = frame.with_columns(pl.col(reals).fill_nan(None))
-    if "next_contract" in frame.columns:
-        frame = frame.with_columns(pl.col("next_contract").replace(0, None))
+def _last_rows(chain, rolls, part):
+    """True on the last row of each part that its roll has ended by the last day of the chain."""
+    ended = np.searchsorted(rolls.frame["day"].to_numpy(), chain.days[-1:], side="right").sum()
+    return np.append(part[1:] != part[:-1], True)[: len(part)] & (part < ended)
+
+
+def _joined(arrays, kind):
+    return np.concatenate(arrays) if arrays else np.array([], kind)
+
+
+def _finished(frame, columns):
+    """The frame with these columns, those it lacks null, nan null, and `adjusted`."""
+    frame = frame.with_columns(**{name: pl.Series(x) for name, x in columns.items()})
     lacking = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in frame.columns]
-    frame = frame.with_columns(lacking)
-    frame = frame.with_columns(adjusted(frame))
-    return frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    frame = frame.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.col("next_contract").replace(0, None))
+    return frame.with_columns(adjusted(frame))

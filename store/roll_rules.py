@@ -1,12 +1,14 @@
-"""When to roll, as written: `volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N] | first-notice-K | last-trade-K | month-end-K`
-or the name of a vendor whose data come with their own rolls.
+"""When to roll, as written: `volume[:N]`, `oi[:N]`, `volume+oi[:N]`, `volume/oi[:N]`, `first-notice-K`, `last-trade-K`,
+`month-end-K`, or the name of a vendor whose data come with their own rolls.
 
-N: on how many days in a row the next contract must be the busier one, strictly. K: business days before the date.
+N: on how many days in a row the next contract must be the busier one, strictly. K: business days before the date (of
+`month-end`: before the last month end on which the contract may still be held; of a contract without notice: before
+its last trade). A date after the last allowed day is `forced` to it.
 `+` asks for both, `/` for either. Volume is known after the close, open interest a day later: a roll on day t reads
 volume up to t - 1 and open interest up to t - 2.
 
-Source of the vocabulary: TradeStation's custom futures symbols ({IN, VO, OR, AN}, N days before {X, D, N, E, B}) and CSI's
-"when the number is known" (DOMAIN part 3).
+Source of the vocabulary: TradeStation's custom futures symbols ({IN, VO, OR, AN}, N days before {X, D, N, E, B}) and
+CSI's "when the number is known" (DOMAIN part 3).
 """
 
 import difflib
@@ -15,9 +17,7 @@ from dataclasses import dataclass
 
 KNOWN_AFTER = {"volume": 1, "oi": 2}  # days between a number's day and the first roll day that may use it
 NAMES = {"volume": "volume", "oi": "open interest"}
-ALLOWED = (
-    "volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N] | first-notice-K | last-trade-K | month-end-K | a vendor's name"
-)
+ALLOWED = "volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N] | first-notice-K | last-trade-K | month-end-K | a vendor's name"
 _ACTIVITY = re.compile(r"(volume\+oi|volume/oi|volume|oi)(?::([1-9]\d{0,2}))?")
 _DATE = re.compile(r"(first-notice|last-trade|month-end)-(\d{1,3})")
 _WORDS = ("volume", "oi", "volume+oi", "volume/oi", "first-notice-1", "last-trade-1", "month-end-1")

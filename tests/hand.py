@@ -16,7 +16,7 @@ def account(fill, mark, target, **changes):
         roll_from=zero, roll_to=zero, roll_from_fill=zero, roll_to_fill=zero,
     )  # fmt: skip
     facts = Facts(np.ones(shape), np.ones(shape), zero, zero, zero, zero)
-    money = Account(20000.0, False, True, True, 1.0)
+    money = Account(20000.0, False, True, True, 1.0, np.inf)
     if "roll" in changes and "roll_from_fill" not in changes:
         changes |= {"roll_from_fill": changes["roll_from"], "roll_to_fill": changes["roll_to"]}
     prices, facts = (

@@ -192,7 +192,7 @@ def volume_rolls(days, price, volume, last, planned, confirm=1):
             continue
         if today <= last[held]:
             if pending is None:
-                pending = _volume_trigger(t, days, price, volume, planned, confirm, held, since)
+                pending = _volume_trigger(t, days, price, volume, last, planned, confirm, held, since)
             if pending:
                 start, target, reason = pending
                 target = _next_listed(price, volume, held, t) if target is None else target
@@ -212,9 +212,9 @@ def volume_rolls(days, price, volume, last, planned, confirm=1):
     return rolls
 
 
-def _volume_trigger(t, days, price, volume, planned, confirm, held, since):
+def _volume_trigger(t, days, price, volume, last, planned, confirm, held, since):
     target = _next_listed(price, volume, held, t - 1)
-    seen = [s for s in range(t - confirm, t) if s >= since and _crossed(volume, s, held, target)]
+    seen = [s for s in range(t - confirm, t) if s >= since and _crossed(days, volume, last, s, held, target)]
     if len(seen) == confirm:
         return t, target, "volume"
     if days[t] < planned[held]:
@@ -222,10 +222,11 @@ def _volume_trigger(t, days, price, volume, planned, confirm, held, since):
     return t, None, "fallback: no crossing" if _volume_known(volume, t - 1) else "fallback: unknown volume"
 
 
-def _crossed(volume, s, held, target):
+def _crossed(days, volume, last, s, held, target):
     if target is None or volume[s][held] is None or volume[s][target] is None or not _volume_known(volume, s):
         return False
-    return volume[s][target] > volume[s][held]
+    left = [volume[s][j] for j in range(held) if days[s] <= last[j] and volume[s][j] is not None]
+    return all(volume[s][target] > x for x in [volume[s][held], *left])
 
 
 def _volume_known(volume, s):

@@ -11,6 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 
+from engine.portfolio import Portfolio, Sleeve
+from engine.result import RunResult
+from engine.strategies import STRATEGIES
+
 SECTORS = {
     "Equities": "MES NQ FESX",
     "Rates": "ZN ZB FGBL",
@@ -171,3 +175,16 @@ class EmptyRun(SyntheticRun):
 
     def _market(self, rng, root, sector, trades, legs, positions, ledger):
         return
+
+
+def stored(archive, run):
+    """Save a synthetic run as the engine would; returns its id."""
+    tables = {name: getattr(run, name)() for name in ("equity", "trades", "contract_trades", "positions", "ledger")}
+    portfolio = Portfolio(
+        name=run.name,
+        capital=1e7,
+        strategies=[Sleeve(strategy=STRATEGIES["moving_average_cross"](fast=20, slow=100))],
+    )
+    summary = run.summary | {"identity_holds": True, "notes": ["prices are simulated"] if run.simulated else []}
+    RunResult(summary, portfolio, run.events, tables, {"note": run.note}).save(archive)
+    return run.id

@@ -2,21 +2,25 @@
 
 import io
 import zipfile
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
-from test_store_rolls import LATE, flat, make_bars, market, random_market, weekdays  # noqa: F401
+import test_store_rolls
+from test_store_rolls import flat, make_bars, random_market, weekdays
 
-from store import tables
+from store import expiry, tables
 from store.continuous import SCHEMA, adjusted, stitch, stitch_chain
-from store.rolls import RollCalendar, calendar, chain_calendar
+from store.contracts import Master
+from store.rolls import calendar, chain_calendar
 
+market = test_store_rolls.market
 MES_YEARS = {2020: 0.21, 2021: 0.26, 2022: -0.19, 2023: 0.19}
 
 
-def one_roll(market, old, new, **fields):  # noqa: F811
+def one_roll(market, old, new, **fields):
     """Five days of two contracts; volume crosses on the second day, so that the roll is on the third."""
     days = weekdays(len(old))
     n = len(days)
@@ -26,7 +30,7 @@ def one_roll(market, old, new, **fields):  # noqa: F811
     return bars, calendar(bars, market())
 
 
-def test_t3_the_gap_between_contracts_is_no_profit(market):  # noqa: F811
+def test_t3_the_gap_between_contracts_is_no_profit(market):
     bars, rolls = one_roll(market, [4000, 4050, 4100, 4110, 4120], [4020, 4075, 4125, 4135, 4150])
     found = stitch(bars, rolls)
     assert found["contract"].to_list() == [202403] * 3 + [202406] * 2
@@ -40,7 +44,7 @@ def test_t3_the_gap_between_contracts_is_no_profit(market):  # noqa: F811
     assert found["next_price"].to_list() == [4020, 4075, 4125, None, None]
 
 
-def test_t1_points_not_percent_of_the_adjusted_price(market):  # noqa: F811
+def test_t1_points_not_percent_of_the_adjusted_price(market):
     bars, rolls = one_roll(market, [100, 102, 104, 104, 104], [106, 108, 110, 111, 112])
     found = stitch(bars, rolls)
     back = found["adjusted"].to_numpy()
@@ -48,7 +52,7 @@ def test_t1_points_not_percent_of_the_adjusted_price(market):  # noqa: F811
     assert (back[1] - back[0]) / found["settle"][0] == 0.02
 
 
-def test_t16_ratio_adjustment_is_not_rounded_to_ticks(market):  # noqa: F811
+def test_t16_ratio_adjustment_is_not_rounded_to_ticks(market):
     bars, rolls = one_roll(market, [100, 102, 104, 104, 104], [106, 108, 110, 111, 112])
     found = adjusted(stitch(bars, rolls), "ratio").to_list()
     assert found[1] == pytest.approx(107.8846153846, abs=1e-9)
@@ -57,7 +61,7 @@ def test_t16_ratio_adjustment_is_not_rounded_to_ticks(market):  # noqa: F811
 
 
 @pytest.mark.parametrize("old", [[-4, -2, -1, -1, -1], [4, 2, 0, 1, 1]])
-def test_t2_prices_that_are_not_positive_have_no_ratio(market, old):  # noqa: F811
+def test_t2_prices_that_are_not_positive_have_no_ratio(market, old):
     bars, rolls = one_roll(market, old, [5.0, 6, 7, 8, 9])
     found = stitch(bars, rolls)
     assert found["factor"].to_list() == [1, 1, 1, None, None]
@@ -66,20 +70,20 @@ def test_t2_prices_that_are_not_positive_have_no_ratio(market, old):  # noqa: F8
         adjusted(found, "ratio")
 
 
-def test_an_unknown_adjustment_is_refused(market):  # noqa: F811
+def test_an_unknown_adjustment_is_refused(market):
     bars, rolls = one_roll(market, [1] * 5, [2] * 5)
     with pytest.raises(ValueError, match="'panama' is not known; allowed: difference, ratio, none"):
         adjusted(stitch(bars, rolls), "panama")
 
 
-def test_t54_the_gap_is_taken_at_one_moment_and_the_overnight_move_stays(market):  # noqa: F811
+def test_t54_the_gap_is_taken_at_one_moment_and_the_overnight_move_stays(market):
     bars, rolls = one_roll(market, [99, 99, 100, 103, 104], [101, 101, 102, 105, 106])
     found = stitch(bars, rolls)
     assert found["offset"].to_list()[2:4] == [0, -2]
     assert np.diff(found["adjusted"]).tolist() == [0, 1, 3, 1]
 
 
-def test_a_break_between_contracts_earns_nothing(market):  # noqa: F811
+def test_a_break_between_contracts_earns_nothing(market):
     days = weekdays(10)
     old = [100.0, 101, 102, 103] + [None] * 6
     bars = make_bars(days, {202401: {"settle": old}, 202402: flat(10) | {"settle": list(range(200, 210))}})
@@ -90,7 +94,7 @@ def test_a_break_between_contracts_earns_nothing(market):  # noqa: F811
     assert found.row(3, named=True)["to_price"] == 207
 
 
-def test_no_row_of_a_contract_after_its_last_allowed_day(market):  # noqa: F811
+def test_no_row_of_a_contract_after_its_last_allowed_day(market):
     days = weekdays(12)
     bars = make_bars(days, {
         202401: {"settle": list(range(12))}, 202403: {"settle": [None] * 10 + [20, 21]},
@@ -100,13 +104,13 @@ def test_no_row_of_a_contract_after_its_last_allowed_day(market):  # noqa: F811
     assert np.diff(found["adjusted"]).tolist() == [1] * 7 + [0, 1]
 
 
-def test_days_of_other_contracts_alone_give_no_row_and_holes_are_not_filled(market):  # noqa: F811
+def test_days_of_other_contracts_alone_give_no_row_and_holes_are_not_filled(market):
     bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24])
     hole = bars.filter(~((pl.col("contract") == 202403) & (pl.col("day") == weekdays(2)[1])))
     assert stitch(hole, rolls)["day"].to_list() == [weekdays(5)[i] for i in (0, 2, 3, 4)]
 
 
-def test_sunday_and_monday_rows_merge_into_one_bar(market):  # noqa: F811
+def test_sunday_and_monday_rows_merge_into_one_bar(market):
     bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24], open=[1] * 5, high=[30] * 5, low=[5] * 5)
     day = weekdays(5)[1]
     chosen = bars.filter((pl.col("contract") == 202403) & (pl.col("day") == day))
@@ -121,15 +125,16 @@ def test_sunday_and_monday_rows_merge_into_one_bar(market):  # noqa: F811
         assert values == [("2024-01-02", 9.0, 40.0, 5.0, 11.0, 3.0)]
 
 
-def test_intraday_rows_stay_apart_and_the_roll_is_at_its_moment(market):  # noqa: F811
+def test_intraday_rows_stay_apart_and_the_roll_is_at_its_moment(market):
     days, rows = weekdays(4), []
-    for t, day in enumerate(days):
-        for hour in (15, 16, 17):
-            for contract, level in ((202403, 100), (202406, 200)):
-                if (contract, t, hour) != (202406, 2, 17):  # the new contract does not trade in the last hour of day 2
-                    rows.append({"root": "X", "contract": contract, "day": day, "close": level + t + hour / 100,
-                                 "time": datetime(day.year, day.month, day.day, hour, tzinfo=UTC), "source_time": str(hour),
-                                 "volume": 3.0 if contract == 202403 and t == 0 else 2.0 if contract == 202406 else 1.0})  # fmt: skip
+    traded = [(t, hour, contract) for t in range(4) for hour in (15, 16, 17) for contract in (202403, 202406)]
+    traded.remove((2, 17, 202406))  # the new contract does not trade in the last hour of day 2
+    for t, hour, contract in traded:
+        old = contract == 202403
+        time = datetime(days[t].year, days[t].month, days[t].day, hour, tzinfo=UTC)
+        rows.append({"root": "X", "contract": contract, "day": days[t], "time": time, "source_time": str(hour),
+                     "close": (100 if old else 200) + t + hour / 100,
+                     "volume": 2.0 if not old else 3.0 if t == 0 else 1.0})  # fmt: skip
     bars = tables.TABLES["contract_bars"].conform(pl.DataFrame(rows))
     rolls = calendar(bars, market())
     assert rolls.frame.select("day", "from_price", "to_price").rows() == [(days[2], 102.16, 202.16)]
@@ -138,7 +143,7 @@ def test_intraday_rows_stay_apart_and_the_roll_is_at_its_moment(market):  # noqa
     assert found.filter("roll")["time"].to_list() == [datetime(2024, 1, 3, 16, tzinfo=UTC)]
 
 
-def test_columns_are_those_of_the_file_and_inputs_are_not_changed(market):  # noqa: F811
+def test_columns_are_those_of_the_file_and_inputs_are_not_changed(market):
     bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24])
     before = bars.clone()
     found = stitch(bars, rolls)
@@ -147,7 +152,7 @@ def test_columns_are_those_of_the_file_and_inputs_are_not_changed(market):  # no
     assert not any(found[name].is_nan().any() for name, kind in found.schema.items() if kind == pl.Float64)
 
 
-def test_t45_offsets_of_earlier_rows_stay_bit_equal_as_history_grows(market):  # noqa: F811
+def test_t45_offsets_of_earlier_rows_stay_bit_equal_as_history_grows(market):
     compared = 0
     for seed in range(60):
         bars, last, days, *_ = random_market(seed)
@@ -171,7 +176,7 @@ def test_t45_offsets_of_earlier_rows_stay_bit_equal_as_history_grows(market):  #
     assert compared > 1000
 
 
-def test_adjusted_changes_are_those_of_the_contracts_held(market):  # noqa: F811
+def test_adjusted_changes_are_those_of_the_contracts_held(market):
     for seed in range(40):
         bars, last, *_ = random_market(seed)
         try:
@@ -183,7 +188,7 @@ def test_adjusted_changes_are_those_of_the_contracts_held(market):  # noqa: F811
         closed = set(rolls.frame.filter(pl.col("reason").str.starts_with("closed"))["to_contract"])
         at = dict(rolls.frame.select("to_contract", "day").rows())
         rows = found.select("contract", "day", "settle", "adjusted").rows()
-        for (c0, _, x0, a0), (c1, d1, x1, a1) in zip(rows, rows[1:], strict=False):
+        for (c0, _, x0, a0), (c1, d1, x1, a1) in pairwise(rows):
             if c0 == c1:
                 assert a1 - a0 == pytest.approx(x1 - x0, abs=1e-9)
             elif c1 in closed and at[c1] == d1:
@@ -195,12 +200,12 @@ def test_adjusted_changes_are_those_of_the_contracts_held(market):  # noqa: F811
 def read_chain(path):
     """Multiple prices as `vendor_chains` rows; stamps are read as UTC, which orders them as well."""
     stamp = pl.col("DATETIME").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
-    frame = pl.read_csv(path, infer_schema_length=None)
+    frame = pl.read_csv(path, schema_overrides=[pl.String] + [pl.Float64] * 6)
     names = {"price": "PRICE", "forward": "FORWARD", "carry": "CARRY"}
     return tables.TABLES["vendor_chains"].conform(frame.select(
         stamp.dt.replace_time_zone("UTC").alias("time"), stamp.dt.date().alias("day"),
         pl.lit("pysystemtrade").alias("source"), pl.lit(path.name.split(".")[0]).alias("root"),
-        pl.col("DATETIME").alias("source_time"), *(pl.col(x).cast(pl.Float64).alias(name) for name, x in names.items()),
+        pl.col("DATETIME").alias("source_time"), *(pl.col(x).alias(name) for name, x in names.items()),
         *((pl.col(f"{x}_CONTRACT") // 100).alias(f"{name}_contract") for name, x in names.items()),
     ))  # fmt: skip
 
@@ -210,8 +215,10 @@ def test_pysystemtrades_adjusted_prices_are_rebuilt_row_by_row(shared):
     assert len(paths) == 38
     for path in paths:
         found = stitch_chain(read_chain(path))
-        theirs = pl.read_csv(path.parent.parent / "adjusted_prices_csv" / path.name, infer_schema_length=None)
-        theirs = theirs.with_columns(pl.col("price").cast(pl.Float64).fill_nan(None))
+        theirs = pl.read_csv(
+            path.parent.parent / "adjusted_prices_csv" / path.name, schema_overrides=[pl.String, pl.Float64]
+        )
+        theirs = theirs.with_columns(pl.col("price").fill_nan(None))
         both = theirs.join(found, left_on="DATETIME", right_on="source_time", how="left", maintain_order="left")
         assert both["time"].null_count() == 0, path.name
         assert both["adjusted"].is_null().equals(both["price"].is_null(), check_names=False), path.name
@@ -234,6 +241,33 @@ def barchart(shared, name):
     frame = pl.concat(frames).with_columns(stamp.alias("time"))
     return tables.TABLES["contract_bars"].conform(frame.select(
         "contract", "time", pl.lit("barchart").alias("source"), pl.lit(name).alias("root"),
-        pl.col("time").dt.convert_time_zone("America/Chicago").dt.date().alias("day"), pl.col("Time").alias("source_time"),
+        pl.col("time").dt.convert_time_zone("America/Chicago").dt.date().alias("day"), source_time="Time",
         open="Open", high="High", low="Low", settle="Close", volume="Volume",
     ))  # fmt: skip
+
+
+def test_the_sp_earned_what_it_earned_in_full_years(shared):
+    bars = barchart(shared, "SP500_micro")
+    found = stitch(bars, calendar(bars, Master.load().spec("MES")))
+    change = pl.col("adjusted").diff() / pl.col("settle").shift(1)
+    years = found.with_columns(year=pl.col("day").dt.year(), earned=change).group_by("year").agg(pl.col("earned").sum())
+    earned = dict(years.rows())
+    assert {year: earned[year] for year in MES_YEARS} == {
+        year: pytest.approx(x, abs=0.015) for year, x in MES_YEARS.items()
+    }
+
+
+@pytest.mark.parametrize("name, root", [("SILVER", "SI"), ("US2", "ZT"), ("JGB-SGX-mini", "SGB")])
+def test_real_chains_keep_the_laws(shared, name, root):
+    spec, bars = Master.load().spec(root), barchart(shared, name)
+    rolls = calendar(bars, spec)
+    found = stitch(bars, rolls)
+    for contract, day in found.group_by("contract").agg(pl.col("day").max()).rows():
+        assert day <= expiry.last_allowed(spec, contract)
+    assert found["day"].is_sorted() and found["contract"].is_sorted()
+    for t in np.random.default_rng(7).choice(found["day"], 5):
+        part = bars.filter(pl.col("day") <= t)
+        again = calendar(part, spec)
+        assert again.frame.equals(rolls.frame.filter(pl.col("day") <= t))
+        kept = ["day", "contract", "settle", "offset", "factor"]
+        assert stitch(part, again).select(kept).equals(found.filter(pl.col("day") <= t).select(kept))

@@ -111,6 +111,15 @@ def test_t9_once_rolled_it_never_goes_back(market):
     assert len(rows(calendar(bars, market()))) == 1
 
 
+def test_idle_back_months_do_not_race_ahead(market):
+    bars = make_bars(weekdays(8), {
+        202401: flat(8, volume=[9, 3, 9, 9, 9, 1, 1, 1]), 202402: flat(8, volume=[4, 4, 0, 0, 5, 5, 5, 5]),
+        202403: flat(8, volume=[0, 0, 1, 1, 1, 2, 6, 6]),
+    })  # fmt: skip
+    days = weekdays(8)
+    assert [row[:3] for row in rows(calendar(bars, market()))] == [(days[2], 202401, 202402), (days[7], 202402, 202403)]
+
+
 def test_t10_months_that_are_not_held_are_stepped_over(market):
     letters = {202400 + m: flat(5, volume=[m] * 5) for m in range(8, 13)}  # Q U V X Z, each busier than the one before
     found = calendar(make_bars(weekdays(5), letters), market(held="GJMQZ"))
@@ -127,10 +136,14 @@ def test_t11_a_position_leaves_by_the_last_allowed_day(market):
 def test_zero_volume_is_unknown_until_some_contract_has_shown_any(market):
     days = weekdays(12)
     bars = make_bars(days, {
-        202401: flat(12, volume=[0] * 12), 202402: flat(12, volume=[0] * 6 + [3] * 6), 202403: flat(12, volume=[0] * 12),
+        202401: flat(12, volume=[0] * 12), 202402: flat(12, volume=[0] * 6 + [3] * 6),
+        202403: flat(12, volume=[0] * 12),
     })  # fmt: skip
     found = calendar(bars, market({202401: days[4], 202402: days[10]}))
-    assert [row[::5] for row in rows(found)] == [(days[2], "fallback: unknown volume"), (days[8], "fallback: no crossing")]
+    assert [row[::5] for row in rows(found)] == [
+        (days[2], "fallback: unknown volume"),
+        (days[8], "fallback: no crossing"),
+    ]
     assert rows(calendar(bars, market({202401: days[4]}), "oi"))[0][5] == "fallback: unknown open interest"
 
 
@@ -250,7 +263,9 @@ def test_volume_rolls_equal_their_slow_twin(market, confirm):
         pick = [c - 202401 for c in numbers]
         limits = [last[c] for c in numbers]
         price, volume = ([[row[k] for k in pick] for row in x] for x in (price, volume))
-        if not any(x is not None and d < limits[k] for d, row in zip(days, price, strict=True) for k, x in enumerate(row)):
+        if not any(
+            x is not None and d < limits[k] for d, row in zip(days, price, strict=True) for k, x in enumerate(row)
+        ):
             continue
         planned = [np.busday_offset(day, -2).item() for day in limits]
         expected = [
@@ -291,7 +306,9 @@ def test_rules_are_read_and_written(market):
     assert str(parse_rule("pysystemtrade", vendors=("pysystemtrade",))) == "pysystemtrade"
 
 
-@pytest.mark.parametrize("text", ["", "volume:0", "volume:", "vol", "first-notice", "volume-2", "oi+volume", "barchart", "volume:1.5"])
+@pytest.mark.parametrize(
+    "text", ["", "volume:0", "volume:", "vol", "first-notice", "volume-2", "oi+volume", "barchart", "volume:1.5"]
+)
 def test_a_wrong_rule_says_what_came_what_is_allowed_and_the_nearest(text):
     with pytest.raises(UnknownRule) as error:
         parse_rule(text)

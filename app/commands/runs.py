@@ -46,7 +46,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Compute it again although it is stored.")] = False,
 ):
     """Backtest a portfolio; the run is saved under the hash of all that went in."""
-    from engine import backtest
+    from engine.backtest import run as backtest
 
     archive = _archive(context)
     changes = [
@@ -55,7 +55,7 @@ def run(
         *([f"portfolio.end={end}"] if end else []),
     ]
     wanted = _portfolio(portfolio, archive).with_settings(changes)
-    made, stored = backtest.run(archive, wanted, force=force)
+    made, stored = backtest(archive, wanted, force=force)
     if stored and not context.obj.json:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
     emit(context, made.summary, _show_run)
@@ -136,9 +136,9 @@ def show(
 
 def replay(context: typer.Context, name: Annotated[str, typer.Argument(metavar="RUN")]):
     """Compute a stored run again from its own version of the data and compare the hashes."""
-    from engine import backtest
+    from engine.backtest import replay as again
 
-    before, after = backtest.replay(_archive(context), name)
+    before, after = again(_archive(context), name)
     different = [k for k, v in before.summary["hashes"].items() if after.summary["hashes"][k] != v]
     document = {
         "run": before.id, "same": not different, "different": different,
@@ -196,14 +196,14 @@ def demo(
     """A store of simulated prices, one run, its report in ./demo/report.html, the dashboard."""
     from app.report import report as write
     from config import FOLDER
-    from engine import backtest
+    from engine.backtest import run as backtest
     from engine.portfolio import Portfolio
     from store import open_archive, sample
 
     archive = open_archive(context.obj.store, create=True)
     counts = sample.build(archive)
     say(f"store of simulated prices in {archive.path}: {counts}")
-    made, _ = backtest.run(
+    made, _ = backtest(
         archive, Portfolio.from_toml(FOLDER / "portfolios" / "trend.toml").with_settings(["start=2013-01-02"])
     )
     _show_run(made.summary)

@@ -19,8 +19,8 @@ def identity(run, columns):
     badge = '<span class="badge">holds</span>' if holds else '<span class="badge broken">broken</span>'
     told = "unknown" if residual is None else f"{residual:.2e} {esc(columns.currency)}"
     return (
-        f"<p>Identity of contract and adjusted prices: {badge} largest residual of a line {told}. Every day's profit is "
-        "counted in the contract that was held and again in the stitched series; both must agree.</p>"
+        f"<p>Identity of contract and adjusted prices: {badge} largest residual of a line {told}. Every day's profit "
+        "is counted in the contract that was held and again in the stitched series; both must agree.</p>"
     )
 
 

@@ -5,7 +5,7 @@ from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div, MultiChoic
 
 from app import charts
 from app.selection import SIDES
-from app.view import View
+from app.view import View, dates
 
 
 def date_slider(days):
@@ -67,18 +67,21 @@ class Controls(View):
 
     def wire(self):
         """Widgets write the selection; the whole length of the slider is no choice of days."""
-        selection, slider = self.board.selection, self.models["days"]
+        slider = self.models["days"]
+
+        def pick(**fields):
+            with self.board.guard("The filter could not be set."):
+                self.board.selection.param.update(**fields)
 
         def moved(_attr, _old, new):
-            ends = tuple(np.array(new, "datetime64[ms]").astype("datetime64[D]").astype(object).tolist())
-            selection.days = None if (new[0] <= slider.start and new[1] >= slider.end) else ends
+            pick(days=None if new[0] <= slider.start and new[1] >= slider.end else dates(new))
 
         def ticked(name):
             names = self.names[name]
-            return lambda _attr, _old, new: setattr(selection, name, [names[k] for k in sorted(new)])
+            return lambda _attr, _old, new: pick(**{name: [names[k] for k in sorted(new)]})
 
         slider.on_change("value_throttled", moved)
-        self.models["markets"].on_change("value", lambda _attr, _old, new: setattr(selection, "markets", list(new)))
+        self.models["markets"].on_change("value", lambda _attr, _old, new: pick(markets=list(new)))
         for name in self.names:
             self.models[name].on_change("active", ticked(name))
-        self.models["reset"].on_click(selection.reset)
+        self.models["reset"].on_click(self.board.selection.reset)

@@ -87,4 +87,4 @@ class Equity(View):
     def wire(self):
         """A box picks days, a click picks all again."""
         for plot in self.plots:
-            brush(plot, self.board.selection)
+            brush(plot, self.board)

@@ -30,7 +30,8 @@ def table(months):
     )
     return (
         '<div class="scroll"><table class="months"><caption>Return in percent: profit of the days picked over the '
-        f"equity before them</caption><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"equity before them</caption><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        "</div>"
     )
 
 

@@ -89,9 +89,9 @@ class Profit(View):
 
     def wire(self):
         """A tap picks a bar."""
-        selection, columns = self.board.selection, self.board.columns
-        taps(self.plots["sector"], selection, "sectors", columns.sectors)
-        taps(self.plots["root"], selection, "markets", columns.roots)
+        columns = self.board.columns
+        taps(self.plots["sector"], self.board, "sectors", columns.sectors)
+        taps(self.plots["root"], self.board, "markets", columns.roots)
 
 
 def _order(names, amounts):

@@ -1,0 +1,63 @@
+"""The HTML around the views: one frame for the dashboard and the report, and the pages that have nothing to show."""
+
+from pathlib import Path
+
+from app.charts import esc
+
+HERE = Path(__file__).parent
+SECTIONS = ("strip", "equity", "months", "profit", "positions", "trades", "about")
+LINKS = (("strip", "Numbers"), ("months", "Months"), ("profit", "Profit"), ("positions", "Positions"),
+         ("trades", "Trades"), ("about", "About"))  # fmt: skip
+
+
+def asset(name):
+    """The text of a file beside this one."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def head():
+    """Style and theme of every page, inlined: nothing is asked of any other host."""
+    return (
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+        f"<style>{asset('page.css')}</style><script>{asset('page.js')}</script>"
+    )
+
+
+def top(title, small, links=LINKS):
+    """Name, links to the sections, and the switch of the theme."""
+    anchors = "".join(f'<a href="#{name}">{text}</a>' for name, text in links)
+    return (
+        '<a class="skip" href="#main">Skip to the content</a><header class="top">'
+        f'<h1>{esc(title)} <small>{esc(small)}</small></h1><nav aria-label="Sections">{anchors}</nav>'
+        '<button class="theme" type="button" aria-pressed="false">Dark</button></header>'
+    )
+
+
+def template(views, run, chooser="", scripts="", notice=""):
+    """Jinja template of a run's page; `views` is {name: View}, each becomes the root of its name."""
+    parts = "".join(
+        f'<section id="{name}" class="{name}" aria-label="{esc(views[name].title)}"><h2>{esc(views[name].title)}</h2>'
+        f"{{{{ embed(roots.{name}) }}}}</section>"
+        for name in SECTIONS
+    )
+    simulated = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
+    small = " · ".join(filter(None, (run.id, run.note)))
+    body = (
+        top(run.name, small)
+        + (simulated if run.simulated else "")
+        + f'<div class="frame"><aside aria-label="Filters">{chooser}<h2>Filters</h2>'
+        + "{{ embed(roots.controls) }}</aside>"
+        + f'<main id="main"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div>'
+        + f"{parts}</main></div>"
+    )
+    return blocks(body, scripts)
+
+
+def blocks(body, scripts=""):
+    """The blocks that Bokeh's and Panel's own page leave to be filled."""
+    return f"{{% block postamble %}}{raw(head() + scripts)}{{% endblock %}}{{% block contents %}}{body}{{% endblock %}}"
+
+
+def raw(text):
+    """Text that Jinja must leave as it is."""
+    return f"{{% raw %}}{text}{{% endraw %}}"

@@ -44,7 +44,11 @@ class Columns:
         """The columns of a run."""
         equity = run.equity()
         days = equity["day"].to_numpy().astype("datetime64[D]")
-        trades = run.trades().sort("exit_day", "entry_day", "trade", descending=True)
+        trades = (
+            run.trades()
+            .with_columns(pl.col("exit_day").fill_null(days[-1].astype(object)))
+            .sort("exit_day", "entry_day", "trade", descending=True)
+        )
         ledger, positions = run.ledger(), run.positions()
         lines, sectors = _lines(trades, ledger, positions)
         roots = tuple(sorted({root for _, root in lines}))
@@ -109,12 +113,11 @@ def _rows(days, column):
 
 
 def _trade_arrays(trades, lines, days):
-    exits = _rows(days, trades["exit_day"].fill_null(days[-1].astype(object)))
     return {
         "line": _line_codes(trades, lines).astype(np.int32),
         "side": np.where((trades["direction"].cast(pl.String) == "long").to_numpy(), LONG, SHORT).astype(np.int32),
         "entry": _rows(days, trades["entry_day"]),
-        "exit": np.minimum(exits, len(days) - 1),
+        "exit": _rows(days, trades["exit_day"]),
         **{name: trades[name].to_numpy().astype(float) for name in ("gross", "costs", "net")},
     }
 

@@ -6,7 +6,6 @@ its host (DNS rebinding), every websocket for its origin, and every answer forbi
 
 import ipaddress
 import sys
-from functools import partial
 
 import panel as pn
 from tornado.web import ErrorHandler, OutputTransform
@@ -74,7 +73,7 @@ def started(store, port=0, run=None, address="127.0.0.1", hosts=()):
     allowed = set(hosts)
     try:
         server = pn.io.server.get_server(
-            {"/": partial(create, store, run)}, port=port, address=address, websocket_origin=["localhost"],
+            {"/": lambda: create(store, run)}, port=port, address=address, websocket_origin=["localhost"],
             title="frontmonth", start=False, show=False, verbose=False, use_index=False,
         )  # fmt: skip
     except OSError as error:

@@ -5,8 +5,8 @@ from pathlib import Path
 from app.charts import esc
 
 HERE = Path(__file__).parent
-SECTIONS = ("strip", "equity", "months", "profit", "positions", "trades", "about")
-LINKS = (("strip", "Numbers"), ("months", "Months"), ("profit", "Profit"), ("positions", "Positions"),
+SECTIONS = ("strip", "equity", "months", "markets", "sectors", "positions", "trades", "about")
+LINKS = (("strip", "Numbers"), ("months", "Months"), ("sectors", "Profit"), ("positions", "Positions"),
          ("trades", "Trades"), ("about", "About"))  # fmt: skip
 
 

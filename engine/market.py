@@ -115,9 +115,8 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         series[root], versions[root] = _series(archive, snapshot, master, root, sources[root], rule)
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
     series = {root: rows[rows[:, 0] <= last] for root, rows in series.items()}
-    empty = [root for root, rows in series.items() if not len(rows)]
-    if empty:
-        raise MarketUnknown(f"no bar of {', '.join(empty)} up to {end}")
+    if not any(len(rows) for rows in series.values()):
+        raise MarketUnknown(f"no bar of {', '.join(roots)} up to {end}")
     days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
     table = _align(days, [series[root] for root in roots])
     arrays = _prices(table, roll_fill)
@@ -329,6 +328,8 @@ def _ended(arrays, specs, days):
     since = np.zeros((len(days), len(specs)), bool)
     for m, spec in enumerate(specs):
         final = int(arrays["contract"][-1, m])
+        if not final:  # has not begun
+            continue
         since[:, m] = days >= np.datetime64(last_allowed(spec, final), "D").astype(np.int64)
     now = since & ~np.vstack([np.zeros((1, len(specs)), bool), since[:-1]])
     return {"since": since, "now": now}

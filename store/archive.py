@@ -139,7 +139,7 @@ class Archive:
 
     def history(self):
         """All snapshots, oldest first."""
-        return [self.snapshot(number) for number in range(1, self.head().number + 1)]
+        return self._manifests.history()
 
     # ---- writing
 
@@ -380,7 +380,8 @@ class Archive:
             if not path.exists() or path.stat().st_size != segment.bytes:
                 raise Damaged(f"{segment.path} is not as it was written; nothing was changed")
         try:
-            for folder in sorted({(self.path / segment.path).parent for segment in segments}):
+            folders = {(self.path / segment.path).parent for segment in segments}
+            for folder in sorted(folders | {folder.parent for folder in folders}):
                 durable.sync_folder(folder)
         except OSError as error:
             raise NotWritten(f"{self.path} could not be flushed ({error.strerror}); nothing was changed") from error

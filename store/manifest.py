@@ -124,6 +124,10 @@ class Manifests:
             raise StoreError(f"there is no snapshot {number}: the store has 0 to {head.number}")
         return self._load(number) if number else EMPTY
 
+    def history(self):
+        """All snapshots, oldest first."""
+        return [self._load(number) for number in range(1, self.head().number + 1)]
+
     def append(self, change, note):
         """Commit `change(head) -> files`, which raises Conflict if it cannot be done on that head."""
         deadline = time.monotonic() + _PATIENCE

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 KNOWN_AFTER = {"volume": 1, "oi": 2}  # days between a number's day and the first roll day that may use it
 NAMES = {"volume": "volume", "oi": "open interest"}
-ALLOWED = "volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N] | first-notice-K | last-trade-K | month-end-K | a vendor's name"
+ALLOWED = "volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N] | first-notice-K | last-trade-K | month-end-K | <vendor>"
 _ACTIVITY = re.compile(r"(volume\+oi|volume/oi|volume|oi)(?::([1-9]\d{0,2}))?")
 _DATE = re.compile(r"(first-notice|last-trade|month-end)-(\d{1,3})")
 _WORDS = ("volume", "oi", "volume+oi", "volume/oi", "first-notice-1", "last-trade-1", "month-end-1")

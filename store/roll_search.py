@@ -48,7 +48,7 @@ class Follower:
             if pair:
                 waited = f", waited {t - trigger}" if t > trigger else ""
                 return self._row(t, pair[2], k, c, pair[:2], self._date(trigger - 1), reason + waited), c, t
-        return None if last is None or last > self._date(self.end) else self._close(k, last)
+        return None if last is None or last >= self._date(self.end) else self._close(k, last)
 
     def chain_day(self, date):
         """Number of the first day on or after `date`."""
@@ -97,12 +97,11 @@ class Follower:
 
     def _close(self, k, last):
         """The end of a position that found no matched price up to its last allowed day."""
-        chain = self.chain
+        chain, after = self.chain, self.chain_day(last + timedelta(days=1))
         own = np.arange(chain.starts[k], chain.starts[k + 1])
-        own = own[(chain.day[own] < self.chain_day(last + timedelta(days=1))) & ~np.isnan(chain.mark(own))]
-        low = max(self.chain_day(last), int(chain.day[own[-1]]) + 1)
+        own = own[(chain.day[own] < after) & ~np.isnan(chain.mark(own))]
         later = np.arange(chain.starts[k + 1], len(chain.day))
-        later = later[(chain.day[later] >= low) & ~np.isnan(chain.mark(later))]
+        later = later[(chain.day[later] >= after) & ~np.isnan(chain.mark(later))]
         for row in later[np.argsort(chain.day[later], kind="stable")]:
             c, t = int(np.searchsorted(chain.starts, row, side="right")) - 1, int(chain.day[row])
             if self._allowed(c, t):

@@ -13,8 +13,9 @@
    some contract of the chain has shown any: vendors write 0 for years in which they had none.
 4. **Waiting**: a leg without a price on D lets the roll wait for the next day on which both have one, at the latest
    the last allowed day (T13). If none comes, the position ends in the old contract at its last price; the row says
-   `closed: no matched price`, its `decided` is the last allowed day, its `day` the first from then on with a price of
-   a later contract, `to_price`. The break in between earns nothing. The end of all data is no event.
+   `closed: no matched price`, its `decided` is the last allowed day, on which the position ends, its `day` the first
+   after it with a price of a later contract, `to_price`, which is the first row of that contract. The break in between
+   earns nothing. The end of all data is no event.
 5. A market without specs has no last allowed day; its contracts' last bars stand in, once later contracts have bars
    after them. That is known afterwards only, and the reason says `retrospective`.
 
@@ -24,19 +25,16 @@ Source of the terms: DOMAIN part 3 (TradeStation, CSI, Norgate, zipline); day D:
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from store import chain as chains
-from store import days, expiry
 from store.codes import MONTHS
-from store.roll_rules import KNOWN_AFTER, NAMES, parse_rule
+from store.roll_rules import parse_rule
+from store.roll_search import CLOSED, Follower
 
-FALLBACK = 2  # business days between a planned roll and the last allowed day
-CLOSED = "closed: no matched price"
 SCHEMA = {
     "day": pl.Date,
     "time": pl.Datetime("us", "UTC"),

@@ -80,21 +80,49 @@ def two_before_last_session(month):
 
 
 @rule
+def eve_of_third_wednesday_next_quarter(month):
+    """Session before the third Wednesday three months on. CME rulebook ch. 460 (3-month SOFR)."""
+    return month.before(month.later(3).weekday(WEDNESDAY, 3))
+
+
+@rule
+def two_before_note_issue(month):
+    """Second session before the issue of the month's 2-year note, which is its last day or the session after. CBOT rulebook
+    ch. 21 of the 1990s; the last bars of 39 contracts from 1994 to 2004 say the same."""
+    issue = month.on_or_after(month.later(1).first - 1)
+    return month.on_or_before(month.before(issue, 2))
+
+
+@rule
 def five_before_twentieth(month):
-    """Five sessions before delivery on the twentieth (from 2015; seven before). JPX-OSE, 10-year JGB specifications."""
+    """Five sessions before delivery on the 20th. JPX contract specifications, 10-year JGB futures, from December 2015."""
     return month.shift(month.on_or_after(month.day(20)), -5)
 
 
 @rule
 def seven_before_twentieth(month):
-    """Seven sessions before delivery on the twentieth: JPX-OSE, 10-year JGB, before the T+2 settlement of 2018."""
+    """Seven sessions before delivery on the 20th: 10-year JGB futures of the Tokyo exchange, to September 2015."""
     return month.shift(month.on_or_after(month.day(20)), -7)
 
 
 @rule
-def eve_of_third_wednesday_next_quarter(month):
-    """Session before the third Wednesday three months on. CME rulebook ch. 460 (3-month SOFR)."""
-    return month.before(month.later(3).weekday(WEDNESDAY, 3))
+def six_before_twentieth(month):
+    """Session before the Japanese contract's own end. SGX contract specifications, mini 10-year JGB, from December 2015."""
+    japan = month.on("OSE")  # Singapore trades on Japanese holidays, but they do not count
+    return japan.before(five_before_twentieth(japan))
+
+
+@rule
+def eight_before_twentieth(month):
+    """Session before the Japanese contract's own end. SGX contract specifications, 10-year JGB, 1998 to 2015."""
+    japan = month.on("OSE")
+    return japan.before(seven_before_twentieth(japan))
+
+
+@rule
+def twentieth_month_before(month):
+    """The 20th of the month before delivery, or the session before: SIMEX 10-year JGB to 1998, as its last bars show."""
+    return month.on("OSE").on_or_before(month.later(-1).day(20))
 
 
 # Currency
@@ -119,26 +147,26 @@ def eve_of_third_wednesday(month):
 def three_before_25th_month_before(month):
     """Third session before the 25th of the month before delivery (or before the session before the 25th, if that is none).
     NYMEX rulebook ch. 200 (light sweet crude)."""
-    previous = month.later(-1)
-    return month.shift(month.on_or_before(previous.day(25)), -3)
+    previous = month.on("NYMEX_EXPIRY").later(-1)
+    return previous.shift(previous.on_or_before(previous.day(25)), -3)
 
 
 @rule
 def four_before_25th_month_before(month):
     """A session before crude oil's own end. NYMEX rulebook ch. 200A (micro WTI), ch. 402 (E-mini)."""
-    return month.before(three_before_25th_month_before(month))
+    return month.on("NYMEX_EXPIRY").before(three_before_25th_month_before(month))
 
 
 @rule
 def third_last_session_month_before(month):
     """Third last session of the month before delivery. NYMEX rulebook ch. 220 (Henry Hub natural gas)."""
-    return month.later(-1).session(-3)
+    return month.on("NYMEX_EXPIRY").later(-1).session(-3)
 
 
 @rule
 def fourth_last_session_month_before(month):
     """A session before natural gas's own end. NYMEX rulebook ch. 402 (E-mini natural gas)."""
-    return month.later(-1).session(-4)
+    return month.on("NYMEX_EXPIRY").later(-1).session(-4)
 
 
 @rule
@@ -150,14 +178,22 @@ def last_session_month_before(month):
 
 @rule
 def last_session_two_months_before(month):
-    """Last session of the second month before delivery. ICE Futures Europe, Brent crude specification, from March 2016."""
-    return month.later(-2).session(-1)
+    """Last session of the second month before delivery, in December the one before. ICE Futures Europe, Brent crude
+    specification, from March 2016; NYMEX ch. 698 (Brent last day)."""
+    end = month.on("ICE_UK").later(-2)  # trading goes on, but English bank holidays do not count
+    return end.session(-2) if end.number == 12 else end.session(-1)
 
 
 @rule
 def session_before_15_days_before_month(month):
-    """Session before the 15th day before delivery. ICE Futures Europe, Brent crude specification, to February 2016."""
-    return month.before(month.on_or_after(month.first - 15))
+    """Session before the 15th day before delivery (or before the session before it, if that is none). ICE Futures Europe, Brent crude specification, to February 2016."""
+    return month.before(month.on_or_before(month.first - 15))
+
+
+@rule
+def fourth_last_session(month):
+    """Fourth last session of the month: COMEX silver to 1984, as its last bars show."""
+    return month.session(-4)
 
 
 @rule
@@ -173,6 +209,12 @@ def third_last_session(month):
 def eve_of_15th(month):
     """Session before the 15th. CBOT rulebook ch. 10-14 (corn, oats, soybeans, wheat), from 2000."""
     return month.before(month.day(15))
+
+
+@rule
+def five_before_last_session(month):
+    """Fifth session before the last. CME rulebook ch. 101 (live cattle), 1991 to 1998; coffee to 1980."""
+    return month.session(-6)
 
 
 @rule
@@ -262,25 +304,17 @@ def second_session(month):
 
 @rule
 def second_last_session_month_before(month):
-    """Second last session of the month before delivery: the session after the last trade of natural gas (NYMEX ch. 220);
-    ICE Futures Europe, Long Gilt contract specification."""
+    """Second last session of the month before delivery. ICE Futures Europe, Long Gilt contract specification."""
     return month.later(-1).session(-2)
+
+
+@rule
+def after_natural_gas(month):
+    """Session after natural gas's own end. NYMEX rulebook ch. 220."""
+    return month.on("NYMEX_EXPIRY").later(-1).session(-2)
 
 
 @rule
 def two_after_crude(month):
     """Second session after crude oil's last trade. NYMEX rulebook ch. 200."""
-    return month.shift(three_before_25th_month_before(month), 2)
-
-
-@rule
-def jgb(month):
-    """placeholder"""
-    return five_before_twentieth(month)
-
-
-@rule
-def eve_of_jgb(month):
-    """placeholder"""
-    there = month.on("OSE")
-    return month.before(jgb(there))
+    return month.on("NYMEX_EXPIRY").shift(three_before_25th_month_before(month), 2)

@@ -29,21 +29,21 @@ BEGINS = ("2013-01-02", "2014-07-01", "2015-08-10", "2015-11-02", "2018-02-01", 
 # What X gains over each regime, by sector [log]; the ones of equity are markets' falls of a fifth and of a third
 DRIFT = {
     "equity": (0.24, 0.06, -0.23, 0.36, 0.07, -0.41, 0.50, 0.02, 0.11, 0.25),
-    "rates": (0.01, 0.05, 0.02, -0.01, 0.05, 0.04, -0.04, -0.17, -0.04, 0.02),
+    "bonds": (0.01, 0.05, 0.02, -0.01, 0.05, 0.04, -0.04, -0.17, -0.04, 0.02),
     "currency": (0.00, -0.18, 0.01, 0.06, -0.07, -0.03, 0.10, -0.18, 0.07, -0.03),
     "energy": (0.06, -0.62, -0.06, 0.40, -0.15, -0.55, 0.65, 0.55, -0.30, -0.08),
-    "metal": (-0.22, -0.12, -0.06, 0.20, 0.03, -0.15, 0.36, 0.02, 0.05, 0.25),
-    "grain": (-0.30, -0.16, -0.03, -0.04, 0.02, -0.07, 0.45, 0.28, -0.25, -0.22),
-    "soft": (-0.12, -0.08, -0.05, 0.04, -0.18, -0.08, 0.30, 0.25, 0.04, 0.20),
+    "metals": (-0.22, -0.12, -0.06, 0.20, 0.03, -0.15, 0.36, 0.02, 0.05, 0.25),
+    "grains": (-0.30, -0.16, -0.03, -0.04, 0.02, -0.07, 0.45, 0.28, -0.25, -0.22),
+    "softs": (-0.12, -0.08, -0.05, 0.04, -0.18, -0.08, 0.30, 0.25, 0.04, 0.20),
     "livestock": (0.20, -0.12, -0.08, -0.04, 0.03, -0.15, 0.25, 0.16, 0.12, 0.05),
     "volatility": (0.0,) * 10,
 }
 # Where Y is drawn to in each regime, by sector [log]
 SHORTAGE = {
     "energy": (0.05, -0.10, -0.14, -0.05, 0.03, -0.28, -0.05, 0.16, 0.05, 0.02),
-    "metal": (0.0, 0.0, 0.0, 0.0, 0.01, -0.01, 0.01, 0.02, -0.01, -0.01),
-    "grain": (0.10, -0.05, -0.06, -0.06, -0.03, -0.05, 0.06, 0.12, 0.02, -0.06),
-    "soft": (-0.06, -0.05, -0.04, 0.03, -0.07, -0.05, 0.02, 0.08, 0.09, 0.07),
+    "metals": (0.0, 0.0, 0.0, 0.0, 0.01, -0.01, 0.01, 0.02, -0.01, -0.01),
+    "grains": (0.10, -0.05, -0.06, -0.06, -0.03, -0.05, 0.06, 0.12, 0.02, -0.06),
+    "softs": (-0.06, -0.05, -0.04, 0.03, -0.07, -0.05, 0.02, 0.08, 0.09, 0.07),
     "livestock": (0.03, 0.02, -0.03, -0.02, 0.0, -0.08, 0.0, 0.02, 0.03, 0.03),
     "volatility": (-0.22, -0.15, 0.60, -0.32, -0.10, 0.95, 0.20, 0.12, -0.15, -0.28),
 }
@@ -52,7 +52,7 @@ STORM = (0.75, 0.95, 2.1, 0.75, 0.95, 3.0, 1.15, 1.2, 1.0, 0.8)
 CENTRE = ("equity", "energy", "volatility")
 
 # How much of a sector's factor is the common one
-COMMON = {"equity": 0.55, "rates": -0.30, "currency": 0.25, "energy": 0.40, "metal": 0.35, "grain": 0.20, "soft": 0.15,
+COMMON = {"equity": 0.55, "bonds": -0.30, "currency": 0.25, "energy": 0.40, "metals": 0.35, "grains": 0.20, "softs": 0.15,
           "livestock": 0.10, "volatility": -0.45}  # fmt: skip
 
 # Overnight rates at the beginnings of the regimes and at the end [1/year]
@@ -74,7 +74,7 @@ class SampleMarket:
 
     level: X at the start [price]. volatility: of a near contract [1/year]. load: correlation with the sector's factor.
     life: how long a contract is listed before its last trade [months]. volume: a day's, whole chain [contracts].
-    held: how volume falls from one held contract to the next [log]. lead: sessions before the last allowed day when half
+    falls: how volume falls from one held contract to the next [log]. lead: sessions before the last allowed day when half
     of it has moved on. currency: whose rate carries it; income: what the thing itself pays [1/year].
     fade: k [1/year]; season: (amplitude [log], month of the peak). beta: how much of the sector's drift it takes.
     """
@@ -86,7 +86,7 @@ class SampleMarket:
     load: float
     life: int
     volume: float
-    held: float = 3.0
+    falls: float = 3.0
     lead: int = 3
     currency: str = ""
     income: float = 0.0
@@ -101,11 +101,11 @@ MARKETS = (
     SampleMarket("FESX", "equity", 2650, 0.18, 0.88, 9, 1100e3, currency="EUR", income=0.030, beta=0.8),
     SampleMarket("Z", "equity", 6020, 0.15, 0.85, 9, 110e3, currency="GBP", income=0.038, beta=0.5),
     SampleMarket("NK225M", "equity", 10600, 0.20, 0.72, 9, 900e3, currency="JPY", income=0.018, beta=1.0),
-    SampleMarket("ZN", "rates", 132, 0.055, 0.90, 9, 1500e3, currency="USD"),
-    SampleMarket("ZF", "rates", 124, 0.037, 0.88, 9, 900e3, currency="USD", beta=0.7),
-    SampleMarket("FGBL", "rates", 143, 0.055, 0.82, 9, 700e3, currency="EUR", beta=1.1),
-    SampleMarket("R", "rates", 118, 0.065, 0.78, 9, 220e3, currency="GBP", beta=1.2),
-    SampleMarket("JGB", "rates", 144, 0.025, 0.50, 9, 30e3, currency="JPY", beta=0.3),
+    SampleMarket("ZN", "bonds", 132, 0.055, 0.90, 9, 1500e3, currency="USD"),
+    SampleMarket("ZF", "bonds", 124, 0.037, 0.88, 9, 900e3, currency="USD", beta=0.7),
+    SampleMarket("FGBL", "bonds", 143, 0.055, 0.82, 9, 700e3, currency="EUR", beta=1.1),
+    SampleMarket("R", "bonds", 118, 0.065, 0.78, 9, 220e3, currency="GBP", beta=1.2),
+    SampleMarket("JGB", "bonds", 144, 0.025, 0.50, 9, 30e3, currency="JPY", beta=0.3),
     SampleMarket("6E", "currency", 1.32, 0.078, 0.85, 12, 200e3, currency="EUR"),
     SampleMarket("6J", "currency", 0.0115, 0.09, 0.50, 12, 150e3, currency="JPY", beta=1.2),
     SampleMarket("6B", "currency", 1.61, 0.085, 0.75, 12, 100e3, currency="GBP", beta=0.8),
@@ -113,15 +113,15 @@ MARKETS = (
     SampleMarket("CL", "energy", 93, 0.35, 0.90, 12, 900e3, 0.9, 4, fade=1.6),
     SampleMarket("RB", "energy", 2.75, 0.34, 0.85, 12, 150e3, 0.9, 6, fade=1.8, season=(0.05, 6)),
     SampleMarket("NG", "energy", 3.4, 0.46, 0.35, 15, 350e3, 0.8, 5, fade=2.2, season=(0.11, 1), beta=0.7),
-    SampleMarket("GC", "metal", 1675, 0.155, 0.75, 12, 190e3, 2.2, 3, currency="USD", beta=0.9),
-    SampleMarket("SI", "metal", 30.5, 0.28, 0.85, 12, 60e3, 2.0, 3, currency="USD", beta=1.1),
-    SampleMarket("HG", "metal", 3.68, 0.20, 0.65, 12, 75e3, 1.8, 3, currency="USD", fade=1.2),
-    SampleMarket("ZC", "grain", 560, 0.25, 0.85, 15, 300e3, 1.0, 8, fade=1.2, season=(0.04, 6)),
-    SampleMarket("ZW", "grain", 640, 0.29, 0.75, 15, 120e3, 1.0, 8, fade=1.2, season=(0.03, 2)),
-    SampleMarket("ZS", "grain", 1290, 0.20, 0.78, 15, 180e3, 0.9, 8, fade=1.2, season=(0.03, 7), beta=0.8),
-    SampleMarket("KC", "soft", 150, 0.32, 0.50, 15, 35e3, 1.0, 5, fade=1.3),
-    SampleMarket("SB", "soft", 19.2, 0.28, 0.50, 15, 110e3, 1.0, 6, fade=1.4),
-    SampleMarket("CT", "soft", 77, 0.24, 0.45, 15, 28e3, 1.0, 5, fade=1.3, beta=0.7),
+    SampleMarket("GC", "metals", 1675, 0.155, 0.75, 12, 190e3, 2.2, 3, currency="USD", beta=0.9),
+    SampleMarket("SI", "metals", 30.5, 0.28, 0.85, 12, 60e3, 2.0, 3, currency="USD", beta=1.1),
+    SampleMarket("HG", "metals", 3.68, 0.20, 0.65, 12, 75e3, 1.8, 3, currency="USD", fade=1.2),
+    SampleMarket("ZC", "grains", 560, 0.25, 0.85, 15, 300e3, 1.0, 8, fade=1.2, season=(0.04, 6)),
+    SampleMarket("ZW", "grains", 640, 0.29, 0.75, 15, 120e3, 1.0, 8, fade=1.2, season=(0.03, 2)),
+    SampleMarket("ZS", "grains", 1290, 0.20, 0.78, 15, 180e3, 0.9, 8, fade=1.2, season=(0.03, 7), beta=0.8),
+    SampleMarket("KC", "softs", 150, 0.32, 0.50, 15, 35e3, 1.0, 5, fade=1.3),
+    SampleMarket("SB", "softs", 19.2, 0.28, 0.50, 15, 110e3, 1.0, 6, fade=1.4),
+    SampleMarket("CT", "softs", 77, 0.24, 0.45, 15, 28e3, 1.0, 5, fade=1.3, beta=0.7),
     SampleMarket("LE", "livestock", 132, 0.14, 0.65, 12, 55e3, 0.9, 6, fade=1.4, season=(0.035, 3)),
     SampleMarket("HE", "livestock", 86, 0.25, 0.60, 12, 42e3, 0.9, 6, fade=2.0, season=(0.11, 6)),
     SampleMarket("VX", "volatility", 18, 0.95, 0.80, 8, 180e3, 0.8, 4, fade=5.0),
@@ -163,13 +163,14 @@ def world(seed):
     storm = _storm(random, days, sectors)
     long, short = (_shocks(random, len(days), markets, sectors, of) for _ in range(2))
     fades = np.array([m.fade > 0 for m in markets])
+    lasts = np.array([0.12 if m.sector == "volatility" else 0.68 if m.fade > 0 else 1.0 for m in markets])
     sigma = np.array([m.volatility for m in markets]) / np.sqrt(YEAR)
     scale = sigma * storm[:, of]
     rates = {currency: _steps(days, levels) for currency, levels in POLICY.items()}
     return World(
         days,
         tuple(m.root for m in markets),
-        _lasting(random, days, markets, scale * np.where(fades, 0.68, 1.0) * long),
+        _lasting(random, days, markets, scale * lasts * long),
         _fleeting(days, markets, scale * 0.55 * (0.3 * long + 0.95 * short) * fades, long[:, 0]),
         np.column_stack([_carry(days, m, rates) for m in markets]),
         scale,
@@ -229,13 +230,12 @@ def _lasting(random, days, markets, moves):
     regime = _regime(days)
     years = np.bincount(regime) / YEAR
     level = np.log([m.level for m in markets])
+    spread = np.sqrt((moves**2).mean(axis=0) * YEAR)
     parts = []
     for r in range(len(REGIMES)):
         inside = moves[regime == r]
         drift = np.array([m.beta * DRIFT[m.sector][r] for m in markets])
-        drift += 0.35 * np.array([m.volatility for m in markets]) * np.sqrt(years[r]) * random.standard_normal(len(markets)) * (
-            np.array([m.sector != "volatility" for m in markets])
-        )
+        drift += 0.35 * spread * np.sqrt(years[r]) * random.standard_normal(len(markets))
         clock = np.cumsum(inside**2, axis=0)
         clock /= clock[-1]
         steps = np.arange(1, len(inside) + 1)[:, None] / len(inside)
@@ -268,7 +268,7 @@ def _carry(days, market, rates):
     zero = np.zeros(len(days))
     if market.sector == "currency":
         return rates["USD"] - rates[market.currency]
-    if market.sector == "rates":
+    if market.sector == "bonds":
         knots = np.append(np.array(BEGINS, "datetime64[D]"), END).astype(float)
         return -np.interp(days.astype(float), knots, SLOPE) * min(1.0, market.volatility / 0.055)
     return rates[market.currency] - market.income if market.currency else zero

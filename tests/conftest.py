@@ -24,3 +24,15 @@ def shared():
     if not (SHARED / "data").is_dir():
         pytest.skip("no ../shared/data beside the checkout")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def real(shared, tmp_path_factory):
+    """A store with all Barchart contracts and the currencies of the real data."""
+    from store import ingest, open_archive
+
+    archive = open_archive(tmp_path_factory.mktemp("real") / "store", create=True)
+    reports = ingest.import_paths(archive, [shared / "barchart" / "daily", shared / "pysystemtrade" / "fx_prices_csv"])
+    assert not [r.error for r in reports if r.error]
+    archive.reports = reports
+    return archive

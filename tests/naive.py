@@ -201,10 +201,10 @@ def volume_rolls(days, price, volume, last, planned, confirm=1):
                     rolls.append((today, held, target, price[t][held], price[t][target], reason + waited))
                     held, since, pending = target, t, None
                     continue
-        if today >= last[held]:
+        else:
             final = max(s for s in range(t + 1) if days[s] <= last[held] and price[s][held] is not None)
             fresh = [k for k in range(held + 1, len(last)) if price[t][k] is not None and today < last[k]]
-            if t > final and fresh:
+            if fresh:
                 rolls.append(
                     (today, held, fresh[0], price[final][held], price[t][fresh[0]], "closed: no matched price")
                 )

@@ -4,7 +4,6 @@
 up as in a real run: the ledger sums to the equity change, and a trade's net is the sum of its ledger rows.
 """
 
-from datetime import date
 from functools import cached_property
 from types import SimpleNamespace
 
@@ -54,7 +53,7 @@ class SyntheticRun:
         self.name, self.note, self.simulated = name, "made for tests", simulated
         self.years, self.seed = years, seed
         self.market = [(root, sector) for sector, roots in sectors.items() for root in roots.split()]
-        self.events = [{"day": date(2020, 3, 9), "root": "CL", "kind": "margin_call", "text": "cut by 12 contracts"}]
+        self.events = [{"day": "2020-03-09", "root": "CL", "kind": "margin_call", "text": "cut by 12 contracts"}]
         self.portfolio = SimpleNamespace(
             name=name,
             capital=10_000_000.0,

@@ -88,10 +88,10 @@ def test_a_break_between_contracts_earns_nothing(market):
     old = [100.0, 101, 102, 103] + [None] * 6
     bars = make_bars(days, {202401: {"settle": old}, 202402: flat(10) | {"settle": list(range(200, 210))}})
     found = stitch(bars, calendar(bars, market({202401: days[7]})))
-    assert found["day"].to_list() == days[:4] + days[7:]  # no row of the new contract before the old one was given up
-    assert np.diff(found["adjusted"]).tolist() == [1, 1, 1, 0, 1, 1]
-    assert found["roll"].to_list() == [False] * 3 + [True] + [False] * 3
-    assert found.row(3, named=True)["to_price"] == 207
+    assert found["day"].to_list() == days[:4] + days[8:]  # no row of the new contract before the old one was given up
+    assert np.diff(found["adjusted"]).tolist() == [1, 1, 1, 0, 1]
+    assert found["roll"].to_list() == [False] * 3 + [True] + [False] * 2
+    assert found.row(3, named=True)["to_price"] == 208
 
 
 def test_no_row_of_a_contract_after_its_last_allowed_day(market):

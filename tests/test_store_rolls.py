@@ -170,7 +170,7 @@ def test_t13_a_position_without_a_matched_price_is_closed_in_the_old_contract(ma
     old = [100.0, 101, 102, 103] + [None] * 6  # cut at day 3 in the middle of the chain
     bars = make_bars(days, {202401: {"settle": old}, 202402: flat(10, 200.0)})
     found = calendar(bars, market({202401: days[7]}))
-    assert rows(found) == [(days[7], 202401, 202402, 103.0, 200.0, "closed: no matched price")]
+    assert rows(found) == [(days[8], 202401, 202402, 103.0, 200.0, "closed: no matched price")]
     assert found.frame["decided"].to_list() == [days[7]]
 
 

@@ -6,7 +6,7 @@ from app.views.equity import Equity
 from app.views.months import Months
 from app.views.overview import Overview
 from app.views.positions import Positions
-from app.views.profit import Profit
+from app.views.profit import Markets, Sectors
 from app.views.strip import Strip
 from app.views.trades import Trades
 
@@ -15,11 +15,12 @@ VIEWS = {
     "strip": Strip,
     "equity": Equity,
     "months": Months,
-    "profit": Profit,
+    "sectors": Sectors,
+    "markets": Markets,
     "positions": Positions,
     "trades": Trades,
     "about": About,
 }
 __all__ = [
-    "VIEWS", "About", "Controls", "Equity", "Months", "Overview", "Positions", "Profit", "Strip", "Trades",
+    "VIEWS", "About", "Controls", "Equity", "Markets", "Months", "Overview", "Positions", "Sectors", "Strip", "Trades",
 ]  # fmt: skip

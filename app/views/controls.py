@@ -1,7 +1,7 @@
 """Sidebar: a widget for whatever a gesture can pick, so that a keyboard can pick it too."""
 
 import numpy as np
-from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div, MultiChoice
+from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div
 
 from app import charts
 from app.selection import SIDES
@@ -36,18 +36,19 @@ class Controls(View):
 
     def draw(self, columns):
         """Widgets, each beside its name."""
-        sheet = {"sizing_mode": "stretch_width", "stylesheets": [charts.parts()]}
-        self.names = {"sectors": columns.sectors, "directions": SIDES, "strategies": columns.strategies}
+        self.names = {
+            "sectors": columns.sectors, "markets": columns.roots, "directions": SIDES, "strategies": columns.strategies,
+        }  # fmt: skip
         models = {
             "days": date_slider(columns.days),
-            "markets": MultiChoice(title="Markets", options=list(columns.roots), placeholder="all", **sheet),
+            "markets": boxes(columns.roots),
             "sectors": boxes(columns.sectors),
             "directions": boxes(SIDES),
             "strategies": boxes(columns.strategies),
-            "reset": Button(label="Pick all again", **sheet),
+            "reset": Button(label="Pick all again", sizing_mode="stretch_width", stylesheets=[charts.parts()]),
         }
-        parts = [models["days"], models["markets"], heading("Sectors"), models["sectors"]]
-        parts += [heading("Direction"), models["directions"]]
+        parts = [models["days"], heading("Direction"), models["directions"], heading("Sectors"), models["sectors"]]
+        parts += [heading("Markets"), models["markets"]]
         if len(columns.strategies) > 1:
             parts += [heading("Strategies"), models["strategies"]]
         hint = Div(text='<p class="note">Nothing chosen means all.</p>', stylesheets=[charts.parts()])
@@ -62,8 +63,7 @@ class Controls(View):
             name: {"active": [k for k, value in enumerate(names) if value in chosen[name]]}
             for name, names in self.names.items()
         }
-        known = [root for root in chosen["markets"] if root in picked.columns.roots]
-        return {"days": {"value": bounded}, "markets": {"value": known}, **ticked}
+        return {"days": {"value": bounded}, **ticked}
 
     def wire(self):
         """Widgets write the selection; the whole length of the slider is no choice of days."""
@@ -81,7 +81,6 @@ class Controls(View):
             return lambda _attr, _old, new: pick(**{name: [names[k] for k in sorted(new)]})
 
         slider.on_change("value_throttled", moved)
-        self.models["markets"].on_change("value", lambda _attr, _old, new: pick(markets=list(new)))
         for name in self.names:
             self.models[name].on_change("active", ticked(name))
         self.models["reset"].on_click(self.board.selection.reset)

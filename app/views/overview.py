@@ -9,11 +9,11 @@ from app.views.controls import Controls
 from app.views.equity import Equity
 from app.views.months import Months
 from app.views.positions import Positions
-from app.views.profit import Profit
+from app.views.profit import Markets, Sectors
 from app.views.strip import Strip
 from app.views.trades import Trades
 
-PARTS = (Controls, Strip, Equity, Months, Profit, Positions, Trades, About)
+PARTS = (Controls, Strip, Equity, Months, Sectors, Markets, Positions, Trades, About)
 
 
 class Overview(View):

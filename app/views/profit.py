@@ -46,55 +46,65 @@ def describe(names, amounts, currency):
     )
 
 
-class Profit(View):
-    """Profit of the days picked, by sector and by market."""
+class Bars(View):
+    """A bar for every name of one kind; a subclass says of which."""
 
-    title = "Profit by sector and market"
+    kind = field = label = ""  # in the slice, in the selection, in words
+
+    def names(self, columns):
+        """All names of the kind."""
+        raise NotImplementedError
 
     def draw(self, columns):
-        """Two plots of bars, best of the whole run on top."""
-        whole = self.board.whole
-        self.order = {
-            "sector": _order(columns.sectors, whole.by_sector),
-            "root": _order(columns.roots, whole.by_root),
-        }
-        models, parts, self.plots = {}, [], {}
-        for kind, label in (("sector", "sector"), ("root", "market")):
-            names = [name for name, _ in self.order[kind]]
-            source = ColumnDataSource({"name": [], "profit": [], "color": [], "alpha": []})
-            x_range, text = Range1d(-1, 1), charts.words()
-            self.plots[kind] = bars(
-                source, names, x_range, columns.currency, f"Profit by {label}; its words stand below"
-            )
-            models |= {f"by_{kind}": source, f"by_{kind}_x": x_range, f"by_{kind}_text": text}
-            parts += [self.plots[kind], text]
-        return charts.column(*parts), models
+        """One plot, best of the whole run on top."""
+        self.order = order(self.names(columns), getattr(self.board.whole, f"by_{self.kind}"))
+        source = ColumnDataSource({"name": [], "profit": [], "color": [], "alpha": []})
+        x_range, text = Range1d(-1, 1), charts.words()
+        shown = [name for name, _ in self.order]
+        self.plot = bars(source, shown, x_range, columns.currency, f"Profit by {self.label}; its words stand below")
+        models = {f"by_{self.kind}": source, f"by_{self.kind}_x": x_range, f"by_{self.kind}_text": text}
+        return charts.column(self.plot, text), models
 
     def patch(self, picked):
-        """Bars and axes of a slice."""
-        found = {}
-        for kind, amounts, chosen in (
-            ("sector", picked.by_sector, picked.sector_picked),
-            ("root", picked.by_root, picked.root_picked),
-        ):
-            rows = np.array([row for _, row in self.order[kind]], int)
-            names = [name for name, _ in self.order[kind]]
-            low, high = charts.span(amounts[rows], 0.0)
-            found |= {
-                f"by_{kind}": {"data": columns_of(names, amounts[rows], chosen[rows])},
-                f"by_{kind}_x": {"start": low, "end": high},
-                f"by_{kind}_text": {"text": describe(names, amounts[rows], picked.columns.currency)},
-            }
-        return found
+        """Bars, axis and words of a slice."""
+        rows = np.array([row for _, row in self.order], int)
+        names = [name for name, _ in self.order]
+        amounts = getattr(picked, f"by_{self.kind}")[rows]
+        low, high = charts.span(amounts, 0.0)
+        return {
+            f"by_{self.kind}": {"data": columns_of(names, amounts, getattr(picked, f"{self.kind}_picked")[rows])},
+            f"by_{self.kind}_x": {"start": low, "end": high},
+            f"by_{self.kind}_text": {"text": describe(names, amounts, picked.columns.currency)},
+        }
 
     def wire(self):
         """A tap picks a bar."""
-        columns = self.board.columns
-        taps(self.plots["sector"], self.board, "sectors", columns.sectors)
-        taps(self.plots["root"], self.board, "markets", columns.roots)
+        taps(self.plot, self.board, self.field, self.names(self.board.columns))
 
 
-def _order(names, amounts):
+class Sectors(Bars):
+    """Profit by sector."""
+
+    title = "Profit by sector"
+    kind, field, label = "sector", "sectors", "sector"
+
+    def names(self, columns):
+        """The sectors of the run."""
+        return columns.sectors
+
+
+class Markets(Bars):
+    """Profit by market."""
+
+    title = "Profit by market"
+    kind, field, label = "root", "markets", "market"
+
+    def names(self, columns):
+        """The markets of the run."""
+        return columns.roots
+
+
+def order(names, amounts):
     """(name, row) from the bottom of the axis to its top; the account's interest only where there is some."""
     rows = [(name, k) for k, name in enumerate(names)]
     if abs(amounts[len(names)]) > 0.0:

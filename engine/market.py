@@ -219,7 +219,7 @@ def _series(archive, snapshot, master, root, source, rule):
 
 def _rows(frame, calendar, bars):
     """Columns of `stitch` and of the calendar as one float array (bar, COLUMNS); bars that only close are added."""
-    opens = bars.select("day", "contract", "open")
+    opens = bars.sort("time").unique(["day", "contract"], keep="first").select("day", "contract", "open")
     closing = pl.col("reason").str.starts_with("closed").fill_null(False)
     legs = calendar.frame.select(
         pl.when(closing).then("decided").otherwise("day").alias("day"),  # a close is acted on when it is decided

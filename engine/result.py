@@ -152,7 +152,7 @@ def load(archive, name):
         None or several fit.
     """
     ids = _ids(archive)
-    fits = [i for i in ids if i.startswith(name)] or [
+    fits = [i for i in ids if name and i.startswith(name)] or [
         i for i in ids if _record(archive, i)["summary"]["portfolio"] == name
     ]
     if name == "last" and ids:

@@ -31,6 +31,5 @@ def on_session(day):
 
 def daily(frame):
     """Frame of daily bars with `day` moved off the weekend and `time`, the end of the bar, set from it."""
-    frame = frame.with_columns(on_session(pl.col("day")).alias("day"))
-    end = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + DAY_ENDS
-    return frame.with_columns(end.alias("time"))
+    end = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + DAY_ENDS  # of the date as stamped, so that
+    return frame.with_columns(on_session(pl.col("day")).alias("day"), end.alias("time"))  # Sunday's row keeps its own key

@@ -1,0 +1,109 @@
+"""Runs over a small store: accounts, dates, margins, what is said about them."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from engine import Portfolio, backtest, load
+from engine.backtest import NoRows, identity
+from engine.margin import MarginUnknown
+from tests.small_store import build
+
+PORTFOLIO = """
+[portfolio]
+name = "small"
+capital = 1_000_000
+start = 2021-02-01
+[[strategies]]
+name = "moving_average_cross"
+params = { fast = 5, slow = 20 }
+[sizing]
+rule = "fixed"
+contracts = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    return load(build(tmp_path_factory.mktemp("small") / "store"))
+
+
+@pytest.fixture
+def portfolio():
+    return Portfolio.from_toml(PORTFOLIO)
+
+
+def test_nothing_is_traded_before_the_start(market, portfolio):
+    run = backtest(market, portfolio)
+    assert run.equity()["day"][1] == date(2021, 2, 1)
+    assert run.trades()["entry_day"].min() == date(2021, 2, 2)  # targets of the first row fill on the bar after
+
+
+def test_the_first_row_of_equity_is_the_starting_capital(market, portfolio):
+    first = backtest(market, portfolio).equity().row(0, named=True)
+    assert first == {"day": date(2021, 1, 31), "equity": 1e6, "cash": 1e6, "margin": 0.0, "drawdown": 0.0}
+
+
+def test_fixed_sizing_trades_contracts_times_forecast(market, portfolio):
+    positions = backtest(market, portfolio).positions()
+    assert set(positions["contracts"].to_list()) == {2.0, -2.0}
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+@pytest.mark.parametrize("fx", ["sweep", "hold"])
+def test_t32_accounts_in_two_currencies_add_up(tmp_path, portfolio, currency, fx):
+    rates = 1.1 + 0.1 * np.sin(np.arange(520) / 30)
+    market = load(build(tmp_path, euro=rates), currency=currency)
+    run = backtest(market, portfolio.with_settings([f"portfolio.currency={currency}", f"execution.fx={fx}"]))
+    equity = run.equity()["equity"]
+    assert run.ledger()["amount"].sum() == pytest.approx(equity[-1] - equity[0], abs=1e-6)
+    assert run.identity_holds
+    assert (run.summary["ledger"]["fx"] != 0.0) == (fx == "hold")
+
+
+def test_t36_fixed_capital_gives_arithmetic_returns(market, portfolio):
+    run = backtest(market, portfolio.with_settings(["compounding=false"]))
+    metrics = run.metrics()
+    assert metrics["total_return"] == pytest.approx(run.equity()["equity"][-1] / 1e6 - 1)
+    daily = run.equity()["equity"].diff()[1:].to_numpy() / 1e6
+    assert metrics["volatility"] == pytest.approx(daily.std(ddof=1) * np.sqrt(252), rel=1e-9)
+
+
+def test_t30_an_unknown_margin_is_an_error_or_an_estimate_and_never_zero(market, portfolio):
+    with pytest.raises(MarginUnknown, match=r"FGBL|MES"):
+        backtest(market, portfolio.with_settings(["margin.missing=error"]))
+    run = backtest(market, portfolio.with_settings(["margin.missing=estimate"]))
+    assert any("margin is estimated" in note for note in run.summary["notes"])
+    assert (run.positions()["margin"] > 0).all()
+
+
+def test_no_position_is_wanted_where_the_account_cannot_pay_the_margin(market, portfolio):
+    run = backtest(market, portfolio.with_settings(["capital=500"]))
+    assert run.trades().is_empty()
+    assert {event["kind"] for event in run.events} == {"margin refused"}
+    assert run.metrics()["trades"] == 0
+    assert run.metrics()["total_return"] == 0.0
+
+
+def test_a_start_after_the_end_of_the_data_is_said(market, portfolio):
+    with pytest.raises(NoRows, match="no bar on or after start = 2030-01-01; the markets end on 2022-12-30"):
+        backtest(market, portfolio.with_settings(["start=2030-01-01"]))
+
+
+def test_the_id_is_made_of_all_that_goes_in(market, portfolio):
+    ids = {identity(market, portfolio.with_settings(changes)) for changes in ([], ["fast=6"], ["capital=1000001"])}
+    assert len(ids) == 3
+    assert identity(market, portfolio) in ids
+
+
+def test_a_limit_of_contracts_caps_every_line(market, portfolio):
+    run = backtest(market, portfolio.with_settings(["limits.max_contracts=1"]))
+    assert run.positions()["contracts"].abs().max() == 1.0
+
+
+def test_two_strategies_share_the_markets_as_lines(market, portfolio):
+    both = Portfolio.from_toml(PORTFOLIO + '\n[[strategies]]\nname = "moving_average_cross"\nparams = { fast = 10, slow = 40 }\n')
+    run = backtest(market, both)
+    assert run.trades()["strategy"].cast(str).unique().sort().to_list() == ["moving_average_cross", "moving_average_cross 2"]
+    assert run.identity_holds

@@ -1,0 +1,111 @@
+"""What a run reads, against a store made by hand."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from engine.market import MarketUnknown, load
+from tests.small_store import build, sessions
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("small") / "store")
+
+
+def test_markets_are_aligned_on_the_union_of_their_days(archive):
+    market = load(archive)
+    assert market.roots == ("FGBL", "MES")
+    assert market.days.tolist() == sessions()
+    assert market.currencies == ("EUR", "USD")
+    assert market.mark.shape == market.fx.shape == (len(market.days), 2)
+
+
+def test_the_second_load_comes_from_the_cache_and_is_equal(archive):
+    first, second = load(archive), load(archive)
+    assert list((archive.path / "cache").glob("*.npy"))
+    assert np.array_equal(first.adjusted, second.adjusted, equal_nan=True)
+    assert first.hashes == second.hashes
+
+
+def test_the_adjusted_series_has_no_gap_at_a_roll(archive):
+    market = load(archive, ["MES"])
+    rolled = np.flatnonzero(market.roll[:, 0])
+    assert len(rolled) >= 7
+    for t in rolled[:-1]:
+        step = market.roll_from[t, 0] - market.roll_to[t, 0]
+        assert step == pytest.approx(-2.0)  # each contract costs two points more than the one before
+        assert market.offset[t + 1, 0] - market.offset[t, 0] == pytest.approx(step)
+    spot = np.diff(market.adjusted[:, 0])
+    assert np.abs(spot).max() < 200
+
+
+def test_rows_belong_to_the_contract_left_on_its_last_day(archive):
+    market = load(archive, ["MES"])
+    t = int(np.flatnonzero(market.roll[:, 0])[0])
+    assert market.contract[t, 0] == 202103
+    assert market.contract[t + 1, 0] == market.roll_contract[t, 0] == 202106
+
+
+def test_t33_a_rate_of_the_day_is_the_last_published_one(tmp_path):
+    archive = build(tmp_path, euro=[1.10, 1.20], euro_days=[date(2021, 1, 4), date(2021, 1, 11)])
+    market = load(archive, ["FGBL"], end=date(2021, 1, 12))
+    assert market.fx[:, 0].tolist() == [1.10] * 5 + [1.20] * 2
+
+
+def test_a_market_with_a_stale_rate_is_not_traded(tmp_path):
+    archive = build(tmp_path, euro=[1.10], euro_days=[date(2021, 1, 4)])
+    market = load(archive)
+    day = market.days.astype(object).tolist().index(date(2021, 2, 3))
+    assert market.available[day, 0]  # thirty days old
+    assert not market.available[day + 1 :, 0].any()
+    assert market.available[day + 1 : day + 200, 1].all()
+
+
+def test_an_account_in_euro_has_the_inverse_rate(archive):
+    market = load(archive, currency="EUR")
+    assert market.fx[5].tolist() == pytest.approx([1.0, 1 / 1.10])
+
+
+def test_a_currency_without_rates_is_never_one(archive):
+    market = load(archive, currency="JPY")
+    assert np.isnan(market.fx).all()
+    assert not market.available.any()
+
+
+@pytest.mark.parametrize(("roots", "said"), [(["ES"], "not stored: ES"), (["MES", "NOPE"], "NOPE")])
+def test_a_market_that_is_not_stored_is_named(archive, roots, said):
+    with pytest.raises(MarketUnknown, match=said):
+        load(archive, roots)
+
+
+def test_an_unknown_market_is_refused_with_the_facts_to_add(tmp_path):
+    archive = build(tmp_path)
+    bars = archive.read("contract_bars", root="MES").drop("root", "source")
+    archive.commit([archive.write("contract_bars", bars, source="barchart", root="HOUSEWARE")])
+    with pytest.raises(MarketUnknown, match=r"HOUSEWARE: its facts are not known; add rows .* contracts.csv"):
+        load(archive, ["HOUSEWARE"])
+
+
+def test_t30_a_margin_before_its_first_dated_row_is_unknown(archive):
+    market = load(archive, ["MES"])
+    margins = market.initial_margin[:, 0]
+    assert np.isnan(margins[0]) or margins[0] > 0
+    assert not (margins == 0).any()
+    assert not (margins[~np.isnan(margins)] == 0).any()
+
+
+def test_an_earlier_end_leaves_the_rows_before_it_as_they_were(archive):
+    whole, short = load(archive), load(archive, end=date(2021, 12, 1))
+    rows = len(short.days)
+    for name in ("mark", "offset", "contract", "roll", "available"):
+        assert np.array_equal(getattr(short, name), getattr(whole, name)[:rows], equal_nan=name in ("mark", "offset")), name
+
+
+def test_rolls_may_fill_at_the_open_while_the_series_uses_the_settlement(archive):
+    settle, opened = load(archive, ["MES"]), load(archive, ["MES"], roll_fill="open")
+    t = int(np.flatnonzero(settle.roll[:, 0])[0])
+    assert settle.roll_from_fill[t, 0] == settle.roll_from[t, 0]
+    assert opened.roll_from_fill[t, 0] == opened.open[t, 0]
+    assert np.array_equal(settle.adjusted, opened.adjusted, equal_nan=True)

@@ -1,0 +1,79 @@
+"""Saved runs: whole or not there, found by id or name, exported so that they add up."""
+
+import polars as pl
+import pytest
+
+from engine import Portfolio
+from engine.backtest import run
+from engine.result import RunUnknown, listed, load
+from tests.small_store import build
+from tests.test_engine_backtest import PORTFOLIO
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("small") / "store")
+
+
+@pytest.fixture(scope="module")
+def made(archive):
+    return run(archive, Portfolio.from_toml(PORTFOLIO))[0]
+
+
+def test_a_run_loads_as_it_was_saved(archive, made):
+    found = load(archive, made.id)
+    assert found.summary["hashes"] == made.summary["hashes"]
+    assert found.portfolio == made.portfolio
+    for table in ("equity", "trades", "contract_trades", "positions", "ledger"):
+        assert getattr(found, table)().equals(getattr(made, table)()), table
+
+
+@pytest.mark.parametrize("name", ["id", "beginning", "small", "last"])
+def test_a_run_is_found_by(archive, made, name):
+    assert load(archive, {"id": made.id, "beginning": made.id[:6]}.get(name, name)).id == made.id
+
+
+def test_an_unknown_run_is_said(archive, made):
+    with pytest.raises(RunUnknown, match="no run 'zzz'"):
+        load(archive, "zzz")
+
+
+@pytest.mark.parametrize("name", ["../store", "..", "a/b", ""])
+def test_a_name_is_never_a_path(archive, made, name):
+    with pytest.raises(RunUnknown):
+        load(archive, name)
+
+
+def test_runs_are_listed_newest_first(archive, made):
+    other = run(archive, Portfolio.from_toml(PORTFOLIO).with_settings(["fast=7"]))[0]
+    rows = listed(archive)
+    assert {row["run"] for row in rows} == {made.id, other.id}
+    assert rows[0]["created"] >= rows[1]["created"]
+    other.delete(archive)
+    assert [row["run"] for row in listed(archive)] == [made.id]
+
+
+def test_an_export_adds_up(archive, made, tmp_path):
+    made.export(tmp_path / "out")
+    read = {path.stem: pl.read_csv(path, try_parse_dates=True) for path in (tmp_path / "out").glob("*.csv")}
+    assert set(read) == {"equity", "trades", "contract_trades", "positions", "ledger"}
+    assert read["equity"].columns == ["day", "equity", "cash", "margin", "drawdown"]
+    equity = read["equity"]["equity"]
+    assert read["ledger"]["amount"].sum() == pytest.approx(equity[-1] - equity[0], abs=0.005)
+    assert read["trades"]["net"].sum() == pytest.approx(read["contract_trades"]["net"].sum(), abs=0.005)
+    by_cause = dict(read["ledger"].group_by("cause").agg(pl.col("amount").sum()).iter_rows())
+    told = {cause: amount for cause, amount in made.summary["ledger"].items() if amount}
+    assert by_cause == pytest.approx(told)
+    assert Portfolio.from_toml(tmp_path / "out" / "portfolio.toml") == made.portfolio
+
+
+def test_an_export_holds_no_formula(archive, made, tmp_path):
+    made._tables["trades"] = made.trades().with_columns(pl.lit("=cmd|' /C calc'!A0").alias("exit_reason"))
+    made.export(tmp_path)
+    assert "'=cmd" in (tmp_path / "trades.csv").read_text()
+
+
+def test_positions_are_told_in_the_contract_held_overnight(made):
+    positions = made.positions().with_columns(pl.col("root").cast(pl.String))
+    assert positions["contract"].is_between(202103, 202303).all()
+    assert (positions["notional"] / positions["contracts"] > 0).all()

@@ -9,7 +9,6 @@ A run's folder is written beside its place, synced and renamed: it is there whol
 import hashlib
 import json
 import shutil
-import uuid
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ import polars as pl
 
 from engine.portfolio import Portfolio
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
+from store.archive import Conflict
 
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # of the identity [account currency], [1]
@@ -102,8 +102,7 @@ class RunResult:
         target = archive.runs / self.id
         if target.exists():
             return target
-        staged = archive.runs / f".{self.id}-{uuid.uuid4().hex[:8]}"
-        staged.mkdir(parents=True)
+        staged = archive.stage()
         self.meta["created"] = self.meta["created"] or datetime.now(UTC).isoformat(timespec="seconds")
         for name in TABLES:
             self._table(name).write_parquet(staged / f"{name}.parquet", compression="zstd")
@@ -114,7 +113,10 @@ class RunResult:
             "meta": self.meta,
         }
         (staged / "run.json").write_text(json.dumps(record, indent=1, sort_keys=True))
-        archive.publish(staged, target)
+        try:
+            archive.publish(staged, target)
+        except Conflict:  # another process saved the same run meanwhile
+            shutil.rmtree(staged)
         return target
 
     def delete(self, archive):

@@ -1,37 +1,32 @@
 """The sample store: simulated markets as dated contracts, for a first look and for tests. Nothing in it is real.
 
 1. Every row has the source `sample`, and everything is made from one seed: the same seed gives the same bytes.
-2. Contracts have the months, the last trading days, the calendars and the ticks of the contract master; held months are
-   listed `life` months, the others four. The last bar of a contract is its last trade, but for those still alive at the end.
+2. Contracts have the months, the last trading days, the calendars and the ticks of the contract master. Those of the
+   held cycle are listed for about a year, the others for four months. A contract ends on its last trading day; those
+   still alive at the end of 2024 end there.
 3. Volume stays with the nearest contract until some sessions before its last allowed day, min(first notice, last trade)
    less one, and moves on within a few days; open interest follows. A row without volume has a settlement only.
-4. Faults are planted (`planted`), all in contracts that nobody holds on that day by a sensible rule: the checks are to
-   find them, the results not to depend on them.
+4. Faults are planted, in contracts that are not held on their day: the checks are to find them, the results not to
+   depend on them.
 
-The prices behind it: store/sample_prices.py.
+The world's paths are in sample_prices, contracts and bars in sample_bars, faults in sample_faults.
 """
 
 import hashlib
-from decimal import Decimal
 
 import numpy as np
 import polars as pl
 
-from store import days, ingest
-from store.contracts import Master, last_allowed, last_trade
+from store import ingest, sample_faults
+from store.contracts import Master
 from store.reading import Reading, daily
-from store.sample_faults import planted, spoil
-from store.sample_prices import CURRENCIES, END, MARKETS, START, season, world
-from store.tables import TABLES
-
-__all__ = ["SEED", "SOURCE", "build", "chains", "fx", "planted", "rates"]
+from store.sample_bars import Chain, bars, stream
+from store.sample_prices import CURRENCIES, MARKETS, world
 
 SEED = 20240101
 SOURCE = "sample"
-VERSION = 1  # a change of what is generated gets a new number: stores know theirs by it
-SERIAL = 4  # months for which a contract outside the held cycle is listed
-PACE = 1.2  # how fast volume moves from one contract to the next: quarter to three quarters in 2.2 times this [sessions]
-BARS = ("open", "high", "low", "close", "settle", "volume", "open_interest")
+VERSION = 1  # a change of what is generated gets a new number; a store knows by it which sample it holds
+FIELDS = ("contract", "day", "open", "high", "low", "close", "settle", "volume", "open_interest")
 
 
 def build(archive, seed=SEED, progress=None):
@@ -46,31 +41,19 @@ def build(archive, seed=SEED, progress=None):
     Returns
     -------
     dict
-        markets, contracts, rows, accepted, warned, quarantined, planted, skipped (True: this sample is already there).
+        markets, contracts, rows, accepted, warned, quarantined, planted; skipped is True, and the others 0, where this
+        sample is already in the archive.
     """
-    counts = {"markets": 0, "contracts": 0, "planted": 0}
-
-    def readings():
-        for done, (root, frame) in enumerate(chains(seed)):
-            if progress:
-                progress(done, len(MARKETS), root)
-            counts["markets"] += 1
-            counts["contracts"] += frame["contract"].n_unique()
-            yield Reading("contract_bars", SOURCE, root, frame)
-        for table, frame in (("fx", fx(seed)), ("rates", rates(seed))):
-            for (currency,), part in frame.group_by("currency", maintain_order=True):
-                yield Reading(table, SOURCE, currency, part)
-        if progress:
-            progress(len(MARKETS), len(MARKETS), "commit")
-
-    name = f"sample-{VERSION}-{seed}"
-    report = ingest.accept(archive, readings(), name, hashlib.sha256(name.encode()).hexdigest())
-    counts["planted"] = 0 if report.skipped else len(planted(seed))
+    counts = dict.fromkeys(("markets", "contracts"), 0)
+    name = f"sample {VERSION}, seed {seed}"
+    readings = _readings(seed, counts, progress)
+    report = ingest.accept(archive, readings, name, hashlib.sha256(name.encode()).hexdigest())
     return counts | {
         "rows": report.rows_read,
         "accepted": report.accepted,
         "warned": report.warned,
         "quarantined": report.quarantined,
+        "planted": 0 if report.skipped else len(planted(seed)),
         "skipped": report.skipped,
     }
 
@@ -78,47 +61,70 @@ def build(archive, seed=SEED, progress=None):
 def chains(seed=SEED):
     """(root, rows) a market, as a vendor's reader would hand them over: all contracts, faults included.
 
-    Rows have the columns of `contract_bars` and `file`, `line`, `raw`, `column`, `fault` (see store/reading.py).
+    Rows have the columns of `contract_bars`, and `file`, `line`, `raw`, `column`, `fault` (store/reading.py).
     """
-    paths = world(seed)
-    master = Master.load()
-    faults = planted(seed)
-    for number, market in enumerate(MARKETS):
+    paths, master = world(seed), Master.load()
+    for market in MARKETS:
         spec = master.spec(market.root)
-        random = np.random.default_rng((seed, number))
-        frame = _bars(market, spec, Chain(market, spec, seed), paths, random)
-        frame = spoil(frame, [f for f in faults if f.root == market.root], spec)
-        yield market.root, _as_read(frame, market.root)
+        chain = Chain(market, spec, stream(seed, market, "chain"))
+        frame = bars(market, spec, chain, paths, stream(seed, market, "bars"))
+        frame = sample_faults.spoil(frame, [f for f in planted(seed) if f.root == market.root], spec.tick)
+        yield market.root, _as_read(daily(frame.with_columns(root=pl.lit(market.root))), market.root, FIELDS)
 
 
 def fx(seed=SEED):
     """Currencies in USD, each weekday but New Year's Day and Christmas Day."""
     paths = world(seed)
+    year = paths.days.astype("datetime64[Y]")
+    closed = (paths.days == year) | (paths.days == (year + 1).astype("datetime64[D]") - 7)
     frames = []
     for currency, name in CURRENCIES.items():
         rate = np.exp(paths.lasting[:, paths.column(name)])
-        digits = 7 if rate[0] < 0.1 else 5
-        frames.append(_series(paths.days, currency, np.round(rate, digits), "fx"))
-    day = pl.col("day").dt
-    closed = ((day.month() == 1) & (day.day() == 1)) | ((day.month() == 12) & (day.day() == 25))
-    return pl.concat(frames).filter(~closed)
+        rate = np.round(rate, 7 if rate[0] < 0.1 else 5)
+        frames.append(_series(paths.days[~closed], currency, rate[~closed]))
+    return pl.concat(frames)
 
 
 def rates(seed=SEED):
     """Overnight rates on cash, each weekday [1/year]."""
     paths = world(seed)
-    return pl.concat([_series(paths.days, c, np.round(rate, 5), "rates") for c, rate in paths.rates.items()])
+    return pl.concat([_series(paths.days, currency, np.round(rate, 5)) for currency, rate in paths.rates.items()])
 
 
-def _series(day, currency, rate, table):
-    frame = pl.DataFrame({"day": day, "rate": rate}).with_columns(
-        pl.lit(SOURCE).alias("source"), pl.lit(currency).alias("currency"), pl.col("day").cast(pl.String).alias("source_time")
-    )
-    raw = pl.concat_str(pl.col("source_time"), pl.col("rate").cast(pl.String), separator=",")
-    return TABLES[table].conform(frame).with_columns(
-        pl.lit(f"{SOURCE}/{currency}.csv").alias("file"),
-        pl.Series("line", np.arange(2, len(day) + 2)),
-        raw=raw if table == "fx" else pl.lit(""),
-        column=pl.lit(None, pl.String),
-        fault=pl.lit(None, pl.String),
+def planted(seed=SEED):
+    """The faults in the sample, a tuple of `sample_faults.Fault`."""
+    return sample_faults.planted(seed)
+
+
+def _readings(seed, counts, progress):
+    for done, (root, frame) in enumerate(chains(seed)):
+        if progress:
+            progress(done, len(MARKETS), root)
+        counts["markets"] += 1
+        counts["contracts"] += frame["contract"].n_unique()
+        yield Reading("contract_bars", SOURCE, root, frame)
+    for table, frame in (("fx", fx(seed)), ("rates", rates(seed))):
+        for (currency,), part in frame.group_by("currency", maintain_order=True):
+            yield Reading(table, SOURCE, currency, part)
+    if progress:
+        progress(len(MARKETS), len(MARKETS), "commit")
+
+
+def _series(day, currency, rate):
+    frame = pl.DataFrame({"currency": currency, "day": day, "rate": rate})
+    frame = frame.with_columns(column=pl.lit(None, pl.String), fault=pl.lit(None, pl.String))
+    return _as_read(frame, currency, ("day", "rate"))
+
+
+def _as_read(frame, name, fields):
+    """Rows with the text of the line they would be in a file."""
+    texts = [pl.col(field).cast(pl.String).fill_null("") for field in fields]
+    broken = pl.col("fault").str.strip_prefix(sample_faults.NOT_A_NUMBER)
+    texts = [pl.when(pl.col("column") == f).then(broken).otherwise(t) for f, t in zip(fields, texts, strict=True)]
+    return frame.with_columns(
+        pl.lit(SOURCE).alias("source"),
+        pl.col("day").cast(pl.String).alias("source_time"),
+        pl.lit(f"{SOURCE}/{name}.csv").alias("file"),
+        pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias("line"),
+        pl.concat_str(texts, separator=",").alias("raw"),
     )

@@ -24,7 +24,7 @@ FEW_DAYS = 60  # fewer say little about a year
 FEW_TRADES = 30
 STATISTICS = (
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
-    "var_95", "cvar_95", "trades", "win_rate", "profit_factor", "expectancy", "cost_share", "time_in_market",
+    "var_95", "trades", "win_rate", "profit_factor", "expectancy", "cost_share", "time_in_market",
 )  # fmt: skip
 KEPT = 32  # slices remembered of a run: going back to a selection costs nothing
 

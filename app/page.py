@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from urllib.parse import urlencode
 
 import panel as pn
 
@@ -66,16 +67,24 @@ def dashboard(columns, chosen=""):
     selection, notice = picked(columns)
     board = Board(columns, selection)
     views = {name: kind(board=board) for name, kind in VIEWS.items()}
-    page = template(shell.template(views, columns.run, chosen, notice=notice), f"{columns.run.name} {columns.run.id}")
+    body = shell.template(views, columns.run, chosen, notice=notice, after="{{ embed(roots.location) }}")
+    page = template(body, f"{columns.run.name} {columns.run.id}")
     for name, view in views.items():
         page.add_panel(name, view.__panel__())
     page.add_panel("alert", pn.pane.Bokeh(board.alert, sizing_mode="stretch_width"))
-    location = pn.state.location
-    if location is not None:
-        selection.param.watch(
-            lambda *_: location.update_query(pick=selection.to_query() or None), list(selection.param)
-        )
+    follow(selection, columns.run.id, pn.state.location)
     return page
+
+
+def follow(selection, run, location):
+    """Keep run and selection in the address of the page."""
+
+    def write(*_):
+        fields = {"run": run, "pick": selection.to_query()}
+        location.search = "?" + urlencode({name: value for name, value in fields.items() if value})
+
+    if location is not None:
+        selection.param.watch(write, list(selection.param))
 
 
 def picked(columns):

@@ -33,8 +33,11 @@ def top(title, small, links=LINKS):
     )
 
 
-def template(views, run, chooser="", scripts="", notice=""):
-    """Jinja template of a run's page; `views` is {name: View}, each becomes the root of its name."""
+def template(views, run, chooser="", scripts="", notice="", after=""):
+    """Jinja template of a run's page; `views` is {name: View}, each becomes the root of its name.
+
+    chooser: HTML above the filters; scripts: HTML for the head; notice: HTML above all; after: template text last.
+    """
     parts = "".join(
         f'<section id="{name}" class="{name}" aria-label="{esc(views[name].title)}"><h2>{esc(views[name].title)}</h2>'
         f"{{{{ embed(roots.{name}) }}}}</section>"
@@ -47,8 +50,8 @@ def template(views, run, chooser="", scripts="", notice=""):
         + (simulated if run.simulated else "")
         + f'<div class="frame"><aside aria-label="Filters">{chooser}<h2>Filters</h2>'
         + "{{ embed(roots.controls) }}</aside>"
-        + f'<main id="main"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div>'
-        + f"{parts}</main></div>"
+        + f'<main id="main"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div><div class="grid">'
+        + f"{parts}</div></main></div>{after}"
     )
     return blocks(body, scripts)
 

@@ -78,6 +78,7 @@ class View(Viewer):
         super().__init__(**params)
         self.board = board if board is not None else _board(run, selection)
         self._shown = {}
+        self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
         self.root, self.models = self.draw(self.board.columns)
         self.apply(self.board.slice)
         self.board.views.append(self)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import margin
-from engine.kernel import kernel
+from engine.kernel import inlined, kernel
 
 CAUSES = (
     "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_commission", "interest", "fx",
@@ -30,6 +30,7 @@ ORDER, ROLL_OUT, ROLL_IN, CLOSED, CALL = range(len(KINDS))
 EXITS = ("signal", "roll", "closed", "margin call", "open")  # of a trade
 EXIT_SIGNAL, EXIT_ROLL, EXIT_CLOSED, EXIT_CALL, EXIT_OPEN = range(len(EXITS))
 EVENTS = ("margin call", "margin refused", "closed: no matched price")
+MARGIN_CALL, MARGIN_REFUSED, NO_PRICE = range(len(EVENTS))
 FILL_FIELDS = ("t", "line", "contract", "kind", "contracts", "price", "slippage", "commission")
 TRADE_FIELDS = (
     "line", "direction", "contracts", "entry", "exit", "entry_contract", "exit_contract",
@@ -166,6 +167,19 @@ def simulate(prices, facts, account, weight, instrument, available, rate, days):
     )
 
 
+class _Quote(NamedTuple):
+    """What one market says on one bar; numbers only, so that passing it on costs nothing."""
+
+    contract: int
+    price: float  # at which orders fill [points]
+    mark: float  # [points]
+    offset: float  # [points]
+    worth: float  # of a point [local currency]
+    fx: float  # [account currency / local currency]
+    slippage: float  # a side [local currency / contract]
+    commission: float  # a side [local currency / contract]
+
+
 @kernel
 def _simulate(prices, facts, account, weight, instrument, available, rate, days, ledger):
     time, lines = weight.shape
@@ -177,12 +191,11 @@ def _simulate(prices, facts, account, weight, instrument, available, rate, days,
     equity = account.capital
     for t in range(time):
         before = equity
-        for i in range(lines):
-            equity += _line(t, i, instrument[i], prices, facts, account, state, ledger)
+        _lines(t, instrument, prices, facts, account, state, ledger)
         if t > 0:
             free = before - ledger.margin[t - 1]
             ledger.amount[t, lines, INTEREST] = free * rate[t - 1] * days[t] / 360.0
-            equity += ledger.amount[t, lines, INTEREST]
+        equity += np.sum(ledger.amount[t])
         ledger.equity[t] = equity
         ledger.position[t] = state.position
         _decide(t, equity, facts, account, weight, instrument, available, state, ledger)
@@ -191,84 +204,92 @@ def _simulate(prices, facts, account, weight, instrument, available, rate, days,
 
 
 @kernel
-def _line(t, i, m, prices, facts, account, state, ledger):
-    """One line's bar: fill, roll, mark. Returns its change of equity."""
-    amount = ledger.amount[t, i]
-    fx = facts.fx[t, m]
-    if state.balance[i] != 0.0:
-        amount[FX] = state.balance[i] * (fx - facts.fx[t - 1, m])
-    traded = not np.isnan(prices.mark[t, m])
-    if traded:
-        local = _trade(t, i, m, prices, facts, account, state, ledger)
-    elif prices.closed[t, m] and state.position[i] != 0.0:
-        local = _end(t, i, m, state.last[i], prices, facts, state, ledger)
-    else:
-        local = 0.0
-    if not account.sweep:
-        state.balance[i] += local
-    total = 0.0
-    for c in range(amount.shape[0]):
-        total += amount[c]
-    return total
+def _lines(t, instrument, prices, facts, account, state, ledger):
+    """Every line's bar: fill, mark, roll.
+
+    Fields leave their tuples once a bar, and numbers go to what is called: passing arrays on counts references.
+    """
+    fill, marks, offset, closed, roll = prices.fill, prices.mark, prices.offset, prices.closed, prices.roll
+    position, target, last, adjusted, balance = state.position, state.target, state.last, state.adjusted, state.balance
+    worth, rate, amount, residual, trades = facts.multiplier, facts.fx, ledger.amount, ledger.residual, state.open
+    for i in range(position.shape[0]):
+        m = instrument[i]
+        fx, mark, held, cash = rate[t, m], marks[t, m], position[i], 0.0
+        if balance[i] != 0.0:
+            amount[t, i, FX] = balance[i] * (fx - rate[t - 1, m])
+        traded = not np.isnan(mark)
+        ordered = traded and target[i] != held and not np.isnan(fill[t, m])
+        rolls, ends = roll[t, m], closed[t, m]
+        if ordered or rolls or ends:
+            slippage = facts.slippage[t, m] * worth[t, m]
+            quote = _Quote(
+                prices.contract[t, m], fill[t, m], mark, offset[t, m], worth[t, m], fx, slippage, facts.commission[t, m]
+            )
+        if ordered:
+            cash = _order(t, i, quote, state, ledger)
+        elif traded and held != 0.0:
+            profit = held * (mark - last[i])
+            told = held * (mark + offset[t, m] - adjusted[i])
+            cash = profit * worth[t, m]
+            amount[t, i, PRICE] += cash * fx
+            residual[i] += (profit - told) * worth[t, m] * fx
+            trades[WHOLE, i, GROSS] += cash * fx
+            trades[LEG, i, GROSS] += cash * fx
+        if traded:
+            if position[i] != 0.0:
+                trades[WHOLE, i, BARS] += 1.0
+                trades[LEG, i, BARS] += 1.0
+            last[i], adjusted[i] = mark, mark + offset[t, m]
+        if rolls and position[i] != 0.0:
+            legs = (
+                prices.roll_from[t, m],
+                prices.roll_to[t, m],
+                prices.roll_from_fill[t, m],
+                prices.roll_to_fill[t, m],
+            )
+            cash += _roll(t, i, quote, prices.roll_contract[t, m], legs, account.roll_commission, state, ledger)
+            last[i] = prices.roll_to[t, m]
+        elif ends and position[i] != 0.0:
+            cash += _end(t, i, quote, state, ledger)
+        if not account.sweep:
+            balance[i] += cash
 
 
 @kernel
-def _trade(t, i, m, prices, facts, account, state, ledger):
-    """A bar on which the market trades; returns the cash of the line in local currency."""
-    amount = ledger.amount[t, i]
-    worth = facts.multiplier[t, m]
-    fx = facts.fx[t, m]
-    mark = prices.mark[t, m]
-    offset = prices.offset[t, m]
-    held = state.position[i]
-    price = prices.fill[t, m]
-    wanted = state.target[i]
-    profit, adjusted, cash = 0.0, 0.0, 0.0
-    if wanted != held and not np.isnan(price):
-        if held != 0.0:
-            profit += held * (price - state.last[i])
-            adjusted += held * (price + offset - state.adjusted[i])
-            _book(state, i, GROSS, profit * worth * fx)
-        cash += _fill(t, i, m, wanted, price, facts, prices, state, ledger)
-        profit += wanted * (mark - price)
-        adjusted += wanted * (mark + offset - (price + offset))
-        _book(state, i, GROSS, wanted * (mark - price) * worth * fx)
-    elif held != 0.0:
-        profit = held * (mark - state.last[i])
-        adjusted = held * (mark + offset - state.adjusted[i])
-        _book(state, i, GROSS, profit * worth * fx)
-    if state.position[i] != 0.0:
-        state.open[WHOLE, i, BARS] += 1.0
-        state.open[LEG, i, BARS] += 1.0
-    ledger.residual[i] += (profit - adjusted) * worth * fx
-    amount[PRICE] += profit * worth * fx
-    state.last[i], state.adjusted[i] = mark, mark + offset
-    if prices.roll[t, m]:
-        cash += _roll(t, i, m, prices, facts, account, state, ledger)
-        state.last[i] = prices.roll_to[t, m]
-    elif prices.closed[t, m] and state.position[i] != 0.0:
-        cash += _end(t, i, m, mark, prices, facts, state, ledger)
-    return cash + profit * worth
+def _order(t, i, quote, state, ledger):
+    """The bar of a line that trades to its target: profit before and after the fill, costs; returns local cash."""
+    held, wanted = state.position[i], state.target[i]
+    value = quote.worth * quote.fx
+    before, told = 0.0, 0.0
+    if held != 0.0:
+        before = held * (quote.price - state.last[i])
+        told = held * (quote.price + quote.offset - state.adjusted[i])
+        _book(state, i, GROSS, before * value)
+    costs = _fill(t, i, wanted, quote, state, ledger)
+    after = wanted * (quote.mark - quote.price)
+    told += wanted * ((quote.mark + quote.offset) - (quote.price + quote.offset))
+    _book(state, i, GROSS, after * value)
+    ledger.amount[t, i, PRICE] += (before + after) * value
+    ledger.residual[i] += (before + after - told) * value
+    return (before + after) * quote.worth + costs
 
 
-@kernel
+@inlined
 def _book(state, i, field, amount):
     state.open[WHOLE, i, field] += amount
     state.open[LEG, i, field] += amount
 
 
-@kernel
-def _cost(t, i, m, contracts, facts, slippage_cause, commission_cause, sides, ledger):
-    """Charge slippage and commission for `contracts` (unsigned); returns both as negative local cash."""
-    slippage = -contracts * facts.slippage[t, m] * facts.multiplier[t, m]
-    commission = -contracts * facts.commission[t, m] * sides
-    fx = facts.fx[t, m]
-    ledger.amount[t, i, slippage_cause] += slippage * fx
-    ledger.amount[t, i, commission_cause] += commission * fx
+@inlined
+def _charge(t, i, contracts, quote, sides, slippage_cause, commission_cause, ledger):
+    """Charge slippage for `contracts` (unsigned), commission for `sides` of them; returns both, negative, local."""
+    slippage, commission = -contracts * quote.slippage, -contracts * quote.commission * sides
+    ledger.amount[t, i, slippage_cause] += slippage * quote.fx
+    ledger.amount[t, i, commission_cause] += commission * quote.fx
     return slippage, commission
 
 
-@kernel
+@inlined
 def _record_fill(t, i, contract, kind, contracts, price, slippage, commission, state, ledger):
     row = ledger.fills[state.count[0]]
     row[0], row[1], row[2], row[3] = t, i, contract, kind
@@ -276,36 +297,33 @@ def _record_fill(t, i, contract, kind, contracts, price, slippage, commission, s
     state.count[0] += 1
 
 
-@kernel
-def _fill(t, i, m, wanted, price, facts, prices, state, ledger):
-    """Trade from the position to `wanted` at `price`; returns the costs as local cash."""
+@inlined
+def _fill(t, i, wanted, quote, state, ledger):
+    """Trade from the position to `wanted`; returns the costs as local cash."""
     held = state.position[i]
     delta = wanted - held
-    fx = facts.fx[t, m]
-    slippage, commission = _cost(t, i, m, abs(delta), facts, SLIPPAGE, COMMISSION, 1.0, ledger)
+    size = abs(delta)
+    slippage, commission = _charge(t, i, size, quote, 1.0, SLIPPAGE, COMMISSION, ledger)
     kind = CALL if state.called[i] and abs(wanted) < abs(held) else ORDER
-    _record_fill(t, i, prices.contract[t, m], kind, delta, price, slippage * fx, commission * fx, state, ledger)
-    ledger.notional[t] += abs(delta) * price * facts.multiplier[t, m] * fx
-    cost = (slippage + commission) * fx
-    closing = min(abs(delta), abs(held)) if held * delta < 0.0 else 0.0
-    if closing > 0.0:
-        _book(state, i, COSTS, cost * closing / abs(delta))
-    if held != 0.0 and held * wanted <= 0.0:
-        why = EXIT_CALL if kind == CALL else EXIT_SIGNAL
-        _close(t, i, WHOLE, prices.contract[t, m], price, why, state, ledger)
-        _close(t, i, LEG, prices.contract[t, m], price, why, state, ledger)
-    if wanted != 0.0 and held * wanted <= 0.0:
-        _open(t, i, WHOLE, prices.contract[t, m], price, wanted, state)
-        _open(t, i, LEG, prices.contract[t, m], price, wanted, state)
-    if closing < abs(delta):
-        _book(state, i, COSTS, cost * (abs(delta) - closing) / abs(delta))
+    fx, price, contract = quote.fx, quote.price, quote.contract
+    _record_fill(t, i, contract, kind, delta, price, slippage * fx, commission * fx, state, ledger)
+    ledger.notional[t] += size * abs(price) * quote.worth * fx
+    cost = (slippage + commission) * fx / size
+    closing = min(size, abs(held)) if held * delta < 0.0 else 0.0
+    _book(state, i, COSTS, cost * closing)
+    turned = held * wanted <= 0.0
     for kind_of in range(2):
+        if turned and held != 0.0:
+            _close(t, i, kind_of, contract, price, EXIT_CALL if kind == CALL else EXIT_SIGNAL, state, ledger)
+        if turned and wanted != 0.0:
+            _open(t, i, kind_of, contract, price, wanted, state)
         state.open[kind_of, i, SIZE] = max(state.open[kind_of, i, SIZE], abs(wanted))
+    _book(state, i, COSTS, cost * (size - closing))
     state.position[i] = wanted
     return slippage + commission
 
 
-@kernel
+@inlined
 def _open(t, i, kind, contract, price, position, state):
     trade = state.open[kind, i]
     trade[:] = 0.0
@@ -313,7 +331,7 @@ def _open(t, i, kind, contract, price, position, state):
     trade[SIZE], trade[ENTRY_CONTRACT], trade[ENTRY_PRICE] = abs(position), contract, price
 
 
-@kernel
+@inlined
 def _close(t, i, kind, contract, price, why, state, ledger):
     trade = state.open[kind, i]
     trade[EXIT], trade[EXIT_CONTRACT], trade[EXIT_PRICE], trade[WHY] = t, contract, price, why
@@ -326,50 +344,45 @@ def _close(t, i, kind, contract, price, why, state, ledger):
 
 
 @kernel
-def _roll(t, i, m, prices, facts, account, state, ledger):
-    """Two legs of the position; returns costs and gap as local cash."""
-    q = state.position[i]
-    if q == 0.0:
-        return 0.0
-    worth, fx = facts.multiplier[t, m], facts.fx[t, m]
-    out, into = prices.roll_from_fill[t, m], prices.roll_to_fill[t, m]
-    gap = q * ((out - into) - (prices.roll_from[t, m] - prices.roll_to[t, m])) * worth
+def _roll(t, i, quote, into, legs, sides, state, ledger):
+    """Two legs of the position: out of the quote's contract and `into` the next; returns costs and gap as local cash.
+
+    `legs` are the prices of both in the series, then as they traded.
+    """
+    from_price, to_price, from_fill, to_fill = legs
+    q, worth, fx = state.position[i], quote.worth, quote.fx
+    gap = q * ((from_fill - to_fill) - (from_price - to_price)) * worth
     ledger.amount[t, i, ROLL_GAP] += gap * fx
-    slippage, commission = _cost(
-        t, i, m, 2.0 * abs(q), facts, ROLL_SLIPPAGE, ROLL_COMMISSION, account.roll_commission, ledger
-    )
-    _record_fill(t, i, prices.contract[t, m], ROLL_OUT, -q, out, slippage * fx / 2, commission * fx / 2, state, ledger)
-    _record_fill(
-        t, i, prices.roll_contract[t, m], ROLL_IN, q, into, slippage * fx / 2, commission * fx / 2, state, ledger
-    )
-    ledger.notional[t] += abs(q) * (out + into) * worth * fx
-    cost = (slippage + commission) * fx
+    slippage, commission = _charge(t, i, 2.0 * abs(q), quote, sides, ROLL_SLIPPAGE, ROLL_COMMISSION, ledger)
+    half_slippage, half_commission = slippage * fx / 2, commission * fx / 2
+    _record_fill(t, i, quote.contract, ROLL_OUT, -q, from_fill, half_slippage, half_commission, state, ledger)
+    _record_fill(t, i, into, ROLL_IN, q, to_fill, half_slippage, half_commission, state, ledger)
+    ledger.notional[t] += abs(q) * (abs(from_fill) + abs(to_fill)) * worth * fx
+    cost = half_slippage + half_commission
     state.open[WHOLE, i, ROLLS] += 1.0
-    state.open[WHOLE, i, COSTS] += cost
+    state.open[WHOLE, i, COSTS] += 2 * cost
     state.open[WHOLE, i, GROSS] += gap * fx
-    state.open[LEG, i, COSTS] += cost / 2
-    state.open[LEG, i, GROSS] += q * (out - prices.roll_from[t, m]) * worth * fx
-    _close(t, i, LEG, prices.contract[t, m], out, EXIT_ROLL, state, ledger)
-    _open(t, i, LEG, prices.roll_contract[t, m], into, q, state)
-    state.open[LEG, i, COSTS] += cost / 2
-    state.open[LEG, i, GROSS] += q * (prices.roll_to[t, m] - into) * worth * fx
+    state.open[LEG, i, COSTS] += cost
+    state.open[LEG, i, GROSS] += q * (from_fill - from_price) * worth * fx
+    _close(t, i, LEG, quote.contract, from_fill, EXIT_ROLL, state, ledger)
+    _open(t, i, LEG, into, to_fill, q, state)
+    state.open[LEG, i, COSTS] += cost
+    state.open[LEG, i, GROSS] += q * (to_price - to_fill) * worth * fx
     return gap + slippage + commission
 
 
 @kernel
-def _end(t, i, m, price, prices, facts, state, ledger):
-    """Close the position at the contract's last price because no roll was possible; returns the costs as local cash."""
-    q = state.position[i]
-    fx = facts.fx[t, m]
-    slippage, commission = _cost(t, i, m, abs(q), facts, SLIPPAGE, COMMISSION, 1.0, ledger)
-    contract = prices.contract[t, m]
+def _end(t, i, quote, state, ledger):
+    """Close the position at its last price because no roll was possible; returns the costs as local cash."""
+    q, price, contract, fx = state.position[i], state.last[i], quote.contract, quote.fx
+    slippage, commission = _charge(t, i, abs(q), quote, 1.0, SLIPPAGE, COMMISSION, ledger)
     _record_fill(t, i, contract, CLOSED, -q, price, slippage * fx, commission * fx, state, ledger)
-    ledger.notional[t] += abs(q) * price * facts.multiplier[t, m] * fx
+    ledger.notional[t] += abs(q * price) * quote.worth * fx
     _book(state, i, COSTS, (slippage + commission) * fx)
-    _close(t, i, WHOLE, contract, price, EXIT_CLOSED, state, ledger)
-    _close(t, i, LEG, contract, price, EXIT_CLOSED, state, ledger)
+    for kind_of in range(2):
+        _close(t, i, kind_of, contract, price, EXIT_CLOSED, state, ledger)
     state.position[i], state.target[i] = 0.0, 0.0
-    _event(t, i, 2, state, ledger)
+    _event(t, i, NO_PRICE, state, ledger)
     return slippage + commission
 
 
@@ -396,7 +409,7 @@ def _decide(t, equity, facts, account, weight, instrument, available, state, led
         state.target[i] = np.trunc(min(max(wanted, -account.most), account.most))
         state.called[i] = False
     if call:
-        _event(t, -1, 0, state, ledger)
+        _event(t, -1, MARGIN_CALL, state, ledger)
         cap = margin.cut(state.position, equity, initial)
         for i in range(state.target.shape[0]):
             if abs(state.target[i]) > abs(cap[i]):
@@ -406,7 +419,7 @@ def _decide(t, equity, facts, account, weight, instrument, available, state, led
         allowed = margin.affordable(state.target, state.position, instrument, facts.initial[t], fx, equity)
         for i in range(state.target.shape[0]):
             if allowed[i] != state.target[i]:
-                _event(t, i, 1, state, ledger)
+                _event(t, i, MARGIN_REFUSED, state, ledger)
                 state.target[i] = allowed[i]
 
 

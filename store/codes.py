@@ -58,7 +58,9 @@ def parse_code(text, reference: date, vendor=None):
                 return (found.get("root") or ""), _year(found["year"], month, reference) * 100 + month
             break
     sender = f" of {vendor}" if vendor else ""
-    raise BadCode(f"{written!r}{sender} is no contract code: write CLZ36, ESH1, ES-2020H, 'ES 03-24', 202403 or 20240300")
+    raise BadCode(
+        f"{written!r}{sender} is no contract code: write CLZ36, ESH1, ES-2020H, 'ES 03-24', 202403 or 20240300"
+    )
 
 
 def code(root, contract):
@@ -91,7 +93,9 @@ def quote(text, unit=""):
         part = _eighths(match["part"]) if "eighth" in unit else _thirty_seconds(match["part"]) if "32" in unit else None
         if part is not None:
             return (int(match["whole"]) + part) * (-1.0 if match["sign"] == "-" else 1.0)
-    raise BadQuote(f"{written!r} is no price in {unit or 'decimals'}: write 4012.25, 110'165 (32nds) or 450'2 (eighths)")
+    raise BadQuote(
+        f"{written!r} is no price in {unit or 'decimals'}: write 4012.25, 110'165 (32nds) or 450'2 (eighths)"
+    )
 
 
 def _month(found):

@@ -39,7 +39,9 @@ __all__ = [
     "quote",
 ]
 
-CONTINUOUS = re.compile(r"(?P<root>.+)\.(?P<rule>[cvn])\.(?P<rank>\d+)")  # ES.c.0 calendar, .v. volume, .n. open interest
+CONTINUOUS = re.compile(
+    r"(?P<root>.+)\.(?P<rule>[cvn])\.(?P<rank>\d+)"
+)  # ES.c.0 calendar, .v. volume, .n. open interest
 
 
 class UnknownRoot(LookupError):
@@ -92,7 +94,11 @@ class ContractSpec:
     extra: Path | None = None  # the folder of a user's own holidays
 
 
-FIELDS = {field.name: field for field in fields(ContractSpec) if field.name not in ("root", "extra", "last_trade_rules", "first_notice_rules")}
+FIELDS = {
+    field.name: field
+    for field in fields(ContractSpec)
+    if field.name not in ("root", "extra", "last_trade_rules", "first_notice_rules")
+}
 NUMBERS = ("multiplier", "tick", "initial_margin", "maintenance_margin")
 MAY_LACK = ("first_notice", "initial_margin", "maintenance_margin")
 
@@ -124,7 +130,9 @@ class Master:
         values = {field: _value(field, market.get(field, ()), day) for field in FIELDS}
         lacking = [field for field, value in values.items() if value is None and field not in MAY_LACK]
         if lacking:
-            raise UnknownRoot(f"the facts of {root} lack {', '.join(lacking)}: add them to contracts.csv beside the store")
+            raise UnknownRoot(
+                f"the facts of {root} lack {', '.join(lacking)}: add them to contracts.csv beside the store"
+            )
         rules = {f"{field}_rules": _rules(market.get(field, ())) for field in ("last_trade", "first_notice")}
         values["first_notice"] = values["first_notice"] or ""
         return ContractSpec(root=root, extra=self._extra, **values, **rules)
@@ -138,7 +146,9 @@ class Master:
         if len(found) == 1:
             return found.pop()
         if found:
-            vendors = ", ".join(f"{v}:{n} is {a[-1][1].root}" for (v, n), a in sorted(self._aliases.items()) if n == text)
+            vendors = ", ".join(
+                f"{v}:{n} is {a[-1][1].root}" for (v, n), a in sorted(self._aliases.items()) if n == text
+            )
             raise UnknownRoot(f"{text!r} is more than one market, say which vendor's: {vendors}")
         continuous = CONTINUOUS.fullmatch(text)
         if continuous:
@@ -236,7 +246,9 @@ def _value(field, rows, day):
 
 
 def _rules(rows):
-    return tuple((fact.valid_from.year * 100 + fact.valid_from.month if fact.valid_from else 0, fact.value) for fact in rows)
+    return tuple(
+        (fact.valid_from.year * 100 + fact.valid_from.month if fact.valid_from else 0, fact.value) for fact in rows
+    )
 
 
 def _nearest(text, names):

@@ -107,7 +107,7 @@ class Month:
     def session(self, n):
         """The n-th trading day of the month (1 the first), from its end if negative (-1 the last)."""
         if n > 0:
-            return self.shift(self.first, n, "backward", -1)
+            return self.shift(self.first - 1, n, "backward")
         return self.shift(self.later(1).first, n, "forward")
 
     def day(self, number):
@@ -119,9 +119,9 @@ class Month:
         start, roll = (self.first, "backward") if n > 0 else (self.later(1).first, "forward")
         return np.busday_offset(start - (n > 0), n, roll=roll, weekmask=mask)
 
-    def shift(self, day, n, roll="forward", back=0):
+    def shift(self, day, n, roll="forward"):
         """`n` trading days from `day`, which is first rolled to a trading day."""
-        return np.busday_offset(day + back, n, roll=roll, busdaycal=self.calendar)
+        return np.busday_offset(day, n, roll=roll, busdaycal=self.calendar)
 
     def before(self, day, n=1):
         """The n-th trading day strictly before `day`."""
@@ -155,7 +155,9 @@ def _closures(path):
             try:
                 day = np.datetime64(row[1], "D")
             except (IndexError, ValueError):
-                raise ValueError(f"{path.name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15") from None
+                raise ValueError(
+                    f"{path.name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"
+                ) from None
             (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(day)
     return closed, opened
 

@@ -1,21 +1,38 @@
 """A vendor's file as rows of text, every line accounted for.
 
-Readers of CSV succeed on damaged files (a reader's success means nothing), so nothing here infers: a file is split
-into lines, lines into fields, fields into numbers and dates, and whatever fails keeps its text, line and reason.
+1. Readers of CSV succeed on damaged files (RELIABILITY part 4), so nothing here infers: a file is split into lines,
+   lines into fields, fields into numbers and dates, and whatever fails keeps its text, line and reason (`fault`).
+2. A line ends at CR LF, LF or CR and nowhere else; line 1 is the header; a blank line is no row.
+3. What makes a whole file useless is `Unreadable`: one sentence with the file, the line if there is one, and why.
+4. Bytes that are not UTF-8 stay visible as `\\xe9`, and fail where a number or a date is wanted.
+5. Members of a zip are read in memory and known by their names only: no path in one leads anywhere.
 """
 
 import csv
 import gzip
 import hashlib
 import io
+import lzma
+import os
+import stat
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-LIMIT = 4 << 30  # bytes that one file may unpack to
+SUFFIXES = (".csv", ".txt", ".zip", ".gz")  # what is taken from a folder
+TABLES = (".csv", ".txt")  # what is taken from a zip
+LIMIT = 1 << 30  # a file, packed or not, is at most this long: it is held in memory several times over [bytes]
+MEMBERS = 20_000  # of a zip
+ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+GZIP = b"\x1f\x8b"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
+           RuntimeError, ValueError, LookupError, OverflowError)  # fmt: skip
 
 
 class Unreadable(ValueError):
@@ -23,156 +40,261 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
+class Part:
+    """One table of a file: itself, or a member of a zip. `place` names it in messages, `name` is without folders."""
+
+    place: str
+    name: str
+    data: bytes
+
+    def header(self):
+        """Its first line."""
+        return _split(self.data[:4096])[0].strip()
+
+
+@dataclass(frozen=True)
 class RawFile:
-    """A file as it came: `parts` are (name, bytes), one for a plain file, one a member for a zip."""
+    """A file as it came: its tables, and the members of a zip that are none."""
 
     path: Path
     sha256: str
     parts: tuple
+    left_out: tuple = ()
 
-    @property
-    def name(self):
-        """Name of the file without its folder."""
-        return self.path.name
 
-    def first_line(self):
-        """First line of the first part, for recognising a layout."""
-        head = self.parts[0][1][:4096] if self.parts else b""
-        return head.decode("utf-8-sig", "replace").split("\n", 1)[0].strip()
+def plain(text, length=None):
+    r"""Text for a message: on one line, whatever a name or a cell holds, and not longer than `length`.
+
+    >>> plain("a\nb\x1b[1m")
+    'a\\nb\\x1b[1m'
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return shown if length is None or len(shown) <= length else shown[:length] + "…"
+
+
+def files(paths):
+    """The files of `paths`, folders searched through and links followed once: a list of (path, what is wrong or None)."""
+    found = []
+    for path in map(Path, paths):
+        found += _inside(path) if os.path.isdir(path) else [(path, None)]
+    return found
+
+
+def _inside(folder):
+    found, seen = [], set()
+    failed = lambda error: found.append((Path(error.filename), f"{plain(error.filename)}: {error.strerror}"))  # noqa: E731
+    for place, folders, names in os.walk(folder, onerror=failed, followlinks=True):
+        facts = os.stat(place)
+        if (facts.st_dev, facts.st_ino) in seen:  # a link back
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        found += [(Path(place, name), None) for name in names if _taken(name, SUFFIXES)]
+    return sorted(found) or [(folder, f"{plain(folder)}: no file in it ends in {', '.join(SUFFIXES)}")]
+
+
+def _taken(name, suffixes):
+    return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
 def open_file(path):
-    """Read `path` whole, unpack gz and zip.
+    """Read a file whole; unpack gz and zip.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    RawFile
 
     Raises
     ------
     Unreadable
-        Missing, not a regular file, empty, damaged, encrypted, or unpacking to more than 4 GiB.
+        Missing, not a regular file, empty, damaged, encrypted, longer than `LIMIT`, or a zip without a table.
     """
     path = Path(path)
-    if not path.exists():
-        raise Unreadable(f"{path}: no such file")
-    if not path.is_file():
-        raise Unreadable(f"{path}: not a regular file")
+    told = plain(path)
     try:
-        data = path.read_bytes()
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            raise Unreadable(f"{told}: not a regular file")
+        with open(path, "rb") as file:
+            data = file.read(LIMIT + 1) if facts.st_size <= LIMIT else b"x" * (LIMIT + 1)
+    except FileNotFoundError:
+        raise Unreadable(f"{told}: no such file") from None
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from error
+        raise Unreadable(f"{told}: {error.strerror}") from error
+    _small(told, len(data))
     if not data:
-        raise Unreadable(f"{path}: the file is empty (0 bytes)")
-    digest = hashlib.sha256(data).hexdigest()
+        raise Unreadable(f"{told}: the file is empty (0 bytes)")
     try:
-        return RawFile(path, digest, tuple(_parts(path, data)))
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise Unreadable(f"{path}: cannot be unpacked: {error}") from error
+        parts, left_out = _parts(path, data)
+    except Unreadable:
+        raise
+    except _DAMAGE as error:
+        raise Unreadable(f"{told}: cannot be unpacked: {plain(error, 100)}") from error
+    return RawFile(path, hashlib.sha256(data).hexdigest(), tuple(parts), tuple(left_out))
+
+
+def _small(told, size):
+    if size > LIMIT:
+        raise Unreadable(f"{told}: longer than {LIMIT >> 20} MiB; split it")
 
 
 def _parts(path, data):
-    if data[:4] == b"PK\x03\x04":
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
-            if sum(m.file_size for m in members) > LIMIT:
-                raise Unreadable(f"{path}: unpacks to more than {LIMIT >> 30} GiB")
-            return [(PurePosixPath(m.filename).name, archive.read(m)) for m in members]
-    if data[:2] == b"\x1f\x8b":
+    name = plain(path.name)
+    if data[:4] in ZIP:
+        return _members(name, data)
+    if data[:2] == GZIP:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(LIMIT + 1)
-        if len(plain) > LIMIT:
-            raise Unreadable(f"{path}: unpacks to more than {LIMIT >> 30} GiB")
-        return [(path.stem, plain)]
-    return [(path.name, data)]
+            data = packed.read(LIMIT + 1)
+        _small(name, len(data))
+        return [Part(name, path.stem, data)], []
+    return [Part(name, path.name, data)], []
 
 
-def rows(name, data, separator=","):
-    """Split one part into its header and its rows.
-
-    Returns
-    -------
-    header : list of str
-    frame : columns `line` (the header is line 1), `raw` (the row's text), `fields` (list of texts)
-        Blank lines are not rows.
-
-    Examples
-    --------
-    >>> header, frame = rows("x.csv", b"a,b\\n1,2\\n\\n3\\n")
-    >>> header, frame["line"].to_list(), frame["fields"].to_list()
-    (['a', 'b'], [2, 4], [['1', '2'], ['3']])
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{name}: not UTF-8 text (byte {error.start})") from error
-    lines = text.splitlines()
-    if not lines or not lines[0].strip():
-        raise Unreadable(f"{name}: no header line")
-    frame = pl.DataFrame(
-        {"line": range(2, len(lines) + 1), "raw": lines[1:]}, schema={"line": pl.Int64, "raw": pl.String}
-    )
-    frame = frame.filter(pl.col("raw").str.strip_chars() != "")
-    if '"' in text:
-        fields = pl.Series(
-            "fields",
-            [next(csv.reader([line], delimiter=separator), []) for line in frame["raw"]],
-            dtype=pl.List(pl.String),
-        )
-        header = next(csv.reader([lines[0]], delimiter=separator))
-        return [h.strip() for h in header], frame.with_columns(fields)
-    fields = pl.col("raw").str.split(separator).alias("fields")
-    return [h.strip() for h in lines[0].split(separator)], frame.with_columns(fields)
+def _members(name, data):
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir()]
+        names = {m: m.filename.replace("\\", "/") for m in members}
+        tables = [m for m in members if _taken(names[m].split("/")[-1], TABLES) and not names[m].startswith("__MACOSX/")]
+        if len(members) > MEMBERS:
+            raise Unreadable(f"{name}: more than {MEMBERS} members")
+        _small(name, sum(m.file_size for m in tables))
+        left_out = sorted(plain(names[m]) for m in members if m not in tables)
+        if not tables:
+            raise Unreadable(f"{name}: no csv among its members {plain(', '.join(left_out[:5]), 200) or '(none)'}")
+        tables.sort(key=lambda m: m.filename)
+        return [Part(f"{name}/{plain(names[m])}", names[m].split("/")[-1], archive.read(m)) for m in tables], left_out
 
 
-def columns(name, header, frame, wanted):
-    """Pick the columns `wanted` by name; a row with another number of fields gets a fault.
+def table(parts, wanted, separator=","):
+    r"""The rows of several parts of one layout, columns picked by the names in each part's header.
+
+    Parameters
+    ----------
+    parts : list of Part
+    wanted : list of str
+        Names of columns; others are left alone.
+    separator : str
 
     Returns
     -------
-    frame with `line`, `raw`, one text column a wanted name, `column` and `fault` (null where the row is whole)
+    DataFrame
+        `part` (its number), `line` (the header is line 1), `raw` (the row's text), a column of text for each wanted
+        name, `column` and `fault`: null, or what is wrong with the row and where. A row with another number of fields
+        than the header is at fault.
 
     Raises
     ------
     Unreadable
-        A wanted column is missing from the header.
+        UTF-16, no header, a wanted column that is missing or there twice.
+
+    >>> rows = table([Part("x.csv", "x.csv", b"a,b\r\n1,2\r\n\r\n3\r\n")], ["b"])
+    >>> rows.select("line", "b", "fault").rows()
+    [(2, '2', None), (4, None, '1 fields instead of 2')]
     """
-    missing = [column for column in wanted if column not in header]
-    if missing:
-        raise Unreadable(f"{name}: line 1: no column {missing[0]!r}; the header has {', '.join(header)}")
-    whole = pl.col("fields").list.len() == len(header)
-    picked = [
-        pl.when(whole)
-        .then(pl.col("fields").list.get(header.index(column), null_on_oob=True).str.strip_chars())
-        .alias(column)
-        for column in wanted
-    ]
-    reason = pl.format("{} fields instead of {}", pl.col("fields").list.len(), pl.lit(len(header)))
-    fault = [
-        pl.when(~whole).then(pl.lit(header[-1])).alias("column"),
-        pl.when(~whole).then(reason).alias("fault"),
-    ]
-    return frame.select("line", "raw", *picked, *fault)
+    alike = {}
+    for number, part in enumerate(parts):
+        head, *lines = _split(part.data, part.place)
+        alike.setdefault(head, []).append((number, lines))
+    frames = [_block(parts, head, members, wanted, separator) for head, members in alike.items()]
+    return frames[0] if len(frames) == 1 else pl.concat(frames).sort("part", "line")
+
+
+def _split(data, place=""):
+    if data[:2] in UTF16:
+        raise Unreadable(f"{place}: line 1: UTF-16 text; save it as UTF-8")
+    text = data.decode("utf-8-sig", "backslashreplace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if not lines[0].strip() and place:
+        raise Unreadable(f"{place}: line 1: no header")
+    return lines
+
+
+def _block(parts, head, members, wanted, separator):
+    """Rows of the parts that share one header."""
+    header = [name.strip() for name in _fields(head, separator)]
+    for column in wanted:
+        if header.count(column) != 1:
+            wrong = "twice" if column in header else f"not in the header, which has {plain(', '.join(header), 120)}"
+            raise Unreadable(f"{parts[members[0][0]].place}: line 1: column {column} is {wrong}")
+    lines = [line for _, rows in members for line in rows]
+    counts = [len(rows) for _, rows in members]
+    frame = pl.DataFrame(
+        {
+            "part": np.repeat(np.array([number for number, _ in members], np.int32), counts),
+            "line": np.concatenate([np.arange(2, count + 2) for count in counts]),
+            "raw": pl.Series(lines, dtype=pl.String),
+        }
+    ).filter(pl.col("raw").str.strip_chars() != "")
+    return _faulty(_cells(frame, header, wanted, separator), header).select(
+        "part", "line", "raw", *(pl.col(column).str.strip_chars() for column in wanted), "column", "fault"
+    )
+
+
+def _cells(frame, header, wanted, separator):
+    """The frame with the wanted columns and `found`, the number of fields."""
+    if frame["raw"].str.contains('"', literal=True).any():
+        rows = [_fields(line, separator) for line in frame["raw"]]
+        cells = [pl.Series(c, [_at(row, header.index(c)) for row in rows], dtype=pl.String) for c in wanted]
+        return frame.with_columns(pl.Series("found", [len(row) for row in rows], dtype=pl.UInt32), *cells)
+    split = pl.col("raw").str.split_exact(separator, len(header) - 1)
+    picked = [pl.col("cells").struct.field(f"field_{header.index(c)}").alias(c) for c in wanted]
+    found = pl.col("raw").str.count_matches(separator, literal=True) + 1
+    return frame.with_columns(found.alias("found"), split.alias("cells")).with_columns(picked)
+
+
+def _fields(line, separator):
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a field longer than the module takes
+        return line.split(separator)
+
+
+def _at(row, place):
+    return row[place] if place < len(row) else None
+
+
+def _faulty(frame, header):
+    whole = pl.col("found") == len(header)
+    cut = pl.col("found").cast(pl.Int64).replace_strict(dict(enumerate(header)), default=header[-1])
+    reason = pl.format("{} fields instead of {}", "found", pl.lit(len(header)))
+    frame = frame.with_columns(
+        pl.when(~whole).then(cut).cast(pl.String).alias("column"), pl.when(~whole).then(reason).alias("fault")
+    )
+    cells = pl.col(name for name in frame.columns if name in header)
+    return frame.with_columns(pl.when(whole).then(cells).name.keep())
+
+
+def blame(frame, text, wrong, what):
+    """Rows that are `wrong` (an expression) get a fault: column `text`, and `what` with the text; earlier ones stay."""
+    bad = wrong.fill_null(False) & pl.col("fault").is_null()
+    reason = pl.format("{}: {}", pl.lit(what), pl.col(text).fill_null("").str.slice(0, 40))
+    return frame.with_columns(
+        pl.when(bad).then(pl.lit(text)).otherwise("column").alias("column"),
+        pl.when(bad).then(reason).otherwise("fault").alias("fault"),
+    )
 
 
 def number(frame, text, name, missing=("",)):
     """Cast column `text` to a float column `name`; what is neither a number nor missing becomes the row's fault."""
     value = pl.col(text).cast(pl.Float64, strict=False)
     blank = pl.col(text).is_in(list(missing))
-    return _cast(
-        frame, text, pl.when(blank).then(None).otherwise(value).alias(name), value.is_null() & ~blank, "not a number"
-    )
-
-
-def _cast(frame, text, parsed, wrong, what):
-    bad = wrong & pl.col(text).is_not_null() & pl.col("fault").is_null()
-    return frame.with_columns(
-        parsed,
-        pl.when(bad).then(pl.lit(text)).otherwise("column").alias("column"),
-        pl.when(bad)
-        .then(pl.format("{}: {}", pl.lit(what), pl.col(text).str.slice(0, 40)))
-        .otherwise("fault")
-        .alias("fault"),
-    )
+    frame = blame(frame, text, value.is_null() & ~blank, "not a number")
+    return frame.with_columns(pl.when(~blank).then(value).alias(name))
 
 
 def stamp(frame, text, pattern, name="stamp"):
     """Parse column `text` by a date pattern into a datetime column `name`; what does not fit becomes the row's fault."""
     parsed = pl.col(text).str.to_datetime(pattern, strict=False)
-    return _cast(frame, text, parsed.alias(name), parsed.is_null(), "not a date")
+    return blame(frame, text, parsed.is_null() & pl.col(text).is_not_null(), "not a date").with_columns(parsed.alias(name))
+
+
+def month(frame, text, name, missing=("",)):
+    """Parse a contract `YYYYMM` or `YYYYMM00` into a whole column `name`; what is none becomes the row's fault."""
+    digits = pl.col(text).str.extract(r"^((?:19|20)\d\d(?:0[1-9]|1[0-2]))(?:\d\d(?:\.0)?)?$").cast(pl.Int32)
+    blank = pl.col(text).is_in(list(missing))
+    frame = blame(frame, text, digits.is_null() & ~blank, "not a contract YYYYMM00")
+    return frame.with_columns(digits.alias(name))

@@ -1,6 +1,6 @@
 """What a vendor's reader hands over: rows in our column names, each with its file, line, text and, if any, fault."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -12,24 +12,32 @@ class Reading:
     """Rows of one market (or currency) of one file, as parsed, good and bad alike.
 
     `frame` has the columns of `table` that the vendor gives, in the vendor's units, and `file`, `line`, `raw`,
-    `column`, `fault` (null where nothing failed to parse). `name` is the vendor's name of the market.
-    `settles`: the last price is the exchange's settlement.
+    `column`, `fault` (null where nothing failed to parse). `name` is the vendor's name of the market. `headings` are
+    the vendor's names of our columns, where they differ: reasons name those.
     """
 
     table: str
     vendor: str
     name: str
     frame: pl.DataFrame
-    settles: bool = False
+    headings: dict = field(default_factory=dict)
 
 
 def on_session(day):
-    """Saturday and Sunday belong to Monday: the session that starts on Sunday evening is Monday's."""
+    """Saturday and Sunday belong to Monday: the session that starts on Sunday evening is Monday's.
+
+    >>> from datetime import date
+    >>> pl.Series([date(2026, 11, 20), date(2026, 11, 22)]).to_frame("d").select(on_session(pl.col("d")))["d"].to_list()
+    [datetime.date(2026, 11, 20), datetime.date(2026, 11, 23)]
+    """
     weekday = day.dt.weekday()
     return day + pl.duration(days=pl.when(weekday >= 6).then(8 - weekday).otherwise(0))
 
 
 def daily(frame):
-    """Frame of daily bars with `day` moved off the weekend and `time`, the end of the bar, set from it."""
-    end = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + DAY_ENDS  # of the date as stamped, so that
-    return frame.with_columns(on_session(pl.col("day")).alias("day"), end.alias("time"))  # Sunday's row keeps its own key
+    """Frame of daily bars with `time`, the end of the bar, from `day`, and `day` then moved off the weekend.
+
+    A Sunday row keeps its own time, so that its Monday's row stands beside it; the two are one bar from `chain` on.
+    """
+    end = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + DAY_ENDS
+    return frame.with_columns(end.alias("time"), on_session(pl.col("day")).alias("day"))

@@ -2,7 +2,7 @@
 
 1. Every row has the source `sample`, and everything is made from one seed: the same seed gives the same bytes.
 2. Contracts have the months, the last trading days, the calendars and the ticks of the contract master. Those of the
-   held cycle are listed for about a year, the others for four months. A contract ends on its last trading day; those
+   held cycle are listed for about a year, the others for two months. A contract ends on its last trading day; those
    still alive at the end of 2024 end there.
 3. Volume stays with the nearest contract until some sessions before its last allowed day, min(first notice, last trade)
    less one, and moves on within a few days; open interest follows. A row without volume has a settlement only.

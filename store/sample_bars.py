@@ -14,7 +14,7 @@ from store import days
 from store.contracts import MONTHS, last_allowed, last_trade
 from store.sample_prices import END, MARKETS, START, season
 
-SERIAL = 4  # months for which a contract outside the held cycle is listed
+SERIAL = 2  # months for which a contract outside the held cycle is listed
 PACE = 1.2  # how fast volume moves on: from three quarters to one in 2.2 times this [sessions]
 PRICES = ("open", "high", "low", "close", "settle")
 

@@ -20,7 +20,8 @@ import numpy as np
 
 START, END = np.datetime64("2013-01-02"), np.datetime64("2024-12-31")
 YEAR = 252.0  # business days
-TAIL = 5.0  # degrees of freedom of the shocks
+TAIL, WORST = 5.0, 6.0  # degrees of freedom of the shocks; the largest one, in usual ones
+TREND, PATIENCE = 0.06, 0.985  # drifts: their size in usual daily moves, and what is left of one after a day
 
 REGIMES = ("calm", "glut", "crash", "bull", "choppy", "crisis", "recovery", "inflation", "tightening", "second bull")
 BEGINS = ("2013-01-02", "2014-07-01", "2015-08-10", "2015-11-02", "2018-02-01", "2020-02-20", "2020-04-20",
@@ -45,7 +46,7 @@ SHORTAGE = {
     "grains": (0.10, -0.05, -0.06, -0.06, -0.03, -0.05, 0.06, 0.12, 0.02, -0.06),
     "softs": (-0.06, -0.05, -0.04, 0.03, -0.07, -0.05, 0.02, 0.08, 0.09, 0.07),
     "livestock": (0.03, 0.02, -0.03, -0.02, 0.0, -0.08, 0.0, 0.02, 0.03, 0.03),
-    "volatility": (-0.22, -0.15, 0.60, -0.32, -0.10, 0.95, 0.20, 0.12, -0.15, -0.28),
+    "volatility": (-0.22, -0.15, 0.60, -0.32, -0.10, 0.95, 0.02, -0.05, -0.18, -0.28),
 }
 # Volatility of each regime, as a multiple; sectors far from the storm feel its square root
 STORM = (0.75, 0.95, 2.1, 0.75, 0.95, 3.0, 1.15, 1.2, 1.0, 0.8)
@@ -54,6 +55,9 @@ CENTRE = ("equity", "energy", "volatility")
 # How much of a sector's factor is the common one
 COMMON = {"equity": 0.55, "bonds": -0.30, "currency": 0.25, "energy": 0.40, "metals": 0.35, "grains": 0.20, "softs": 0.15,
           "livestock": 0.10, "volatility": -0.45}  # fmt: skip
+
+# Shares of a market's volatility that X and Y have, where there is a Y; 0.68 and 0.55, correlated by 0.3, make one
+LASTS = {"volatility": 0.12}
 
 # Overnight rates at the beginnings of the regimes and at the end [1/year]
 POLICY = {
@@ -87,7 +91,7 @@ class SampleMarket:
     life: int
     volume: float
     falls: float = 3.0
-    lead: int = 3
+    lead: int = 6
     currency: str = ""
     income: float = 0.0
     fade: float = 0.0
@@ -106,24 +110,24 @@ MARKETS = (
     SampleMarket("FGBL", "bonds", 143, 0.055, 0.82, 9, 700e3, currency="EUR", beta=1.1),
     SampleMarket("R", "bonds", 118, 0.065, 0.78, 9, 220e3, currency="GBP", beta=1.2),
     SampleMarket("JGB", "bonds", 144, 0.025, 0.50, 9, 30e3, currency="JPY", beta=0.3),
-    SampleMarket("6E", "currency", 1.32, 0.078, 0.85, 12, 200e3, currency="EUR"),
-    SampleMarket("6J", "currency", 0.0115, 0.09, 0.50, 12, 150e3, currency="JPY", beta=1.2),
-    SampleMarket("6B", "currency", 1.61, 0.085, 0.75, 12, 100e3, currency="GBP", beta=0.8),
-    SampleMarket("6A", "currency", 1.04, 0.10, 0.70, 12, 95e3, currency="AUD", beta=1.3),
-    SampleMarket("CL", "energy", 93, 0.35, 0.90, 12, 900e3, 0.9, 4, fade=1.6),
-    SampleMarket("RB", "energy", 2.75, 0.34, 0.85, 12, 150e3, 0.9, 6, fade=1.8, season=(0.05, 6)),
-    SampleMarket("NG", "energy", 3.4, 0.46, 0.35, 15, 350e3, 0.8, 5, fade=2.2, season=(0.11, 1), beta=0.7),
-    SampleMarket("GC", "metals", 1675, 0.155, 0.75, 12, 190e3, 2.2, 3, currency="USD", beta=0.9),
-    SampleMarket("SI", "metals", 30.5, 0.28, 0.85, 12, 60e3, 2.0, 3, currency="USD", beta=1.1),
-    SampleMarket("HG", "metals", 3.68, 0.20, 0.65, 12, 75e3, 1.8, 3, currency="USD", fade=1.2),
+    SampleMarket("6E", "currency", 1.32, 0.078, 0.85, 9, 200e3, currency="EUR"),
+    SampleMarket("6J", "currency", 0.0115, 0.09, 0.50, 9, 150e3, currency="JPY", beta=1.2),
+    SampleMarket("6B", "currency", 1.61, 0.085, 0.75, 9, 100e3, currency="GBP", beta=0.8),
+    SampleMarket("6A", "currency", 1.04, 0.10, 0.70, 9, 95e3, currency="AUD", beta=1.3),
+    SampleMarket("CL", "energy", 93, 0.35, 0.90, 10, 900e3, 0.9, 4, fade=1.6),
+    SampleMarket("RB", "energy", 2.75, 0.34, 0.85, 10, 150e3, 1.3, 6, fade=1.8, season=(0.05, 6)),
+    SampleMarket("NG", "energy", 3.4, 0.46, 0.35, 12, 350e3, 1.05, 5, fade=2.2, season=(0.11, 1), beta=0.7),
+    SampleMarket("GC", "metals", 1675, 0.155, 0.75, 12, 190e3, 2.2, 6, currency="USD", beta=0.9),
+    SampleMarket("SI", "metals", 30.5, 0.28, 0.85, 12, 60e3, 2.0, 6, currency="USD", beta=1.1),
+    SampleMarket("HG", "metals", 3.68, 0.20, 0.65, 12, 75e3, 1.8, 6, currency="USD", fade=1.2),
     SampleMarket("ZC", "grains", 560, 0.25, 0.85, 15, 300e3, 1.0, 8, fade=1.2, season=(0.04, 6)),
     SampleMarket("ZW", "grains", 640, 0.29, 0.75, 15, 120e3, 1.0, 8, fade=1.2, season=(0.03, 2)),
     SampleMarket("ZS", "grains", 1290, 0.20, 0.78, 15, 180e3, 0.9, 8, fade=1.2, season=(0.03, 7), beta=0.8),
-    SampleMarket("KC", "softs", 150, 0.32, 0.50, 15, 35e3, 1.0, 5, fade=1.3),
+    SampleMarket("KC", "softs", 150, 0.32, 0.50, 15, 35e3, 1.6, 5, fade=1.3),
     SampleMarket("SB", "softs", 19.2, 0.28, 0.50, 15, 110e3, 1.0, 6, fade=1.4),
-    SampleMarket("CT", "softs", 77, 0.24, 0.45, 15, 28e3, 1.0, 5, fade=1.3, beta=0.7),
+    SampleMarket("CT", "softs", 77, 0.24, 0.45, 15, 28e3, 1.6, 5, fade=1.3, beta=0.7),
     SampleMarket("LE", "livestock", 132, 0.14, 0.65, 12, 55e3, 0.9, 6, fade=1.4, season=(0.035, 3)),
-    SampleMarket("HE", "livestock", 86, 0.25, 0.60, 12, 42e3, 0.9, 6, fade=2.0, season=(0.11, 6)),
+    SampleMarket("HE", "livestock", 86, 0.25, 0.60, 12, 42e3, 1.3, 6, fade=2.0, season=(0.11, 6)),
     SampleMarket("VX", "volatility", 18, 0.95, 0.80, 8, 180e3, 0.8, 4, fade=5.0),
 )
 SPOT_ONLY = (SampleMarket("CHF", "currency", 1.09, 0.085, 0.75, 0, 0, currency="CHF", beta=0.4),)
@@ -161,16 +165,17 @@ def world(seed):
     sectors = list(DRIFT)
     of = np.array([sectors.index(m.sector) for m in markets])
     storm = _storm(random, days, sectors)
+    trend = _trends(random, days, markets, sectors, of)
     long, short = (_shocks(random, len(days), markets, sectors, of) for _ in range(2))
     fades = np.array([m.fade > 0 for m in markets])
-    lasts = np.array([0.12 if m.sector == "volatility" else 0.68 if m.fade > 0 else 1.0 for m in markets])
+    lasts = np.array([LASTS.get(m.sector, 0.68) if m.fade > 0 else 1.0 for m in markets])
     sigma = np.array([m.volatility for m in markets]) / np.sqrt(YEAR)
     scale = sigma * storm[:, of]
     rates = {currency: _steps(days, levels) for currency, levels in POLICY.items()}
     return World(
         days,
         tuple(m.root for m in markets),
-        _lasting(random, days, markets, scale * lasts * long),
+        _lasting(random, days, markets, scale * lasts * (long + trend)),
         _fleeting(days, markets, scale * 0.55 * (0.3 * long + 0.95 * short) * fades, long[:, 0]),
         np.column_stack([_carry(days, m, rates) for m in markets]),
         scale,
@@ -195,16 +200,23 @@ def _regime(days):
 
 
 def _student(random, shape):
-    return random.standard_t(TAIL, shape) * np.sqrt((TAIL - 2.0) / TAIL)  # variance 1
+    return np.clip(random.standard_t(TAIL, shape) * np.sqrt((TAIL - 2.0) / TAIL), -WORST, WORST)  # variance 1
 
 
 def _storm(random, days, sectors):
     """(day, sector): volatility as a multiple of its own mean square root: regimes, and clusters of about a month."""
     regimes = np.array(STORM)[_regime(days), None]
     regimes = regimes ** np.array([1.0 if s in CENTRE else 0.5 for s in sectors])
-    shocks = 0.30 * np.sqrt(1.0 - 0.97**2) * random.standard_normal((len(days), len(sectors)))
+    shocks = 0.38 * np.sqrt(1.0 - 0.97**2) * random.standard_normal((len(days), len(sectors)))
     storm = regimes * np.exp(_memory(shocks, np.full(len(sectors), 0.97)))
     return storm / np.sqrt((storm**2).mean(axis=0))
+
+
+def _trends(random, days, markets, sectors, of):
+    """(day, market): slow drifts, half the sector's and half the market's own, as a share of a day's usual move."""
+    shocks = TREND * np.sqrt(1.0 - PATIENCE**2) * random.standard_normal((len(days), len(sectors) + len(markets)))
+    drifts = _memory(shocks, np.full(shocks.shape[1], PATIENCE))
+    return np.sqrt(0.5) * (drifts[:, of] + drifts[:, len(sectors) :])
 
 
 def _memory(shocks, keep):
@@ -235,7 +247,7 @@ def _lasting(random, days, markets, moves):
     for r in range(len(REGIMES)):
         inside = moves[regime == r]
         drift = np.array([m.beta * DRIFT[m.sector][r] for m in markets])
-        drift += 0.35 * spread * np.sqrt(years[r]) * random.standard_normal(len(markets))
+        drift += 0.25 * spread * np.sqrt(years[r]) * random.standard_normal(len(markets))
         clock = np.cumsum(inside**2, axis=0)
         clock /= clock[-1]
         steps = np.arange(1, len(inside) + 1)[:, None] / len(inside)
@@ -258,17 +270,18 @@ def _fleeting(days, markets, moves, equity):
 
 def _steps(days, levels):
     """Overnight rate: on its way between the regimes' levels, moved on the first of a month by tenths of a percent."""
+    return np.round(_between(days.astype("datetime64[M]").astype("datetime64[D]"), levels), 3)
+
+
+def _between(days, levels):
     knots = np.append(np.array(BEGINS, "datetime64[D]"), END).astype(float)
-    months = days.astype("datetime64[M]").astype("datetime64[D]").astype(float)
-    return np.round(np.interp(months, knots, levels), 3)
+    return np.interp(days.astype(float), knots, levels)
 
 
 def _carry(days, market, rates):
     """b: what holding the thing costs, less what it pays."""
-    zero = np.zeros(len(days))
     if market.sector == "currency":
         return rates["USD"] - rates[market.currency]
     if market.sector == "bonds":
-        knots = np.append(np.array(BEGINS, "datetime64[D]"), END).astype(float)
-        return -np.interp(days.astype(float), knots, SLOPE) * min(1.0, market.volatility / 0.055)
-    return rates[market.currency] - market.income if market.currency else zero
+        return -_between(days, SLOPE) * min(1.0, market.volatility / 0.055)
+    return rates[market.currency] - market.income if market.currency else np.zeros(len(days))

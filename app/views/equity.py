@@ -65,6 +65,7 @@ class Equity(View):
         models = {"curve": curve, "equity_y": heights, "drawdown_y": depths, "equity_text": text}
         models |= {f"veil_{edge}_{k // 2}": cover for k, (edge, cover) in enumerate(charts.veils(*plots))}
         self.plots = plots
+        self.gestures = {"equity_plot": plots[0], "drawdown_plot": plots[1]}
         return charts.column(*plots, text), models
 
     def patch(self, picked):

@@ -51,6 +51,11 @@ def describe(picked, used):
     )
 
 
+def head(currency):
+    """Names of the columns of the book."""
+    return ("Market", "Strategy", "Contract", "Contracts", "Mark", f"Notional, {currency}", f"Margin, {currency}")
+
+
 def book(picked):
     """Positions at the close of the last day picked."""
     if not picked.count:
@@ -61,7 +66,6 @@ def book(picked):
     if not len(rows):
         return f'<h3>Positions on {day}</h3><p class="note">None.</p>'
     held, currency = columns.held, columns.currency
-    head = ("Market", "Strategy", "Contract", "Contracts", "Mark", f"Notional, {currency}", f"Margin, {currency}")
     lines = []
     for k in rows:
         m = held["line"][k]
@@ -78,7 +82,9 @@ def book(picked):
         )
         cells = "".join(f'<td class="text">{esc(text)}</td>' for text in texts)
         lines.append(f"<tr>{cells}{''.join(f'<td>{text}</td>' for text in numbers)}</tr>")
-    names = "".join(f'<th scope="col"{" class=text" if k < 3 else ""}>{esc(name)}</th>' for k, name in enumerate(head))
+    names = "".join(
+        f'<th scope="col"{" class=text" if k < 3 else ""}>{esc(name)}</th>' for k, name in enumerate(head(currency))
+    )
     return (
         f'<h3>Positions on {day}</h3><div class="scroll"><table><thead><tr>{names}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"

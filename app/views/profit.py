@@ -63,6 +63,7 @@ class Bars(View):
         shown = [name for name, _ in self.order]
         self.plot = bars(source, shown, x_range, columns.currency, f"Profit by {self.label}; its words stand below")
         models = {f"by_{self.kind}": source, f"by_{self.kind}_x": x_range, f"by_{self.kind}_text": text}
+        self.gestures = {f"{self.kind}_plot": self.plot}
         return charts.column(self.plot, text), models
 
     def patch(self, picked):

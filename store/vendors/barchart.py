@@ -12,34 +12,39 @@ from store import raw
 from store.reading import Reading, daily
 
 NAME = "barchart"
-COLUMNS = ("Time", "Open", "High", "Low", "Close", "Volume")
-_FILE = re.compile(r"^Day_(?P<market>.+)_(?P<contract>\d{6})\d{2}\.csv$")  # from the right: WHEAT_mini is not WHEAT
+COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "settle", "Volume": "volume"}
+_FILE = re.compile(r"Day_(?P<market>.+)_(?P<contract>\d{4}(?:0[1-9]|1[0-2]))\d\d\.csv")  # from the right: WHEAT_mini is
+# not WHEAT
 
 
 def recognises(file):
     """Whether every part is named as bc-utils names a daily contract file."""
-    return bool(file.parts) and all(_FILE.match(name) for name, _ in file.parts)
+    return all(_FILE.fullmatch(part.name) for part in file.parts)
 
 
 def read(file):
     """The rows of `file` as a `Reading` a market."""
     markets = {}
-    for name, data in file.parts:
-        match = _FILE.match(name)
-        markets.setdefault(match["market"], []).append((name, data, int(match["contract"])))
-    return [_market(market, parts) for market, parts in markets.items()]
+    for part in file.parts:
+        match = _FILE.fullmatch(part.name)
+        if match is None:
+            raise raw.Unreadable(f"{part.place}: not named Day_<MARKET>_<YYYYMM00>.csv, as bc-utils names a contract")
+        markets.setdefault(match["market"], []).append((part, int(match["contract"])))
+    return [_market(market, *zip(*parts, strict=True)) for market, parts in markets.items()]
 
 
-def _market(market, parts):
-    frames = []
-    for name, data, contract in parts:
-        header, rows = raw.rows(name, data)
-        frame = raw.columns(name, header, rows, COLUMNS)
-        frames.append(frame.with_columns(pl.lit(name).alias("file"), pl.lit(contract, pl.Int32).alias("contract")))
-    frame = pl.concat(frames)
-    for column in COLUMNS[1:]:
-        frame = raw.number(frame, column, "settle" if column == "Close" else column.lower())
+def _market(market, parts, contracts):
+    frame = raw.table(parts, ["Time", *COLUMNS])
+    for text, name in COLUMNS.items():
+        frame = raw.number(frame, text, name)
     frame = raw.stamp(frame, "Time", "%Y-%m-%dT%H:%M:%S%z")
-    day = pl.col("stamp").dt.convert_time_zone("America/Chicago").dt.date()
-    frame = daily(frame.with_columns(day.alias("day"), pl.col("Time").alias("source_time")))
-    return Reading("contract_bars", NAME, market, frame, settles=True)
+    local = pl.col("stamp").dt.convert_time_zone("America/Chicago")
+    frame = raw.blame(frame, "Time", local.dt.time() != pl.time(0), "not midnight in Chicago, so no daily bar")
+    frame = frame.with_columns(
+        pl.lit(pl.Series([part.place for part in parts])).gather("part").alias("file"),
+        pl.lit(pl.Series(contracts, dtype=pl.Int32)).gather("part").alias("contract"),
+        local.dt.date().alias("day"),
+        pl.col("Time").alias("source_time"),
+    )
+    headings = {"time": "Time", "day": "Time"} | {name: text for text, name in COLUMNS.items()}
+    return Reading("contract_bars", NAME, market, daily(frame), headings)

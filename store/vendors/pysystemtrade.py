@@ -1,7 +1,7 @@
 """pysystemtrade's CSV folders: spot FX (`EURUSD.csv`) and multiple prices (held, carry and forward contract).
 
 `DATETIME,PRICE` and `DATETIME,CARRY,CARRY_CONTRACT,PRICE,PRICE_CONTRACT,FORWARD,FORWARD_CONTRACT`; stamps are naive
-London time, contracts `YYYYMM00`; plain or gzipped.
+London time, contracts `YYYYMM00`; plain, gzipped or zipped.
 """
 
 import re
@@ -13,53 +13,47 @@ from store.reading import Reading, on_session
 
 NAME = "pysystemtrade"
 FX = ("DATETIME", "PRICE")
-CHAIN = ("DATETIME", "CARRY", "CARRY_CONTRACT", "PRICE", "PRICE_CONTRACT", "FORWARD", "FORWARD_CONTRACT")
+LEGS = ("CARRY", "PRICE", "FORWARD")
+CHAIN = ("DATETIME", *(column for leg in LEGS for column in (leg, f"{leg}_CONTRACT")))
 _STAMP = "%Y-%m-%d %H:%M:%S"
 _MISSING = ("", "nan", "NaN")
+_PAIR = re.compile(r"([A-Z]{3})USD\.(csv|txt)")
 _CURRENCIES = {"MXP": "MXN"}  # the code of the old peso in the file's name; the rates are the new one's
 
 
 def recognises(file):
-    """Whether the header is that of multiple prices, or that of FX in a file named after a currency pair with USD."""
-    header = tuple(file.first_line().split(","))
-    return header == CHAIN or (header == FX and bool(re.match(r"^[A-Z]{3}USD\b", file.name)))
+    """Whether each header is that of multiple prices, or that of FX in a file named after a currency pair with USD."""
+    headers = [(part, tuple(part.header().split(","))) for part in file.parts]
+    return all(header == CHAIN or (header == FX and _PAIR.fullmatch(part.name)) for part, header in headers)
 
 
 def read(file):
-    """The rows of `file` as one `Reading`."""
-    ((name, data),) = file.parts
-    header, rows = raw.rows(name, data)
-    if "PRICE_CONTRACT" in header:
-        return [_chain(name, raw.columns(name, header, rows, CHAIN))]
-    return [_fx(name, raw.columns(name, header, rows, FX))]
+    """The rows of `file` as a `Reading` a market or currency."""
+    return [_fx(part) if "PRICE_CONTRACT" not in part.header() else _chain(part) for part in file.parts]
 
 
-def _fx(name, frame):
-    currency = name[:3]
+def _fx(part):
+    pair = _PAIR.fullmatch(part.name)
+    if pair is None:
+        raise raw.Unreadable(f"{part.place}: not named after a currency in USD, as EURUSD.csv is")
+    currency = _CURRENCIES.get(pair[1], pair[1])
+    frame = raw.table([part], FX)
     frame = raw.number(raw.stamp(frame, "DATETIME", _STAMP), "PRICE", "rate")
-    frame = frame.with_columns(
-        pl.lit(name).alias("file"),
-        pl.lit(_CURRENCIES.get(currency, currency)).alias("currency"),
-        on_session(pl.col("stamp").dt.date()).alias("day"),
-        pl.col("DATETIME").alias("source_time"),
-    )
-    return Reading("fx", NAME, currency, frame)
+    frame = frame.with_columns(pl.lit(currency).alias("currency"), *_places(part))
+    return Reading("fx", NAME, currency, frame, {"day": "DATETIME", "rate": "PRICE"})
 
 
-def _chain(name, frame):
-    frame = raw.stamp(frame, "DATETIME", _STAMP)
-    for column in ("CARRY", "PRICE", "FORWARD"):
-        frame = raw.number(frame, column, column.lower(), _MISSING)
-        frame = raw.number(frame, f"{column}_CONTRACT", f"{column.lower()}_contract", _MISSING)
+def _chain(part):
+    frame = raw.stamp(raw.table([part], CHAIN), "DATETIME", _STAMP)
+    for leg in LEGS:
+        frame = raw.number(frame, leg, leg.lower(), _MISSING)
+        frame = raw.month(frame, f"{leg}_CONTRACT", f"{leg.lower()}_contract", _MISSING)
     london = pl.col("stamp").dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
-    frame = frame.with_columns(
-        pl.lit(name).alias("file"),
-        london.dt.convert_time_zone("UTC").alias("time"),
-        on_session(pl.col("stamp").dt.date()).alias("day"),
-        pl.col("DATETIME").alias("source_time"),
-        *(
-            (pl.col(f"{column}_contract") // 100).cast(pl.Int32).alias(f"{column}_contract")
-            for column in ("carry", "price", "forward")
-        ),
-    )
-    return Reading("vendor_chains", NAME, name.split(".")[0], frame)
+    frame = frame.with_columns(london.dt.convert_time_zone("UTC").alias("time"), *_places(part))
+    headings = {"time": "DATETIME", "day": "DATETIME"} | {column.lower(): column for column in CHAIN[1:]}
+    return Reading("vendor_chains", NAME, part.name.split(".")[0], frame, headings)
+
+
+def _places(part):
+    day = on_session(pl.col("stamp").dt.date()).alias("day")
+    return pl.lit(part.place).alias("file"), day, pl.col("DATETIME").alias("source_time")

@@ -1,7 +1,8 @@
 """The one command: frontmonth VERB.
 
-Exit code 0 done; 1 the work failed, its reason in one line on stderr; 2 wrong usage; 130 interrupted, nothing changed.
+Exit code 0 done; 1 the work failed, its reason in one line on stderr; 2 wrong usage; 130 interrupted.
 `--store`, `--json` and `--debug` work before or after the verb. Results go to stdout, progress and reasons to stderr.
+Each verb imports what it needs when it runs, so that `--help` is quick.
 """
 
 import os
@@ -12,20 +13,24 @@ from typing import Annotated
 
 import typer
 
-from app.commands import data, runs
+from app.commands import data, runs, series
 
 app = typer.Typer(
     name="frontmonth",
-    help="Backtests portfolios of futures as they are really traded. `frontmonth demo` shows it on simulated prices.",
-    no_args_is_help=True,
+    help="Backtests portfolios of futures as they are really traded: dated contracts, rolls, margin, currencies.",
+    epilog="Begin with `frontmonth demo`: simulated prices, one run, its report, the dashboard. "
+    "`frontmonth VERB --help` has an example of each verb.",
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (data, runs):
-    group.register(app)
+for group in (data, series, runs):
+    for verb, (function, short, example) in group.VERBS.items():
+        app.command(verb, short_help=short, epilog=f"Example: {example}")(function)
 
 ANYWHERE = {"--store": True, "--json": False, "--debug": False}  # option -> takes a value
+OURS = ("app", "engine", "store")  # packages whose exceptions are whole sentences
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,15 @@ class Settings:
     debug: bool = False
 
 
-@app.callback()
+def _version(wanted):
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"frontmonth {version('frontmonth')}")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
 def settings(
     context: typer.Context,
     store: Annotated[
@@ -45,9 +58,14 @@ def settings(
     ] = Path("frontmonth-store"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ):
-    """Options of every verb; they may also stand after it."""
     context.obj = Settings(store, json, debug)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 def hoisted(arguments):
@@ -74,31 +92,44 @@ def hoisted(arguments):
 def main(arguments=None):
     """Run the command; returns only by `sys.exit`."""
     arguments = hoisted(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one, and the work goes on
     try:
-        app(arguments, standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(_say("interrupted; the store is as it was", 130))
-    except (typer.Abort, EOFError):
-        sys.exit(_say("interrupted; the store is as it was", 130))
+        code = app(arguments, standalone_mode=False)  # the number of a `typer.Exit`, else None
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        code = _say("interrupted; nothing was left half done", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to tell
-        sys.exit(0)
+        code = 0
     except Exception as error:  # noqa: BLE001  the one place where a failure becomes a sentence
-        sys.exit(_failed(error, "--debug" in arguments))
-    sys.exit(0)
+        code = _failed(error, "--debug" in arguments)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _failed(error, debug):
     if hasattr(error, "format_message"):  # of the option parser: wrong usage
-        return _say(f"{error.format_message()} (see `frontmonth --help`)", 2)
+        return _say(f"{error.format_message().rstrip('.')}; see `frontmonth --help`", 2)
     if debug:
         raise error
-    text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, (ValueError, OSError, LookupError, RuntimeError)):
-        text = f"{type(error).__name__}: {text}"
-    return _say(text, 1)
+    return _say(reason(error), 1)
+
+
+def reason(error):
+    """Why the work failed, in one line.
+
+    >>> reason(ValueError("rate is 0;\\n allowed: above 0")), reason(FileNotFoundError(2, "No such file", "x.toml"))
+    ('rate is 0; allowed: above 0', 'x.toml: No such file')
+    >>> reason(KeyError("fast"))
+    "KeyError: 'fast' (an error of frontmonth; --debug shows where)"
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    told = type(error).__module__.partition(".")[0] in OURS or type(error) in (ValueError, LookupError, RuntimeError)
+    if text and (told or isinstance(error, OSError)):
+        return text
+    return f"{type(error).__name__}: {text} (an error of frontmonth; --debug shows where)"
 
 
 def _say(text, code):

@@ -74,6 +74,12 @@ class Columns:
         )
 
     @property
+    def turnover(self):
+        """Turnover of the whole run a year, which fills alone can tell; nan where it is undefined."""
+        value = self.run.metrics().get("turnover")
+        return float("nan") if value is None else float(value)
+
+    @property
     def capital(self):
         """Equity before the first bar."""
         return float(self.equity[0])

@@ -96,6 +96,7 @@ const Crossfilter = (function () {
       costs: slice.costs,
       margin_mean: mean(used),
       margin_peak: used.length ? used.reduce((most, x) => (x > most || Number.isNaN(x) ? x : most), -Infinity) : NaN,
+      turnover: data.meta.turnover,
       total_return: total,
       annual_return: annual,
       volatility: deviation(returns) * Math.sqrt(252),

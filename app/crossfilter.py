@@ -104,6 +104,7 @@ class Slice:
             "costs": self.costs,
             "margin_mean": float(used.mean()) if there else np.nan,
             "margin_peak": float(used.max()) if there else np.nan,
+            "turnover": self.columns.turnover,
         } | {name: METRICS[name](self.account) for name in STATISTICS}
 
     @cached_property

@@ -127,7 +127,7 @@ def nothing(title, words):
 
 def template(text, title):
     """A page of Panel around the house's own HTML."""
-    page = pn.Template("{% extends base %}\n" + text)
+    page = pn.Template("{% extends base %}\n" + text, location=True)
     page.title = title
     return page
 

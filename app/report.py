@@ -99,6 +99,7 @@ def meta(columns, views):
     return {
         "sign": charts.SIGNS.get(currency, f"{currency} "),
         "compounding": columns.compounding,
+        "turnover": columns.turnover,
         "roots": list(columns.roots),
         "sectors": list(columns.sectors),
         "strategies": list(columns.strategies),

@@ -135,9 +135,13 @@ def backtest(market, portfolio):
     part = market.rows(first)
     prices, facts = _inputs(part, portfolio)
     account = Account(
-        portfolio.capital, portfolio.sizing.per_capital, portfolio.compounding, portfolio.execution.fx == "sweep",
-        portfolio.costs.roll_commission, np.inf if portfolio.limits.max_contracts is None else portfolio.limits.max_contracts,
-    )  # fmt: skip
+        capital=portfolio.capital,
+        per_capital=portfolio.sizing.per_capital,
+        compounding=portfolio.compounding,
+        sweep=portfolio.execution.fx == "sweep",
+        roll_commission=portfolio.costs.roll_commission,
+        most=np.inf if portfolio.limits.max_contracts is None else portfolio.limits.max_contracts,
+    )
     gaps = np.diff(part.days, prepend=part.days[:1]).astype(np.float64)
     ready = time.perf_counter()
     ledger = simulate(prices, facts, account, weight[first:].copy(), instrument, part.available, part.rate, gaps)
@@ -154,7 +158,7 @@ def backtest(market, portfolio):
 
 
 def weights(market, portfolio, strategy, instrument):
-    """Size of every line and bar (time, line), as the portfolio's sizing rule gives it for its strategies' forecasts."""
+    """Size of every line and bar (time, line), as the portfolio's sizing rule gives it for the forecasts."""
     forecast = np.zeros((len(market.days), len(instrument)))
     share = np.zeros(len(instrument))
     for s, sleeve in enumerate(portfolio.strategies):
@@ -167,8 +171,8 @@ def weights(market, portfolio, strategy, instrument):
 def margins(market, rule):
     """Initial and maintenance margin (time, market), and where they are estimates.
 
-    The exchange's figure from its first dated day on; before it, and where there is none, `rule.k` daily volatilities of
-    the contract, maintenance and initial alike. Never zero, never carried back (T30).
+    The exchange's figure from its first dated day on; before it, and where there is none, `rule.k` daily volatilities
+    of the contract, maintenance and initial alike. Never zero, never carried back (T30).
     """
     missing = np.isnan(market.initial_margin) | np.isnan(market.maintenance_margin)
     begun = market.contract > 0
@@ -204,11 +208,13 @@ def _inputs(market, portfolio):
     commission, ticks = portfolio.costs.arrays(market.roots, market.currencies)
     shape = market.mark.shape
     known = {
-        name: np.nan_to_num(getattr(market, field))
-        for name, field in (("multiplier", "multiplier"), ("fx", "fx"), ("initial", "initial_margin"), ("maintenance", "maintenance_margin"))
-    }  # fmt: skip
+        "multiplier": market.multiplier,
+        "fx": market.fx,
+        "initial": market.initial_margin,
+        "maintenance": market.maintenance_margin,
+    }
     facts = Facts(
-        **known,
+        **{name: np.nan_to_num(values) for name, values in known.items()},
         slippage=np.nan_to_num(market.tick) * ticks,
         commission=np.ascontiguousarray(np.broadcast_to(commission, shape)),
     )
@@ -269,7 +275,8 @@ def _notes(market, estimated):
     begun = market.contract > 0
     for m, root in enumerate(market.roots):
         if missing := int((begun & ~market.fresh)[:, m].sum()):
-            yield f"{root}: not traded on {missing} days without a rate for {market.currencies[m]} of at most {STALE} days"
+            currency = market.currencies[m]
+            yield f"{root}: not traded on {missing} days without a rate for {currency} of at most {STALE} days"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

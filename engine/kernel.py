@@ -7,4 +7,4 @@ as threads; no fast-math and no `parallel`, so that the order of every sum is fi
 import numba
 
 kernel = numba.njit(cache=True, nogil=True, fastmath=False)
-inlined = numba.njit(inline="always", nogil=True, fastmath=False)  # of a kernel's hot path: calls count references of arrays
+inlined = numba.njit(inline="always", nogil=True, fastmath=False)  # in a kernel's hot path a call is too dear

@@ -19,9 +19,24 @@ from store.contracts import Master, last_allowed
 
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
 COLUMNS = (
-    "day", "open", "high", "low", "close", "settle", "volume", "open_interest", "contract", "offset", "roll",
-    "roll_contract", "roll_from", "roll_to", "open_from", "open_to", "closed",
-)  # fmt: skip
+    "day",
+    "open",
+    "high",
+    "low",
+    "close",
+    "settle",
+    "volume",
+    "open_interest",
+    "contract",
+    "offset",
+    "roll",
+    "roll_contract",
+    "roll_from",
+    "roll_to",
+    "open_from",
+    "open_to",
+    "closed",
+)
 
 
 class MarketUnknown(ValueError):
@@ -151,7 +166,7 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
 
 
 def stored(archive, snapshot):
-    """Root -> source of its contract bars; of several sources the first in the order of the vendors, the sample last."""
+    """Root -> source of its contract bars; of several the first in the order of the vendors, the sample last."""
     roots = {segment.labels["root"] for segment in archive.files("contract_bars", snapshot)}
     return {root: history.sources(archive, root, snapshot)[0][1] for root in sorted(roots)}
 
@@ -192,7 +207,7 @@ def _data_hash(archive, snapshot, roots, sources):
 
 
 def _series(archive, snapshot, master, root, source, rule):
-    """The rolled history of one market as an array (bar, COLUMNS), and its version; from the cache where it is there."""
+    """The rolled history of one market as an array (bar, COLUMNS), and its version; from the cache if it is there."""
     segments = archive.files("contract_bars", snapshot, root=root, source=source)
     made_of = [
         sorted(s.sha256 for s in segments),
@@ -223,7 +238,11 @@ def _rows(frame, calendar, bars):
     closing = pl.col("reason").str.starts_with("closed").fill_null(False)
     legs = calendar.frame.select(
         pl.when(closing).then("decided").otherwise("day").alias("day"),  # a close is acted on when it is decided
-        "reason", pl.col("from_contract").alias("contract"), "to_contract", "from_price", "to_price"
+        "reason",
+        pl.col("from_contract").alias("contract"),
+        "to_contract",
+        "from_price",
+        "to_price",
     )
     legs = legs.join(opens.rename({"open": "open_from"}), on=["day", "contract"], how="left")
     legs = legs.join(
@@ -237,11 +256,24 @@ def _rows(frame, calendar, bars):
     frame = frame.with_columns(pl.col("offset").forward_fill())
     rolls_now = pl.col("to_contract").is_not_null() & ~closing
     frame = frame.select(
-        pl.col("day").cast(pl.Int32), "open", "high", "low", "close", "settle", "volume", "open_interest", "contract", "offset",
-        rolls_now.alias("roll"), pl.col("to_contract").fill_null(0).alias("roll_contract"),
-        pl.col("from_price").alias("roll_from"), pl.col("to_price").alias("roll_to"), "open_from", "open_to",
+        pl.col("day").cast(pl.Int32),
+        "open",
+        "high",
+        "low",
+        "close",
+        "settle",
+        "volume",
+        "open_interest",
+        "contract",
+        "offset",
+        rolls_now.alias("roll"),
+        pl.col("to_contract").fill_null(0).alias("roll_contract"),
+        pl.col("from_price").alias("roll_from"),
+        pl.col("to_price").alias("roll_to"),
+        "open_from",
+        "open_to",
         closing.alias("closed"),
-    )  # fmt: skip
+    )
     return np.ascontiguousarray(frame.select(pl.all().cast(pl.Float64).fill_null(np.nan)).to_numpy())
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 
 from store.codes import MONTHS, BadCode, BadQuote, code, parse_code, quote
@@ -100,6 +101,8 @@ FIELDS = {
     if field.name not in ("root", "extra", "last_trade_rules", "first_notice_rules")
 }
 NUMBERS = ("multiplier", "tick", "initial_margin", "maintenance_margin")
+FACT_COLUMNS = ("root", "field", "value", "valid_from", "source")
+ALIAS_COLUMNS = ("vendor", "name", "root", "price_factor", "history_from", "valid_from")
 MAY_LACK = ("first_notice", "initial_margin", "maintenance_margin")
 
 
@@ -184,56 +187,61 @@ def _load(extra):
     for path in [path for file in ("contracts.csv", "symbols.csv", "holidays.csv") for path in sources(file, extra)]:
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))  # the same on a checkout that has Windows line ends
     for path in sources("contracts.csv", extra):
-        for place, row in _rows(path, ("root", "field", "value", "valid_from", "source")):
-            _check_field(row["field"], row["value"], place)
-            fact = Fact(row["value"], _date(row["valid_from"], place), row["source"])
-            facts.setdefault(row["root"], {}).setdefault(row["field"], []).append(fact)
+        for place, (root, field, value, valid_from, source) in _rows(path, FACT_COLUMNS):
+            _check(field, value, place)
+            facts.setdefault(root, {}).setdefault(field, []).append(Fact(value, _date(valid_from, place), source))
     for market in facts.values():
         for rows in market.values():
             rows.sort(key=lambda fact: fact.valid_from or date.min)  # stable: a user's row of the same day comes last
     for path in sources("symbols.csv", extra):
-        for place, row in _rows(path, ("vendor", "name", "root", "price_factor", "history_from", "valid_from")):
-            alias = Alias(row["root"], _number(row["price_factor"], place), row["history_from"])
-            aliases.setdefault((row["vendor"], row["name"]), []).append((_date(row["valid_from"], place), alias))
+        for place, (vendor, name, root, factor, history_from, valid_from) in _rows(path, ALIAS_COLUMNS):
+            alias = Alias(root, _number(factor, place), history_from)
+            aliases.setdefault((vendor, name), []).append((_date(valid_from, place), alias))
     for rows in aliases.values():
         rows.sort(key=lambda pair: pair[0] or date.min)
     return Master(facts, aliases, extra, digest.hexdigest())
 
 
 def _rows(path, columns):
-    """(place, row) of a CSV file; a file that lacks a column is refused."""
+    """(place, values) of a CSV file in the order of `columns`; a file that lacks one, and a cut row, are refused."""
     with open(path, newline="", encoding="utf-8") as lines:
         reader = csv.reader(lines)
         header = next(reader, [])
         missing = [column for column in columns if column not in header]
         if missing:
             raise ValueError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
-        for number, row in enumerate(reader, 2):
+        pick = itemgetter(*(header.index(column) for column in columns))
+        for row in reader:
+            place = (path.name, reader.line_num)
+            if len(row) < len(header) and row:
+                raise ValueError(f"{_at(place)}: {len(row)} cells, the header has {len(header)}")
             if row:
-                yield f"{path.name} line {number}", dict(zip(header, row, strict=False))
+                yield place, pick(row)
 
 
-def _check_field(field, value, place):
+def _check(field, value, place):
     if field not in FIELDS:
-        raise ValueError(f"{place}: no field {field!r} in the contract master{_nearest(field, FIELDS)}")
-    if field in NUMBERS:
-        number = _number(value, place)
-        if not number > 0:
-            raise ValueError(f"{place}: {field} is {value!r}, it must be above 0")
+        raise ValueError(f"{_at(place)}: no field {field!r} in the contract master{_nearest(field, FIELDS)}")
+    if field in NUMBERS and not _number(value, place) > 0:
+        raise ValueError(f"{_at(place)}: {field} is {value!r}, it must be above 0")
 
 
 def _number(text, place):
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{place}: {text!r} is no number") from None
+        raise ValueError(f"{_at(place)}: {text!r} is no number") from None
 
 
 def _date(text, place):
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ValueError(f"{place}: {text!r} is no day, write 2024-03-15") from None
+        raise ValueError(f"{_at(place)}: {text!r} is no day, write 2024-03-15") from None
+
+
+def _at(place):
+    return f"{place[0]} line {place[1]}"
 
 
 def _value(field, rows, day):

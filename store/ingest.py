@@ -1,7 +1,11 @@
 """Bring files into the store: recognise, read, check, write; nothing is lost and all of it or none is committed.
 
-Every row that was read ends up accepted, warned about (stored too) or quarantined (kept apart with its text and
-reason); the three add up to the rows read, file by file. A file whose content was imported before is skipped.
+1. Every row that was read ends up accepted, warned about (stored too) or quarantined (kept apart with its text and
+   reason); the three add up to the rows read, file by file.
+2. A file is taken whole or not at all: one that cannot be read, or gives no usable row, leaves nothing in the store.
+3. The same content under the same vendor and root is skipped. Files that overlap are merged: the row of the later file
+   counts, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
+4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
 """
 
 import json
@@ -14,21 +18,22 @@ from uuid import uuid4
 
 import polars as pl
 
-from store import raw
+from store import raw, row_rules
 from store.archive import Conflict
-from store.contracts import Master
-from store.tables import TABLES, Rule, bar_rules
+from store.contracts import Master, UnknownRoot
+from store.segments import NAME
+from store.tables import TABLES
+from store.vendors import VENDORS, profile
 
-SUFFIXES = (".csv", ".txt", ".zip", ".gz", ".parquet")
 BELOW_ZERO = ("energy",)  # sectors that may trade at or below zero: CME Group advisory 20-152 of 2020-04-03
-_FX_RULES = [Rule("not_positive", "quarantine", "rate", "a rate at or below zero, or none",
-                  ~(pl.col("rate") > 0).fill_null(False))]  # fmt: skip
-_CHAIN_RULES = [Rule("no_time", "quarantine", "time", "no such moment in London", pl.col("time").is_null())]
+PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
+COUNTS = ("rows_read", "accepted", "warned", "quarantined")
+TRIES = 10  # merges when others keep committing to the same markets
 
 
 @dataclass
 class FileReport:
-    """What became of one file."""
+    """What became of one file; `first` tells the first quarantined row, `notes` what the user should look at."""
 
     file: str
     vendor: str = ""
@@ -41,13 +46,22 @@ class FileReport:
     skipped: bool = False
     error: str = ""
     sha256: str = ""
+    first: str = ""
+    notes: list = field(default_factory=list)
+
+    def skip(self):
+        """Nothing was taken: its rows are in the store already."""
+        self.skipped, self.reasons, self.first = True, {}, ""
+        for count in COUNTS:
+            setattr(self, count, 0)
 
 
 @dataclass
-class _Batch:
-    """Rows waiting for the commit: (table, source, key value) -> frames, and the quarantined ones."""
+class _Taken:
+    """Rows of one file, waiting for the commit: `rows` are (table, source, root or currency, frame)."""
 
-    rows: dict = field(default_factory=dict)
+    report: FileReport
+    rows: list = field(default_factory=list)
     quarantine: list = field(default_factory=list)
 
 
@@ -58,11 +72,11 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None):
     ----------
     archive : Archive
     paths : list of path
-        Files, or folders whose files (csv, txt, zip, gz, parquet) are taken.
+        Files, or folders whose files (csv, txt, zip, gz) are taken.
     vendor : str, optional
         Read with this vendor's reader; without it each vendor is asked whether it recognises the file.
     root : str, optional
-        Store what is read under this root of the master, whatever the vendor calls it.
+        Store what is read under this root (or alias) of the master, or under this name, whatever the vendor calls it.
     progress : callable(done, total, name), optional
 
     Returns
@@ -70,240 +84,271 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None):
     list of FileReport
         In the order of the names. A file that cannot be read has an `error`; the others are committed.
     """
-    readers = _readers(vendor)
+    readers = _readers(archive, vendor)
     master = Master.load(archive.path)
-    files, reports = _expand(paths)
-    known = set(archive.read("imports", columns=["sha256"])["sha256"])
-    batch = _Batch()
-    import_id = uuid4().hex[:12]
-    for done, path in enumerate(files):
+    root = root and _root(root, master)
+    known = _known(archive, archive.head())
+    found, taken, import_id = raw.files(paths), [], uuid4().hex[:12]
+    for done, (path, wrong) in enumerate(found):
         if progress:
-            progress(done, len(files), path.name)
-        reports.append(_import_file(path, readers, root, master, known, batch, import_id))
+            progress(done, len(found), path.name)
+        taken.append(_Taken(FileReport(file=raw.plain(path))))
+        if wrong:
+            taken[-1].report.error = wrong
+            continue
+        _take_file(path, readers, vendor, root, master, known, taken[-1])
     if progress:
-        progress(len(files), len(files), "commit")
-    _commit(archive, batch, [r for r in reports if r.sha256 and not r.skipped and not r.error], import_id)
-    return reports
+        progress(len(found), len(found), "commit")
+    _commit(archive, taken, import_id)
+    return [one.report for one in taken]
 
 
-def accept(archive, readings, file, sha256, import_id=None):
-    """Store `readings` (of a generator such as the sample, not of a file on disk); returns their FileReport."""
-    master = Master.load(archive.path)
-    import_id = import_id or uuid4().hex[:12]
-    batch, report = _Batch(), FileReport(file=file, sha256=sha256)
-    if sha256 in set(archive.read("imports", columns=["sha256"])["sha256"]):
-        report.skipped = True
-        return report
-    _take(readings, None, master, batch, report, import_id)
-    _commit(archive, batch, [report], import_id)
-    return report
+def accept(archive, readings, file, sha256):
+    """Store the `Reading`s of a generator such as the sample, not of a file on disk; their FileReport.
+
+    `sha256` stands for the content: what was stored under it before is skipped.
+    """
+    taken = _Taken(FileReport(file=file, sha256=sha256))
+    if sha256 in _known(archive, archive.head()):
+        taken.report.skip()
+    else:
+        _take(readings, None, Master.load(archive.path), taken)
+        _commit(archive, [taken], uuid4().hex[:12])
+    return taken.report
 
 
-def _readers(vendor):
-    from store.vendors import VENDORS
-
+def _readers(archive, vendor):
+    own = archive.path / "vendors.toml"
+    known = VENDORS | (profile.load(own) if own.is_file() else {})
     if vendor is None:
-        return list(VENDORS.values())
-    if vendor not in VENDORS:
-        near = get_close_matches(vendor, VENDORS, 1)
+        return list(known.values())
+    if vendor not in known:
+        near = get_close_matches(vendor, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise raw.Unreadable(f"unknown vendor {vendor!r}: allowed are {', '.join(VENDORS)}{hint}")
-    return [VENDORS[vendor]]
+        raise raw.Unreadable(f"unknown vendor {vendor!r}: allowed are {', '.join(known)}{hint}")
+    return [known[vendor]]
 
 
-def _expand(paths):
-    files, reports = [], []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(SUFFIXES))
-            files += inside
-            if not inside:
-                reports.append(FileReport(str(path), error=f"{path}: no file ending in {', '.join(SUFFIXES)}"))
-        else:
-            files.append(path)
-    return files, reports
+def _root(name, master):
+    """A root of the master, or a name that can be one."""
+    try:
+        return master.resolve(name)
+    except UnknownRoot as error:
+        if not NAME.fullmatch(name) or "more than one" in str(error):
+            raise
+        return name
 
 
-def _import_file(path, readers, root, master, known, batch, import_id):
-    report = FileReport(file=str(path))
+def _known(archive, snapshot):
+    """What was imported: sha256 -> {(vendor, roots), ...}."""
+    known = {}
+    for sha256, vendor, roots in archive.read("imports", snapshot, ["sha256", "vendor", "roots"]).iter_rows():
+        known.setdefault(sha256, set()).add((vendor, roots))
+    return known
+
+
+def _imported(known, sha256, vendor, root):
+    """Whether this content was imported, under this vendor and root where they are given."""
+    return any(vendor in (None, v) and root in (None, r) for v, r in known.get(sha256, ()))
+
+
+def _take_file(path, readers, vendor, root, master, known, taken):
+    report = taken.report
     try:
         file = raw.open_file(path)
         report.sha256 = file.sha256
-        if file.sha256 in known:
-            report.skipped = True
-            return report
-        reader = next((r for r in readers if len(readers) == 1 or r.recognises(file)), None)
+        if _imported(known, file.sha256, vendor, root):
+            report.skip()
+            return
+        reader = readers[0] if vendor else next((r for r in readers if r.recognises(file)), None)
         if reader is None:
-            names = ", ".join(r.NAME for r in readers)
-            raise raw.Unreadable(f"{path}: no vendor recognises this file; its first line is {file.first_line()[:80]!r}; "
-                                 f"name one with --vendor ({names})")  # fmt: skip
+            raise raw.Unreadable(f"no vendor recognises this file; its first line is {_start(file)}; "
+                                 f"name one with --vendor ({', '.join(r.NAME for r in readers)})")  # fmt: skip
         report.vendor = reader.NAME
-        _take(reader.read(file), root, master, batch, report, import_id)
-        known.add(file.sha256)
+        _take(reader.read(file), root, master, taken)
+        if file.left_out:
+            report.notes.append(f"left out, as no csv: {', '.join(file.left_out[:5])}")
+        if not report.accepted + report.warned:
+            raise raw.Unreadable(
+                f"no usable row among {report.rows_read}" + (f": {report.first}" if report.first else "")
+            )
+        known.setdefault(file.sha256, set()).add(_under(report))
     except raw.Unreadable as error:
-        report.error = str(error)
-    if not report.error and not report.accepted + report.warned:
-        report.error = f"{path}: no usable row among {report.rows_read}{_first(report)}"
-    return report
+        taken.rows, taken.quarantine = [], []
+        report.error = _placed(path, str(error))
 
 
-def _first(report):
-    return f" ({next(iter(report.reasons))})" if report.reasons else ""
+def _start(file):
+    return repr(raw.plain(file.parts[0].header(), 80))
 
 
-def _take(readings, root, master, batch, report, import_id):
-    reasons = Counter(report.reasons)
-    for reading in readings:
-        target, frame, rules = _translate(reading, root, master)
-        good, warned, bad = _judge(frame, TABLES[reading.table], rules)
+def _placed(path, message):
+    """The message, beginning with the path."""
+    told, name = raw.plain(path), raw.plain(path.name)
+    if message.startswith(told):
+        return message
+    return f"{told.removesuffix(name)}{message}" if message.startswith(name) else f"{told}: {message}"
+
+
+def _under(report):
+    return report.vendor, ",".join(report.roots)
+
+
+def _take(readings, root, master, taken):
+    """Judge the rows of readings and count them."""
+    report, reasons = taken.report, Counter()
+    for reading in readings if root is None else _of_one_market(readings, root):
+        name, frame, rules = _translated(reading, root, master, report)
+        if not NAME.fullmatch(name):
+            raise raw.Unreadable(f"market {raw.plain(name, 80)!r} is no name for the store (1 to 64 letters, digits, dots, "
+                                 "dashes, underscores, no dot first); give it one with --root")  # fmt: skip
+        good, bad = row_rules.split(frame, TABLES[reading.table], rules)
+        warned = good.height - good["warning"].null_count()
         report.vendor = report.vendor or reading.vendor
-        report.roots.append(target)
-        report.rows_read += frame.height
-        report.quarantined += bad.height
-        report.warned += warned
-        report.accepted += good.height - warned
-        for frame_, column in ((bad, "rule"), (good, "warning")):
-            reasons.update({r: n for r, n in frame_[column].drop_nulls().value_counts().iter_rows()})
-        key = "root" if "root" in TABLES[reading.table].columns else "currency"
-        good = good.with_columns(pl.lit(reading.vendor).alias("source"), pl.lit(target).alias(key))
-        batch.rows.setdefault((reading.table, reading.vendor, target), []).append(TABLES[reading.table].conform(good))
+        report.roots += [] if name in report.roots else [name]
+        for count, rows in zip(COUNTS, (frame.height, good.height - warned, warned, bad.height), strict=True):
+            setattr(report, count, getattr(report, count) + rows)
+        reasons.update(
+            dict([*bad["rule"].value_counts().iter_rows(), *good["warning"].drop_nulls().value_counts().iter_rows()])
+        )
+        good = good.filter(pl.col("warning").ne_missing("repeated"))
+        told = {"source": reading.vendor, _axis(reading.table): name}
+        good = TABLES[reading.table].conform(good.with_columns(pl.lit(text).alias(c) for c, text in told.items()))
+        taken.rows.append((reading.table, reading.vendor, name, good))
         if bad.height:
-            batch.quarantine.append(_quarantined(bad, reading.vendor, import_id))
+            bad = bad.with_columns(pl.col("column").replace(reading.headings), vendor=pl.lit(reading.vendor))
+            taken.quarantine.append(bad.select("file", "line", "column", "rule", "reason", "raw", "vendor"))
+            report.first = report.first or _sentence(bad.row(0, named=True))
     report.reasons = dict(sorted(reasons.items()))
 
 
-def _translate(reading, root, master):
-    """Vendor's name and units into the master's; an unknown market keeps both."""
+def _axis(table):
+    """What the rows of a table are grouped by."""
+    return "root" if "root" in TABLES[table].columns else "currency"
+
+
+def _of_one_market(readings, root):
+    readings = list(readings)
+    names = sorted({reading.name for reading in readings})
+    if any(_axis(reading.table) != "root" for reading in readings):
+        raise raw.Unreadable(f"--root {root}: this file holds no market but {', '.join(names)}")
+    if len(names) > 1:
+        raise raw.Unreadable(f"--root {root}: this file holds {len(names)} markets, {raw.plain(', '.join(names), 80)}")
+    return readings
+
+
+def _sentence(row):
+    return raw.plain(f"{row['file']}: line {row['line']}: column {row['column']}: {row['reason']}")
+
+
+def _translated(reading, root, master, report):
+    """The market's name in the store, the rows in the master's units, and their rules; an unknown market keeps both."""
     frame = reading.frame
-    if reading.table == "fx" or reading.table == "rates":
-        return reading.name, frame, _FX_RULES if reading.table == "fx" else []
+    if _axis(reading.table) == "currency":
+        return reading.name, frame, row_rules.fx_rules() if reading.table == "fx" else row_rules.rate_rules()
     alias = master.alias(reading.vendor, reading.name)
-    target, factor = (alias.root, alias.factor) if alias else (reading.name, 1.0)
-    target = root or target
-    prices = [c for c in ("open", "high", "low", "close", "settle", "price", "carry", "forward") if c in frame.columns]
-    if factor != 1.0:
-        frame = frame.with_columns(pl.col(prices) * factor)
+    name = root or (alias.root if alias else reading.name)
+    if alias and alias.root == name:
+        frame = _in_our_units(frame, reading, alias, master)
+    if name not in master.roots:
+        report.notes.append(_stranger(name, reading, master))
     if reading.table == "vendor_chains":
-        return target, frame, _CHAIN_RULES
-    negative = target not in master.roots or master.spec(target).sector in BELOW_ZERO
-    return target, frame, bar_rules(negative_allowed=negative, settles=reading.settles)
+        return name, frame, row_rules.chain_rules()
+    negative = name not in master.roots or master.spec(name).sector in BELOW_ZERO
+    return name, frame, row_rules.bar_rules(negative)
 
 
-def _judge(frame, table, rules):
-    """Split a reading's rows: (good rows with a `warning`, number of warned ones, bad rows with `rule` and `reason`)."""
-    key = [k for k in table.key if k in frame.columns]
-    values = [c for c in table.columns if c in frame.columns and c not in (*key, "source_time", "day")]
-    lacking = [pl.lit(None, table.schema[c]).alias(c) for c in table.columns if c not in frame.columns]
-    frame = frame.with_columns(lacking)
-    rule, reason, column = pl.lit(None, pl.String), pl.lit(None, pl.String), pl.lit(None, pl.String)
-    warning = pl.lit(None, pl.String)
-    for r in reversed(rules):
-        if r.severity == "warn":
-            warning = pl.when(r.bad).then(pl.lit(r.name)).otherwise(warning)
-            continue
-        rule = pl.when(r.bad).then(pl.lit(r.name)).otherwise(rule)
-        reason = pl.when(r.bad).then(pl.lit(r.reason)).otherwise(reason)
-        column = pl.when(r.bad).then(pl.lit(r.column)).otherwise(column)
-    unparsed = pl.col("fault").is_not_null()
-    frame = frame.with_columns(
-        pl.when(unparsed).then(pl.lit("unparsed")).otherwise(rule).alias("rule"),
-        pl.when(unparsed).then("fault").otherwise(reason).alias("reason"),
-        pl.when(unparsed).then("column").otherwise(column).alias("column"),
-        warning.alias("warning"),
+def _in_our_units(frame, reading, alias, master):
+    """Prices times the vendor's factor, which may have changed on a day (DOMAIN T37)."""
+    days = frame["day"].drop_nulls().unique()
+    factors = {day: found.factor for day in days if (found := master.alias(reading.vendor, reading.name, day))}
+    if set(factors.values()) | {alias.factor} == {1.0}:
+        return frame
+    factor = pl.col("day").replace_strict(factors, default=alias.factor, return_dtype=pl.Float64)
+    return frame.with_columns(pl.col([c for c in PRICES if c in frame.columns]) * factor)
+
+
+def _stranger(name, reading, master):
+    """A note on a market that the master does not know: what it may be, never guessed."""
+    known = {n: root for root in master.roots for vendor, n in [*master.aliases(root), (reading.vendor, root)]
+             if vendor == reading.vendor}  # fmt: skip
+    near = get_close_matches(name, known, 1, 0.8)
+    hint = (
+        f"; near it: {near[0]}, which is {known[near[0]]} (import with --root, or add it to symbols.csv)"
+        if near
+        else ""
     )
-    good, bad = frame.filter(pl.col("rule").is_null()), frame.filter(pl.col("rule").is_not_null())
-    good, twice = _duplicates(good, key, values)
-    bad = pl.concat([bad, twice], how="diagonal_relaxed") if twice.height else bad
-    warned = good["warning"].is_not_null().sum()
-    return good, warned, bad
+    return f"{name} is no market of the master: stored under that name, in the vendor's units{hint}"
 
 
-def _duplicates(good, key, values):
-    """A second row of a key: the same values are a warning, other values go to quarantine; unsorted rows are warned."""
-    first = pl.struct(key).is_first_distinct()
-    if good.select(first.all()).item():
-        twice = good.clear()
-    else:
-        firsts = good.filter(first).select(*key, pl.struct(values).alias("_first"))
-        good = good.join(firsts, on=key, how="left", maintain_order="left")
-        differs = ~first & (pl.struct(values).ne_missing(pl.col("_first")))
-        twice = good.filter(differs).with_columns(
-            pl.lit("duplicate").alias("rule"),
-            pl.lit("second row of the same key with other values").alias("reason"),
-            pl.lit(key[-1]).alias("column"),
-        )
-        again = pl.when(~first).then(pl.lit("repeated")).otherwise("warning")
-        good = good.with_columns(again.alias("warning")).filter(~differs).drop("_first")
-        twice = twice.drop("_first")
-    within = [k for k in key if k not in ("time", "day", "source_time")]
-    order = pl.col("time" if "time" in key else "day")
-    backwards = (order < order.shift().over(within or ["file"])) & pl.col("warning").is_null()
-    return good.with_columns(pl.when(backwards).then(pl.lit("unsorted")).otherwise("warning").alias("warning")), twice
-
-
-def _quarantined(bad, vendor, import_id):
-    return TABLES["quarantine"].conform(
-        bad.with_columns(
-            pl.lit(import_id).alias("import_id"), pl.lit(vendor).alias("vendor"), pl.lit("quarantine").alias("severity")
-        )
-    )
-
-
-def _commit(archive, batch, reports, import_id, tries=10):
-    """Merge the batch into the head and commit; when another writer was quicker, merge again into the new head."""
-    if not reports:
-        return
-    for attempt in range(tries):
-        snapshot = archive.head()
-        add, remove = [], []
-        for (table, source, name), frames in sorted(batch.rows.items()):
-            merged, old, revisions = _merge(archive, snapshot, table, source, name, pl.concat(frames), import_id)
-            key = "root" if "root" in TABLES[table].columns else "currency"
-            add.append(archive.write(table, merged, source=source, **{key: name}))
-            remove += [segment.path for segment in old]
-            if revisions.height:
-                add.append(archive.write("revisions", revisions, source=source, root=name))
-        if batch.quarantine:
-            add.append(archive.write("quarantine", pl.concat(batch.quarantine), import_id=import_id))
-        add.append(archive.write("imports", _log(reports, import_id), import_id=import_id))
+def _commit(archive, taken, import_id):
+    """Merge what was taken into the head and commit; when another writer was quicker, merge again into the new head."""
+    for left in reversed(range(TRIES)):
+        head = archive.head()
+        known = _known(archive, head)
+        for one in taken:
+            if one.rows and _under(one.report) in known.get(one.report.sha256, ()):  # by another process, just now
+                one.report.skip()
+                one.rows, one.quarantine = [], []
+        fresh = [one for one in taken if one.rows]
+        if not fresh:
+            return
+        add, remove = _written(archive, head, fresh, import_id)
         try:
-            archive.commit(add, remove, note=f"import {import_id}: {len(reports)} files")
+            archive.commit(add, remove, f"import {import_id}: {len(fresh)} files", base=head)
             return
         except Conflict:
-            if attempt == tries - 1:
+            if not left:
                 raise
 
 
-def _merge(archive, snapshot, table, source, name, new, import_id):
-    declared = TABLES[table]
-    labels = {"source": source, ("root" if "root" in declared.columns else "currency"): name}
-    old = archive.files(table, snapshot, **labels)
-    key = list(declared.key)
-    new = new.unique(key, keep="last", maintain_order=True)
-    revisions = TABLES["revisions"].empty()
-    if old:
-        stored = archive.read(table, snapshot, **labels)
-        revisions = _revisions(stored, new, declared, import_id)
-        new = pl.concat([stored, new]).unique(key, keep="last", maintain_order=True)
-    return new.sort(key), old, revisions
+def _written(archive, head, taken, import_id):
+    """Segments to add and to remove: each market that changes, its revisions, what was quarantined, the log."""
+    groups, add, remove = {}, [], []
+    for one in taken:
+        for table, source, name, frame in one.rows:
+            groups.setdefault((table, source, name), []).append(frame)
+    for (table, source, name), frames in sorted(groups.items(), key=lambda group: group[0]):
+        labels = {"source": source, _axis(table): name}
+        old, stored = archive.files(table, head, **labels), archive.read(table, head, **labels)
+        merged, revisions = _merged(pl.concat([stored, *frames]), TABLES[table], import_id)
+        if not merged.equals(stored):
+            add.append(archive.write(table, merged, **labels))
+            remove += old
+        if revisions.height:
+            add.append(archive.write("revisions", revisions, source=source, table=table, root=name))
+    rows = [frame for one in taken for frame in one.quarantine]
+    if rows:
+        bad = pl.concat(rows).with_columns(import_id=pl.lit(import_id), severity=pl.lit(row_rules.QUARANTINE))
+        add.append(archive.write("quarantine", bad, import_id=import_id))
+    add.append(archive.write("imports", _log([one.report for one in taken], import_id), import_id=import_id))
+    return add, remove
 
 
-def _revisions(stored, new, table, import_id):
-    if table.name != "contract_bars":
-        return TABLES["revisions"].empty()
-    key, numbers = list(table.key), [c for c, t in table.schema.items() if t == pl.Float64]
-    both = stored.join(new, on=key, suffix="_new")
+def _merged(rows, table, import_id):
+    """Rows of which the last of each key counts, in the order of the key, and the values that this changed."""
+    key = list(table.key)
+    rows = rows.sort(key, maintain_order=True)
+    same = rows.select(pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift()) for c in key)).to_series()
+    same = same.set(0, False) if len(same) else same
+    if not same.any():
+        return rows, TABLES["revisions"].empty()
+    numbers = [c for c, dtype in table.schema.items() if dtype.is_numeric() and c not in key]
+    before = rows.with_columns(pl.col(c).shift().alias(f"old {c}") for c in numbers).filter(same)
+    time = (
+        pl.col("time") if "time" in table.columns else pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    )
     changed = [
-        both.filter(pl.col(c).ne_missing(pl.col(f"{c}_new"))).select(
-            *key,
-            pl.lit(c).alias("column"),
-            pl.col(c).alias("old"),
-            pl.col(f"{c}_new").alias("new"),
-            pl.lit(import_id).alias("import_id"),
+        before.filter(pl.col(c).ne_missing(pl.col(f"old {c}"))).select(
+            "source", pl.lit(table.name).alias("table"), pl.col(_axis(table.name)).alias("root"),
+            pl.col("contract") if "contract" in table.columns else pl.lit(None, pl.Int32).alias("contract"),
+            time.alias("time"), pl.lit(c).alias("column"), pl.col(f"old {c}").cast(pl.Float64).alias("old"),
+            pl.col(c).cast(pl.Float64).alias("new"), pl.lit(import_id).alias("import_id"),
         )
         for c in numbers
-    ]
-    return TABLES["revisions"].conform(pl.concat(changed))
+    ]  # fmt: skip
+    last = ~same.shift(-1, fill_value=False)
+    return rows.filter(last), TABLES["revisions"].conform(pl.concat(changed))
 
 
 def _log(reports, import_id):

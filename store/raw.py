@@ -27,6 +27,7 @@ import polars as pl
 SUFFIXES = (".csv", ".txt", ".zip", ".gz")  # what is taken from a folder
 TABLES = (".csv", ".txt")  # what is taken from a zip
 LIMIT = 1 << 30  # a file, packed or not, is at most this long: it is held in memory several times over [bytes]
+OURS = ("part", "line", "raw", "column", "fault", "found", "cells", "file")  # names that a vendor's column cannot have
 MEMBERS = 20_000  # of a zip
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 GZIP = b"\x1f\x8b"
@@ -49,7 +50,7 @@ class Part:
 
     def header(self):
         """Its first line."""
-        return _split(self.data[:4096])[0].strip()
+        return _split(self.data[:4096], self.place)[0].strip()
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,9 @@ def _members(name, data):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [m for m in archive.infolist() if not m.is_dir()]
         names = {m: m.filename.replace("\\", "/") for m in members}
-        tables = [m for m in members if _taken(names[m].split("/")[-1], TABLES) and not names[m].startswith("__MACOSX/")]
+        tables = [
+            m for m in members if _taken(names[m].split("/")[-1], TABLES) and not names[m].startswith("__MACOSX/")
+        ]
         if len(members) > MEMBERS:
             raise Unreadable(f"{name}: more than {MEMBERS} members")
         _small(name, sum(m.file_size for m in tables))
@@ -203,12 +206,12 @@ def table(parts, wanted, separator=","):
     return frames[0] if len(frames) == 1 else pl.concat(frames).sort("part", "line")
 
 
-def _split(data, place=""):
+def _split(data, place):
     if data[:2] in UTF16:
         raise Unreadable(f"{place}: line 1: UTF-16 text; save it as UTF-8")
     text = data.decode("utf-8-sig", "backslashreplace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not lines[0].strip() and place:
+    if not lines[0].strip():
         raise Unreadable(f"{place}: line 1: no header")
     return lines
 
@@ -229,9 +232,8 @@ def _block(parts, head, members, wanted, separator):
             "raw": pl.Series(lines, dtype=pl.String),
         }
     ).filter(pl.col("raw").str.strip_chars() != "")
-    return _faulty(_cells(frame, header, wanted, separator), header).select(
-        "part", "line", "raw", *(pl.col(column).str.strip_chars() for column in wanted), "column", "fault"
-    )
+    frame = _faulty(_cells(frame, header, wanted, separator), header)
+    return frame.select("part", "line", "raw", pl.col(wanted).str.strip_chars(), "column", "fault")
 
 
 def _cells(frame, header, wanted, separator):
@@ -264,8 +266,7 @@ def _faulty(frame, header):
     frame = frame.with_columns(
         pl.when(~whole).then(cut).cast(pl.String).alias("column"), pl.when(~whole).then(reason).alias("fault")
     )
-    cells = pl.col(name for name in frame.columns if name in header)
-    return frame.with_columns(pl.when(whole).then(cells).name.keep())
+    return frame.with_columns(pl.when(whole).then(name).alias(name) for name in frame.columns if name in header)
 
 
 def blame(frame, text, wrong, what):
@@ -289,7 +290,9 @@ def number(frame, text, name, missing=("",)):
 def stamp(frame, text, pattern, name="stamp"):
     """Parse column `text` by a date pattern into a datetime column `name`; what does not fit becomes the row's fault."""
     parsed = pl.col(text).str.to_datetime(pattern, strict=False)
-    return blame(frame, text, parsed.is_null() & pl.col(text).is_not_null(), "not a date").with_columns(parsed.alias(name))
+    return blame(frame, text, parsed.is_null() & pl.col(text).is_not_null(), "not a date").with_columns(
+        parsed.alias(name)
+    )
 
 
 def month(frame, text, name, missing=("",)):

@@ -15,7 +15,7 @@ from store.contracts import MONTHS, last_allowed, last_trade
 from store.sample_prices import END, MARKETS, START, season
 
 SERIAL = 2  # months for which a contract outside the held cycle is listed
-PACE = 1.2  # how fast volume moves on: from three quarters to one in 2.2 times this [sessions]
+PACE = 1.2  # the share still to move falls from 3/4 to 1/4 in 2.2 times this [sessions]
 PRICES = ("open", "high", "low", "close", "settle")
 
 
@@ -35,8 +35,8 @@ class Chain:
         self.contracts, starts, self.ends, self.held, limits = (np.array(column) for column in zip(*rows, strict=True))
         self.first = np.searchsorted(self.sessions, starts)
         self.stop = np.searchsorted(self.sessions, self.ends, side="right")
-        self.moves = np.busday_count(START, limits, busdaycal=calendar) - market.lead + random.uniform(-1, 1, len(limits))
-        self.moves[~self.held] = np.nan
+        moves = np.busday_count(START, limits, busdaycal=calendar) - market.lead + random.uniform(-1, 1, len(limits))
+        self.moves = np.where(self.held, moves, np.nan)
 
     def flat(self):
         """(k, s): contract and session of every row."""

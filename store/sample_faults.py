@@ -24,7 +24,7 @@ NOT_A_NUMBER = "not a number: "  # as store/raw.py writes it
 
 @dataclass(frozen=True)
 class Fault:
-    """A planted fault; a check may report it on any day from `day` to `until` (after a spike or a gap, the next one)."""
+    """A planted fault; a check may report it on any day from `day` to `until` (the session after a spike or a gap)."""
 
     kind: str
     root: str

@@ -4,8 +4,8 @@ The price on day t of a contract whose last trade is tau years away is
 
     log F = X + exp(-k tau) Y + b tau + g(delivery month)
 
-X wanders for good, Y comes back (after a shortage the near months are dear: backwardation; after a glut cheap: contango),
-b is the cost of carry, g the season. As Y fades with tau, near contracts move more than far ones (Samuelson's effect).
+X wanders for good, Y comes back (in a shortage the near months are dear: backwardation; in a glut cheap: contango), b
+is the cost of carry, g the season. As Y fades with tau, near contracts move more than far ones (Samuelson's effect).
 X passes scripted levels at the ends of ten regimes, so that any seed gives a plausible history with two crashes and one
 inflation; between them it moves with the factor of its sector and a factor common to all, with fat tails and with
 volatility that clusters.
@@ -53,10 +53,10 @@ STORM = (0.75, 0.95, 2.1, 0.75, 0.95, 3.0, 1.15, 1.2, 1.0, 0.8)
 CENTRE = ("equity", "energy", "volatility")
 
 # How much of a sector's factor is the common one
-COMMON = {"equity": 0.55, "bonds": -0.30, "currency": 0.25, "energy": 0.40, "metals": 0.35, "grains": 0.20, "softs": 0.15,
-          "livestock": 0.10, "volatility": -0.45}  # fmt: skip
+COMMON = {"equity": 0.55, "bonds": -0.30, "currency": 0.25, "energy": 0.40, "metals": 0.35, "grains": 0.20,
+          "softs": 0.15, "livestock": 0.10, "volatility": -0.45}  # fmt: skip
 
-# Shares of a market's volatility that X and Y have, where there is a Y; 0.68 and 0.55, correlated by 0.3, make one
+# Share of a market's volatility that X has where there is a Y; 0.68, and 0.55 of Y correlated by 0.3, make one
 LASTS = {"volatility": 0.12}
 
 # Overnight rates at the beginnings of the regimes and at the end [1/year]
@@ -78,8 +78,8 @@ class SampleMarket:
 
     level: X at the start [price]. volatility: of a near contract [1/year]. load: correlation with the sector's factor.
     life: how long a contract is listed before its last trade [months]. volume: a day's, whole chain [contracts].
-    falls: how volume falls from one held contract to the next [log]. lead: sessions before the last allowed day when half
-    of it has moved on. currency: whose rate carries it; income: what the thing itself pays [1/year].
+    falls: how volume falls from one held contract to the next [log]. lead: sessions before the last allowed day when
+    half of it has moved on. currency: whose rate carries it; income: what the thing itself pays [1/year].
     fade: k [1/year]; season: (amplitude [log], month of the peak). beta: how much of the sector's drift it takes.
     """
 

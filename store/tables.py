@@ -1,13 +1,9 @@
-"""Every table of the store, once: its columns with unit and meaning, its key, and the rules a row must pass.
+"""Every table of the store, once: its columns with unit and meaning, and its key.
 
-A row rule is a named polars expression that is true for a bad row. `split` parts good rows from bad ones and keeps
-the reasons; nothing is dropped. Rules look at one row; what needs a sequence of rows is in `checks`.
-
-Source of the rules: exchange and vendor practice as cited at each rule.
+What a row must be like is in `row_rules`; what only a sequence of rows shows is in `checks`.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -18,7 +14,7 @@ TIME = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the store: `columns` maps a name to (polars type, meaning with unit); rows are unique by `key`."""
+    """A table of the store: `columns` maps a name to (polars type, meaning with unit); rows are unique by `key`, if any."""
 
     name: str
     doc: str
@@ -44,17 +40,6 @@ class Table:
         """
         lacking = [pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items() if name not in frame.columns]
         return frame.with_columns(lacking).select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A named rule: `bad` is true where a row breaks it; severity is `quarantine` (kept apart) or `warn` (kept)."""
-
-    name: str
-    severity: str
-    column: str
-    reason: str
-    bad: pl.Expr
 
 
 _SOURCE = {"source": (TEXT, "where the rows come from: a vendor, or `sample` for simulated prices")}
@@ -167,7 +152,7 @@ TABLES = {
                 "vendor": (TEXT, ""),
                 "file": (TEXT, "name as imported; for a zip, archive and member"),
                 "line": (WHOLE, "line in that file, the header being 1"),
-                "column": (TEXT, "vendor's column at fault"),
+                "column": (TEXT, "the file's column at fault"),
                 "rule": (TEXT, ""),
                 "reason": (TEXT, ""),
                 "severity": (TEXT, ""),
@@ -177,7 +162,7 @@ TABLES = {
         ),
         Table(
             "imports",
-            "Files that were imported; the same content is never imported twice.",
+            "Files that were imported; the same content is not imported twice under one vendor and root.",
             {
                 "import_id": (TEXT, ""),
                 "time": (TIME, "when it was imported"),
@@ -191,69 +176,23 @@ TABLES = {
                 "quarantined": (WHOLE, ""),
                 "reasons": (TEXT, "JSON: reason -> rows"),
             },
-            ("sha256",),
+            ("sha256", "vendor", "roots"),
         ),
         Table(
             "revisions",
-            "Values that a later import changed.",
+            "Values that a later file, or a later one of the same import, changed.",
             _SOURCE
-            | _ROOT
             | {
-                "contract": (CONTRACT, "YYYYMM"),
-                "time": (TIME, ""),
+                "table": (TEXT, "where the row stands"),
+                "root": (TEXT, "the market; of `fx` and `rates` the currency"),
+                "contract": (CONTRACT, "YYYYMM; null where the table has none"),
+                "time": (TIME, "of the row; midnight of its day where it has none"),
                 "column": (TEXT, ""),
-                "old": (REAL, ""),
-                "new": (REAL, ""),
+                "old": (REAL, "null: there was none; a contract as a number"),
+                "new": (REAL, "what is stored now"),
                 "import_id": (TEXT, "the import that changed it"),
             },
             (),
         ),
     )
 }
-
-PRICES = ("open", "high", "low", "close", "settle")
-
-
-def _any(columns, test):
-    return pl.any_horizontal(test(pl.col(name)).fill_null(False) for name in columns)
-
-
-def bar_rules(negative_allowed, settles):
-    """Row rules of `contract_bars` for one market.
-
-    Parameters
-    ----------
-    negative_allowed : bool
-        Whether the market may trade at or below zero (crude oil did on 2020-04-20).
-    settles : bool
-        Whether the vendor's last price is the settlement: it may lie outside high-low, as settlements need no trade
-        (CSI's documentation says that this is usually correct for futures), and is only warned about.
-
-    Returns
-    -------
-    list of Rule
-    """
-    top, bottom = pl.col("high"), pl.col("low")
-    inside = ("open",) if settles else ("open", "close")
-    rules = [
-        Rule("not_a_number", "quarantine", "open", "a price is not a finite number",
-             _any(PRICES, lambda c: c.is_nan() | c.is_infinite())),
-        Rule("no_price", "quarantine", "settle", "neither close nor settlement",
-             pl.col("close").is_null() & pl.col("settle").is_null()),
-        Rule("range", "quarantine", "high", "high below low, or open or close outside high-low",
-             (top < bottom).fill_null(False)
-             | _any(inside, lambda c: (c - top > 1e-9 * top.abs()) | (bottom - c > 1e-9 * bottom.abs()))),
-        Rule("negative_volume", "quarantine", "volume", "volume or open interest below zero",
-             _any(("volume", "open_interest"), lambda c: c < 0)),
-        Rule("future", "quarantine", "time", "dated in the future", pl.col("time") > pl.lit(_tomorrow())),
-        Rule("settle_outside", "warn", "settle", "settlement outside high-low",
-             ((pl.col("settle") > top) | (pl.col("settle") < bottom)).fill_null(False)),
-    ]  # fmt: skip
-    if not negative_allowed:
-        rules.insert(2, Rule("not_positive", "quarantine", "settle", "a price at or below zero in a market that has none",
-                             _any(PRICES, lambda c: c <= 0)))  # fmt: skip
-    return rules
-
-
-def _tomorrow():
-    return datetime.now(UTC) + timedelta(days=1)

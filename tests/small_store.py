@@ -19,7 +19,7 @@ def sessions(start=START, end=END):
 
 
 def bars(root, level, seed, gap=2.0, until=END):
-    """Contract bars of `root`: each contract costs `gap` more than the one before; volume moves ten days before the end."""
+    """Contract bars of `root`: each contract costs `gap` more than the last; volume moves ten days before the end."""
     spec = Master.load().spec(root)
     days = sessions(end=until)
     rng = np.random.default_rng(seed)
@@ -34,7 +34,9 @@ def bars(root, level, seed, gap=2.0, until=END):
                 volume = 1000.0 if 10 < left <= 100 else 100.0
                 rows.append((contract, day, price + 0.25, price + 1.0, price - 1.0, None, price, volume, 5000.0))
     names = ("contract", "day", "open", "high", "low", "close", "settle", "volume", "open_interest")
-    frame = pl.DataFrame(rows, schema=dict(zip(names, (pl.Int32, pl.Date, *[pl.Float64] * 7), strict=True)), orient="row")
+    frame = pl.DataFrame(
+        rows, schema=dict(zip(names, (pl.Int32, pl.Date, *[pl.Float64] * 7), strict=True)), orient="row"
+    )
     end_of_bar = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(hours=23)
     return frame.with_columns(time=end_of_bar, source_time=pl.col("day").cast(pl.String))
 

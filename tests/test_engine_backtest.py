@@ -103,7 +103,12 @@ def test_a_limit_of_contracts_caps_every_line(market, portfolio):
 
 
 def test_two_strategies_share_the_markets_as_lines(market, portfolio):
-    both = Portfolio.from_toml(PORTFOLIO + '\n[[strategies]]\nname = "moving_average_cross"\nparams = { fast = 10, slow = 40 }\n')
+    both = Portfolio.from_toml(
+        PORTFOLIO + '\n[[strategies]]\nname = "moving_average_cross"\nparams = { fast = 10, slow = 40 }\n'
+    )
     run = backtest(market, both)
-    assert run.trades()["strategy"].cast(str).unique().sort().to_list() == ["moving_average_cross", "moving_average_cross 2"]
+    assert run.trades()["strategy"].cast(str).unique().sort().to_list() == [
+        "moving_average_cross",
+        "moving_average_cross 2",
+    ]
     assert run.identity_holds

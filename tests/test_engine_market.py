@@ -100,7 +100,9 @@ def test_an_earlier_end_leaves_the_rows_before_it_as_they_were(archive):
     whole, short = load(archive), load(archive, end=date(2021, 12, 1))
     rows = len(short.days)
     for name in ("mark", "offset", "contract", "roll", "available"):
-        assert np.array_equal(getattr(short, name), getattr(whole, name)[:rows], equal_nan=name in ("mark", "offset")), name
+        assert np.array_equal(
+            getattr(short, name), getattr(whole, name)[:rows], equal_nan=name in ("mark", "offset")
+        ), name
 
 
 def test_rolls_may_fill_at_the_open_while_the_series_uses_the_settlement(archive):

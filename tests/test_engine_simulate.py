@@ -15,7 +15,7 @@ from engine.simulate import (
     ROLL_GAP,
     ROLL_SLIPPAGE,
     TRADE_FIELDS,
-)  # fmt: skip
+)
 from tests.hand import account
 
 nan = np.nan
@@ -139,9 +139,15 @@ def test_t34_interest_is_paid_on_free_cash_by_calendar_days():
     flat = account(fill=[1.0] * 3, mark=[1.0] * 3, target=0.0, capital=100000.0, rate=[0.05] * 3, days=[0, 1, 3])
     assert flat.amount[1:, -1, INTEREST] == pytest.approx([13.8889, 41.6725], abs=1e-3)
     held = account(
-        fill=[1.0] * 3, mark=[1.0] * 3, target=1.0, initial=12000.0, maintenance=1.0, capital=100000.0, rate=[0.0, 0.05, 0.0],
+        fill=[1.0] * 3,
+        mark=[1.0] * 3,
+        target=1.0,
+        initial=12000.0,
+        maintenance=1.0,
+        capital=100000.0,
+        rate=[0.0, 0.05, 0.0],
         days=[0, 1, 1],
-    )  # fmt: skip
+    )
     assert held.amount[2, -1, INTEREST] == pytest.approx(12.2222, abs=1e-3)
 
 
@@ -173,9 +179,12 @@ def test_a_reversal_splits_its_profit_and_its_costs():
 
 def test_a_contract_that_ends_without_a_roll_closes_at_its_last_price():
     ledger = account(
-        fill=[nan, 100.0, nan, 50.0], mark=[100.0, 104.0, nan, 50.0], target=[1.0, 1.0, 0.0, 0.0], closed=[False, False, True, False],
+        fill=[nan, 100.0, nan, 50.0],
+        mark=[100.0, 104.0, nan, 50.0],
+        target=[1.0, 1.0, 0.0, 0.0],
+        closed=[False, False, True, False],
         commission=1.0,
-    )  # fmt: skip
+    )
     assert ledger.position[:, 0].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert ledger.equity[-1] - 20000.0 == 4.0 - 2.0
     assert [EVENTS[e] for e in ledger.events[:, 2]] == ["closed: no matched price"]
@@ -194,11 +203,22 @@ def random_case(seed, bars=300):
     gap = np.where(roll, gap, 0.0)
     offset = -np.concatenate([[0.0], np.cumsum(gap)[:-1]])
     return {
-        "fill": mark + rng.normal(size=bars), "mark": mark, "target": np.round(rng.normal(size=bars) * 2), "offset": offset,
-        "roll": roll, "roll_from": np.where(roll, mark, nan), "roll_to": np.where(roll, mark + gap, nan),
-        "roll_contract": np.where(roll, 202406, 0), "slippage": 0.01, "commission": 0.5, "multiplier": 20.0,
-        "fx": np.exp(np.cumsum(rng.normal(size=bars) * 0.01)), "initial": 300.0, "maintenance": 250.0, "capital": 50000.0,
-    }  # fmt: skip
+        "fill": mark + rng.normal(size=bars),
+        "mark": mark,
+        "target": np.round(rng.normal(size=bars) * 2),
+        "offset": offset,
+        "roll": roll,
+        "roll_from": np.where(roll, mark, nan),
+        "roll_to": np.where(roll, mark + gap, nan),
+        "roll_contract": np.where(roll, 202406, 0),
+        "slippage": 0.01,
+        "commission": 0.5,
+        "multiplier": 20.0,
+        "fx": np.exp(np.cumsum(rng.normal(size=bars) * 0.01)),
+        "initial": 300.0,
+        "maintenance": 250.0,
+        "capital": 50000.0,
+    }
 
 
 @pytest.mark.parametrize("seed", range(5))

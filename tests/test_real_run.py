@@ -82,7 +82,9 @@ def test_no_position_is_held_in_a_contract_after_its_last_bar(either, real):
     last = last.group_by("root", "contract").agg(pl.col("day").max().alias("last"))
     held = either.positions().with_columns(pl.col("root").cast(pl.String))
     fills = either.contract_trades().with_columns(pl.col("root").cast(pl.String))
-    traded = fills.join(last, on=["root", "contract"], how="left").filter(pl.col("exit_reason").is_in(["signal", "roll"]))
+    traded = fills.join(last, on=["root", "contract"], how="left").filter(
+        pl.col("exit_reason").is_in(["signal", "roll"])
+    )
     assert traded.filter((pl.col("exit_day") > pl.col("last")) | (pl.col("entry_day") > pl.col("last"))).is_empty()
     assert held.join(last, on=["root", "contract"], how="left")["last"].null_count() == 0
 
@@ -98,11 +100,17 @@ def test_t01_excess_returns_of_the_s_and_p(market, year, published):
 
 
 def test_fills_are_inside_the_bar_of_the_contract(made, real):
-    fills = made.trades().filter(pl.col("exit_reason") == "signal").select("root", "entry_day", "entry_contract", "entry_price")
+    fills = (
+        made.trades()
+        .filter(pl.col("exit_reason") == "signal")
+        .select("root", "entry_day", "entry_contract", "entry_price")
+    )
     bars = real.read("contract_bars", columns=["root", "contract", "day", "open"]).rename(
         {"contract": "entry_contract", "day": "entry_day"}
     )
-    found = fills.with_columns(pl.col("root").cast(pl.String)).join(bars, on=["root", "entry_contract", "entry_day"], how="left")
+    found = fills.with_columns(pl.col("root").cast(pl.String)).join(
+        bars, on=["root", "entry_contract", "entry_day"], how="left"
+    )
     assert found["open"].null_count() == 0
     assert (found["open"] == found["entry_price"]).all()
 
@@ -120,7 +128,9 @@ def test_t45_a_store_that_ends_earlier_gives_the_same_run_up_to_there(real, tren
     for table in ("equity", "positions", "ledger"):
         ours, whole = getattr(short, table)(), getattr(made, table)().filter(pl.col("day") <= cut)
         texts = [c for c, kind in whole.schema.items() if isinstance(kind, pl.Enum)]
-        assert ours.with_columns(pl.col(texts).cast(pl.String)).equals(whole.with_columns(pl.col(texts).cast(pl.String)))
+        assert ours.with_columns(pl.col(texts).cast(pl.String)).equals(
+            whole.with_columns(pl.col(texts).cast(pl.String))
+        )
 
 
 def test_t50_a_run_is_saved_once_and_replays_to_the_same_hashes(real, trend):

@@ -1,13 +1,14 @@
 """The sample store: simulated, the same each time, and as real markets are in all that the rest relies on."""
 
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
 
 from store import checks, continuous, open_archive, rolls, sample
-from store.contracts import Master, last_allowed, last_trade
+from store.contracts import MONTHS, Master, last_allowed, last_trade
 from store.days import calendar
 from store.sample_bars import Chain, grid, stream
 from store.sample_faults import CAUGHT_ON_IMPORT, KINDS
@@ -41,18 +42,22 @@ def built(tmp_path_factory):
 def bars(built):
     """Stored bars by market without the contracts that hold a planted fault."""
     spoiled = {(fault.root, fault.contract) for fault in sample.planted()}
-    return {
-        root: built[0].read("contract_bars", root=root).filter(~pl.col("contract").is_in([c for r, c in spoiled if r == root]))
-        for root in ROOTS
-    }
+    faulty = {root: [c for r, c in spoiled if r == root] for root in ROOTS}
+    return {root: stored(built[0], root).filter(~pl.col("contract").is_in(faulty[root])) for root in ROOTS}
 
 
 @pytest.fixture(scope="module")
 def series(built, master):
     """Continuous series by market, rolled by volume as a portfolio would."""
-    stored = {root: built[0].read("contract_bars", root=root) for root in ROOTS}
-    calendars = {root: rolls.calendar(stored[root], master.spec(root)) for root in ROOTS}
-    return {root: (continuous.stitch(stored[root], calendars[root]), calendars[root]) for root in ROOTS}
+    chains = {root: stored(built[0], root) for root in ROOTS}
+    calendars = {root: rolls.calendar(chains[root], master.spec(root)) for root in ROOTS}
+    return {root: (continuous.stitch(chains[root], calendars[root]), calendars[root]) for root in ROOTS}
+
+
+@pytest.fixture(scope="module")
+def findings(built, master):
+    """What the checks find in the whole store."""
+    return pl.concat([checks.market(stored(built[0], root), master.spec(root)) for root in ROOTS])
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +73,18 @@ def returns(series):
     return wide.sort("day").fill_null(0.0)
 
 
-def held(master, root):
-    return pl.col("contract") % 100 - 1, [i for i, letter in enumerate("FGHJKMNQUVXZ") if letter in master.spec(root).held_months]
+def stored(archive, root):
+    return archive.read("contract_bars", root=root)
+
+
+def in_cycle(spec):
+    """Whether a row's contract is one of the held cycle."""
+    return (pl.col("contract") % 100).is_in([MONTHS.index(letter) + 1 for letter in spec.held_months])
+
+
+def sessions(spec):
+    every = np.arange(START, END + 1)
+    return every[np.is_busday(every, busdaycal=calendar(spec.calendar))]
 
 
 # What it holds
@@ -127,30 +142,35 @@ def test_raw_rows_are_as_a_reader_hands_them_over(raw):
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_a_contract_ends_on_its_last_trade(root, bars, master):
+    spec = master.spec(root)
     ends = bars[root].group_by("contract").agg(pl.col("day").max())
     for contract, day in ends.iter_rows():
-        assert day == min(last_trade(master.spec(root), contract), END.item())
+        assert day == min(last_trade(spec, contract), sessions(spec)[-1].item())
 
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_contracts_have_listed_months_and_are_listed_for_about_a_year(root, bars, master):
-    place, cycle = held(master, root)
-    frame = bars[root].with_columns(place.alias("month"))
-    assert {"FGHJKMNQUVXZ"[m] for m in frame["month"].unique()} <= set(master.spec(root).listed_months)
-    lives = frame.filter(pl.col("month").is_in(cycle)).group_by("contract").agg(pl.col("day").min(), pl.col("day").max().alias("end"))
-    whole = lives.filter((pl.col("day") > date(2013, 1, 4)) & (pl.col("end") < date(2024, 12, 31)))
+    spec = master.spec(root)
+    assert {MONTHS[contract % 100 - 1] for contract in bars[root]["contract"].unique()} <= set(spec.listed_months)
+    own = (
+        bars[root]
+        .filter(in_cycle(spec))
+        .group_by("contract")
+        .agg(pl.col("day").min(), pl.col("day").max().alias("end"))
+    )
+    first, last = sessions(spec)[[0, -1]].tolist()
+    whole = own.filter((pl.col("day") > first) & (pl.col("end") < last))
     months = (whole["end"] - whole["day"]).dt.total_days() / 30.4
     assert months.min() > 7 and months.max() < 15.5
 
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_there_are_rows_on_all_sessions_and_on_no_holiday(root, bars, master):
-    every = np.arange(START, END + 1)
-    sessions = every[np.is_busday(every, busdaycal=calendar(master.spec(root).calendar))]
-    assert np.array_equal(bars[root]["day"].unique().sort().to_numpy(), sessions)
+    open_days = sessions(master.spec(root))
+    assert np.array_equal(bars[root]["day"].unique().sort().to_numpy(), open_days)
     per_contract = bars[root].group_by("contract").agg(pl.col("day").min(), pl.col("day").max().alias("end"), pl.len())
     for _, first, last, rows in per_contract.iter_rows():
-        assert rows == np.count_nonzero((sessions >= np.datetime64(first)) & (sessions <= np.datetime64(last)))
+        assert rows == np.count_nonzero((open_days >= np.datetime64(first)) & (open_days <= np.datetime64(last)))
 
 
 # Prices
@@ -176,7 +196,7 @@ def test_a_bar_holds_its_own_prices(root, bars):
 
 def test_a_day_without_volume_has_a_settlement_and_no_trade(bars):
     quiet = pl.concat([frame.filter(pl.col("volume") == 0) for frame in bars.values()])
-    assert 0 < quiet.height
+    assert quiet.height > 0
     assert quiet["settle"].null_count() == 0
     assert quiet.select(pl.all_horizontal(pl.col(PRICES[:4]).is_null()).all()).item()
 
@@ -212,14 +232,16 @@ def test_markets_of_a_sector_move_together(returns):
 
 def test_shares_crash_twice(series):
     frame, _ = series["MES"]
-    for first, last, fall in ((date(2015, 8, 1), date(2015, 11, 15), 0.12), (date(2020, 2, 15), date(2020, 5, 1), 0.25)):
+    crashes = ((date(2015, 8, 1), date(2015, 11, 15), 0.12), (date(2020, 2, 15), date(2020, 5, 1), 0.25))
+    for first, last, fall in crashes:
         price = frame.filter(pl.col("day").is_between(first, last))["settle"]
         assert 1 - (price / price.cum_max()).min() > fall
 
 
 def test_near_contracts_of_commodities_move_more_than_far_ones(bars):
     for root in ("CL", "NG", "ZC", "VX"):
-        moves = bars[root].sort("contract", "day").with_columns(pl.col("settle").log().diff().over("contract").alias("move"))
+        move = pl.col("settle").log().diff().over("contract")
+        moves = bars[root].sort("contract", "day").with_columns(move.alias("move"))
         order = moves.with_columns(pl.col("contract").rank("ordinal").over("day").alias("rank"))
         spread = dict(order.group_by("rank").agg(pl.col("move").std()).iter_rows())
         assert spread[1] > 1.15 * spread[5]
@@ -267,13 +289,13 @@ def test_volume_has_moved_on_before_the_last_allowed_day(series):
 def test_the_next_contract_is_the_busier_one_before_the_last_trade(bars, master):
     crossed = rolled = 0
     for root in ROOTS:
-        place, cycle = held(master, root)
-        volume = bars[root].filter(place.is_in(cycle)).pivot("contract", index="day", values="volume").sort("day")
+        spec = master.spec(root)
+        volume = bars[root].filter(in_cycle(spec)).pivot("contract", index="day", values="volume").sort("day")
         contracts = sorted(int(name) for name in volume.columns if name != "day")
-        for near, far in zip(contracts, contracts[1:], strict=False):
+        for near, far in pairwise(contracts):
             pair = volume.select("day", str(near), str(far)).drop_nulls()
             if not pair.is_empty() and pair["day"][-1] < END.item():
-                before = pair.filter(pl.col("day") < last_allowed(master.spec(root), near, buffer=0))
+                before = pair.filter(pl.col("day") < last_allowed(spec, near, buffer=0))
                 crossed += bool(before.tail(1).select(pl.col(str(far)) > pl.col(str(near))).sum().item())
                 rolled += 1
     assert rolled > 1500 and crossed / rolled >= 0.95
@@ -314,26 +336,23 @@ def test_a_few_dozen_faults_are_planted_three_of_each_kind():
     assert len({(fault.root, fault.contract, fault.day) for fault in faults}) == len(faults)
 
 
-def test_every_planted_fault_is_found_or_quarantined(built):
+def test_every_planted_fault_is_found_or_quarantined(built, findings):
     archive, counts = built
     quarantine = archive.read("quarantine")
-    findings = pl.concat([checks.market(archive.read("contract_bars", root=root), Master.load().spec(root)) for root in ROOTS])
     assert counts["quarantined"] == 3 * len(CAUGHT_ON_IMPORT) == quarantine.height
     for fault in sample.planted():
         rule = FOUND_AS.get(fault.kind, fault.kind)
         if fault.kind in CAUGHT_ON_IMPORT:
-            row = pl.col("raw").str.starts_with(f"{fault.contract},{fault.day}") & (pl.col("file") == f"sample/{fault.root}.csv")
-            hits = quarantine.filter(row)
+            row = pl.col("raw").str.starts_with(f"{fault.contract},{fault.day}")
+            hits = quarantine.filter(row & (pl.col("file") == f"sample/{fault.root}.csv"))
         else:
             row = (pl.col("root") == fault.root) & (pl.col("contract") == fault.contract)
             hits = findings.filter(row & pl.col("day").is_between(fault.day, fault.until))
         assert rule in hits["rule"].to_list(), fault
 
 
-def test_the_checks_find_little_that_was_not_planted(built):
-    archive, _ = built
+def test_the_checks_find_little_that_was_not_planted(findings):
     spoiled = {(fault.root, fault.contract) for fault in sample.planted()}
-    findings = pl.concat([checks.market(archive.read("contract_bars", root=root), Master.load().spec(root)) for root in ROOTS])
     others = [row for row in findings.select("root", "contract", "rule").iter_rows() if row[:2] not in spoiled]
     assert len(others) <= 20, others
 

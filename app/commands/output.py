@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 
 def clean(value):
-    """A value as JSON has it: nan and infinities are null, dates are ISO texts, numpy numbers are numbers."""
+    """A value as JSON has it: nan and infinities are null, dates are ISO texts, numpy numbers are numbers.
+
+    >>> import numpy as np
+    >>> clean({"sharpe": float("nan"), "days": (np.int64(3), np.datetime64("2024-03-01"))})
+    {'sharpe': None, 'days': [3, '2024-03-01']}
+    """
     if isinstance(value, dict):
         return {str(key): clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -24,7 +29,7 @@ def clean(value):
 def emit(context, document, show):
     """Print `document` as JSON if `--json` was given, else call `show(document)`."""
     if context.obj.json:
-        sys.stdout.write(json.dumps(clean(document), indent=2) + "\n")
+        sys.stdout.write(json.dumps(clean(document), indent=2, allow_nan=False) + "\n")
     else:
         show(document)
 
@@ -37,17 +42,20 @@ def say(text=""):
 def table(rows, columns, title=None):
     """A table on stdout; `columns` maps a heading to a function of a row that gives its text.
 
-    Numbers (texts that begin with a digit, a sign or a currency) are set to the right.
+    Numbers (texts that begin with a digit or a sign) are set to the right; without any heading there is no head.
     """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    cells = [[str(show(row)) for show in columns.values()] for row in rows]
+    head = any(heading.strip() for heading in columns)
+    grid = Table(
+        title=title, box=box.SIMPLE_HEAD if head else None, title_justify="left", pad_edge=False, show_header=head
+    )
+    cells = [[text(show(row)) for show in columns.values()] for row in rows]
     for k, heading in enumerate(columns):
-        numeric = cells and all(row[k][:1] in "-+0123456789$€ " or not row[k] for row in cells)
+        numeric = cells and all(row[k][:1] in "-+0123456789" for row in cells)
         grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(escape, row))
@@ -55,9 +63,18 @@ def table(rows, columns, title=None):
     Console(file=sys.stdout, width=width, highlight=False).print(grid)
 
 
+def text(value):
+    """A cell: nothing for None, else the value as text.
+
+    >>> text(None), text(202403)
+    ('', '202403')
+    """
+    return "" if value is None else str(value)
+
+
 @contextmanager
 def progress(what):
-    """A progress bar on a terminal's stderr, as a function (done, total, name); silent elsewhere."""
+    """A progress bar on a terminal's stderr, as a function (done, total, name); None elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -74,19 +91,34 @@ def progress(what):
         yield step
 
 
+def number(value, digits="g"):
+    """A number, nothing where there is none.
+
+    >>> number(4090.25), number(None), number(-0.5, "+g")
+    ('4090.25', '', '-0.5')
+    """
+    return "" if _absent(value) else format(value, digits if digits != "g" else ".10g")
+
+
 def money(value):
     """An amount with thousands separators, no cents above a thousand.
 
-    >>> money(-1234567.8), money(12.345)
-    ('-1,234,568', '12.35')
+    >>> money(-1234567.8), money(12.345), money(None)
+    ('-1,234,568', '12.35', '')
     """
-    return "" if value is None else f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+    if _absent(value):
+        return ""
+    return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def percent(value):
     """A fraction as a percentage.
 
-    >>> percent(0.1234), percent(None)
+    >>> percent(0.1234), percent(float("nan"))
     ('12.3 %', '')
     """
-    return "" if value is None else f"{100 * value:.1f} %"
+    return "" if _absent(value) else f"{100 * value:.1f} %"
+
+
+def _absent(value):
+    return value is None or value != value

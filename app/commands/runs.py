@@ -1,188 +1,227 @@
-"""Verbs on runs: run, runs, show, replay, report, serve, demo."""
+"""Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.output import emit, money, percent, say, table
+from app.commands.data import opened
+from app.commands.output import emit, money, number, percent, progress, say, table
 
-
-def register(app):
-    """Add this group's verbs to the command."""
-    app.command()(run)
-    app.command()(runs)
-    app.command()(show)
-    app.command()(replay)
-    app.command()(report)
-    app.command()(serve)
-    app.command()(demo)
-
-
-def _archive(context):
-    from store import open_archive
-
-    return open_archive(context.obj.store)
-
-
-def _portfolio(path, archive):
-    from engine.portfolio import Portfolio
-    from engine.strategy import load_user
-
-    load_user(archive.path / "strategies")
-    beside = archive.path / "portfolios" / path.name
-    return Portfolio.from_toml(path if path.exists() or not beside.exists() else beside)
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Its id or the beginning of it, its portfolio's name, or `last`.", show_default=False
+    ),
+]
+Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
 
 
 def run(
     context: typer.Context,
-    portfolio: Annotated[Path, typer.Argument(metavar="PORTFOLIO.toml", show_default=False)],
+    portfolio: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PORTFOLIO.toml",
+            help="A file; or the name of one that ships or lies beside the store.",
+            show_default=False,
+        ),
+    ],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE, as sizing.target=0.1; may be repeated.", show_default=False),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting, as sizing.target=0.1; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
-    start: Annotated[str | None, typer.Option(help="First day, YYYY-MM-DD.")] = None,
-    end: Annotated[str | None, typer.Option(help="Last day, YYYY-MM-DD.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="DAY", help="First day, as 2001-01-31.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="DAY", help="Last day.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute it again although it is stored.")] = False,
 ):
-    """Backtest a portfolio; the run is saved under the hash of all that went in."""
+    """Backtest a portfolio and save the run under the hash of all that went in.
+
+    The same run again is not computed: the stored one is shown.
+    """
+    for change in set_ or []:
+        if not change.partition("=")[1]:
+            raise typer.BadParameter(f"{change}: write KEY=VALUE, as sizing.target=0.1", param_hint="--set")
+    days = {"start": _day(start, "--start"), "end": _day(end, "--end")}
     from engine.backtest import run as backtest
 
-    archive = _archive(context)
-    changes = [
-        *(set_ or []),
-        *([f"portfolio.start={start}"] if start else []),
-        *([f"portfolio.end={end}"] if end else []),
-    ]
+    archive = opened(context)
+    changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
     wanted = _portfolio(portfolio, archive).with_settings(changes)
     made, stored = backtest(archive, wanted, force=force)
-    if stored and not context.obj.json:
+    if stored:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
-    emit(context, made.summary, _show_run)
+    emit(context, made.summary | {"stored": stored}, _show_run)
+
+
+def _day(text, option):
+    try:
+        return text and date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text}: write a day as 2001-01-31", param_hint=option) from None
+
+
+def _portfolio(path, archive):
+    """The portfolio of a file; a bare name may also be one beside the store or one that ships."""
+    from config import FOLDER
+    from engine.portfolio import Portfolio
+    from engine.strategy import load_user
+
+    load_user(archive.path / "strategies")
+    places = [path]
+    if path.name == str(path):
+        name = path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
+        places += [archive.path / "portfolios" / name, FOLDER / "portfolios" / name]
+    return Portfolio.from_toml(next((place for place in places if place.is_file()), path))
 
 
 def _show_run(summary):
-    from engine.metrics import METRICS
-
-    show = {"percent": percent, "money": money, "ratio": lambda v: "" if v is None else f"{v:,.2f}"}
+    currency = summary["currency"]
     if summary["simulated"]:
         say("Simulated prices: this run says nothing about real markets.")
+    markets = summary["markets"]
     say(
-        f"run {summary['run']}  {summary['portfolio']}  {summary['start']} to {summary['end']}  {len(summary['markets'])} markets"
+        f"run {summary['run']}  {summary['portfolio']}  {summary['start']} to {summary['end']}  "
+        + (f"{len(markets)} markets" if len(markets) > 4 else ", ".join(markets))
     )
-    rows = [
-        (METRICS[name].label, show.get(METRICS[name].format, lambda v: "" if v is None else f"{v:,}")(_known(value)))
-        for name, value in summary["metrics"].items()
-    ]
+    rows = _told(summary["metrics"])
     half = (len(rows) + 1) // 2
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
-    table(pairs, {"": lambda r: r[0], " ": lambda r: r[1], "  ": lambda r: r[2], "   ": lambda r: r[3]})
-    causes = {cause: amount for cause, amount in summary["ledger"].items() if amount}
-    table(causes.items(), {"cause": lambda c: c[0], summary["currency"]: lambda c: money(c[1])})
-    say(
-        f"identity: contract and adjusted profit differ by {summary['identity_residual']:.2g} {summary['currency']}"
-        f" ({'holds' if summary['identity_holds'] else 'BROKEN'})"
-    )
+    table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
+    causes = [(cause, amount) for cause, amount in summary["ledger"].items() if amount]
+    total = ("change of equity", sum(amount for _, amount in causes))
+    table([*causes, total], {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
+    held = "holds" if summary["identity_holds"] else "BROKEN"
+    say(f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}")
     for note in summary["notes"]:
         say(f"note: {note}")
-    seconds = summary["seconds"]
-    say(
-        f"{seconds['total']:.2f} s: load {seconds['load']:.2f}, simulate {seconds['simulate']:.3f}, analyse {seconds['analyse']:.2f}"
-    )
+    took = summary["seconds"]
+    parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in took.items() if part != "total")
+    say(f"{took['total']:.2f} s: {parts}")
 
 
-def _known(value):
-    return None if value is None or value != value else value
+def _told(metrics):
+    """(label, text) of each metric, in the order of the engine's list."""
+    from engine.metrics import METRICS
+
+    as_text = {"percent": percent, "money": money, "ratio": lambda v: number(v, ",.2f")}
+    names = [name for name in METRICS if name in metrics]
+    return [(METRICS[n].label, as_text.get(METRICS[n].format, lambda v: number(v, ",.0f"))(metrics[n])) for n in names]
 
 
 def runs(context: typer.Context):
     """The stored runs, newest first."""
     from engine import result
 
-    rows = result.listed(_archive(context))
-    emit(
-        context,
+    rows = result.listed(opened(context))
+    emit(context, rows, _show_runs)
+
+
+def _show_runs(rows):
+    if not rows:
+        say("No run yet: `frontmonth run trend` makes one.")
+        return
+    table(
         rows,
-        lambda rows: (
-            table(
-                rows,
-                {
-                    "run": lambda r: r["run"],
-                    "portfolio": lambda r: r["portfolio"] + (" (simulated)" if r["simulated"] else ""),
-                    "start": lambda r: r["start"],
-                    "end": lambda r: r["end"],
-                    "markets": lambda r: len(r["markets"]),
-                    "annual return": lambda r: percent(_known(r["metrics"]["annual_return"])),
-                    "Sharpe": lambda r: f"{r['metrics']['sharpe'] or 0:.2f}",
-                    "max drawdown": lambda r: percent(_known(r["metrics"]["max_drawdown"])),
-                    "created": lambda r: r["created"],
-                },
-            )
-            if rows
-            else say("No run yet: `frontmonth run config/portfolios/trend.toml` makes one.")
-        ),
+        {
+            "run": lambda r: r["run"],
+            "portfolio": lambda r: r["portfolio"] + (" (simulated)" if r["simulated"] else ""),
+            "start": lambda r: r["start"],
+            "end": lambda r: r["end"],
+            "markets": lambda r: len(r["markets"]),
+            "annual return": lambda r: percent(r["metrics"]["annual_return"]),
+            "Sharpe": lambda r: number(r["metrics"]["sharpe"], ".2f"),
+            "max drawdown": lambda r: percent(r["metrics"]["max_drawdown"]),
+            "created": lambda r: r["created"].replace("T", " ").removesuffix("+00:00"),
+        },
     )
 
 
-def show(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="RUN", help="Id, its beginning, a portfolio's name, or `last`.")],
-):
+def show(context: typer.Context, name: Run):
     """The summary of a stored run."""
     from engine import result
 
-    emit(context, result.load(_archive(context), name).summary, _show_run)
+    emit(context, result.load(opened(context), name).summary, _show_run)
 
 
-def replay(context: typer.Context, name: Annotated[str, typer.Argument(metavar="RUN")]):
-    """Compute a stored run again from its own version of the data and compare the hashes."""
+def replay(context: typer.Context, name: Run):
+    """Compute a stored run again from its own version of the data and compare the hashes.
+
+    The exit code is 1 if any of them differs: those of the data, the rolls, the contracts' facts, the portfolio, the
+    code, and of the result itself.
+    """
     from engine.backtest import replay as again
 
-    before, after = again(_archive(context), name)
-    different = [k for k, v in before.summary["hashes"].items() if after.summary["hashes"][k] != v]
+    before, after = again(opened(context), name)
+    stored, replayed = before.summary["hashes"], after.summary["hashes"]
+    different = [name for name in stored if replayed[name] != stored[name]]
     document = {
         "run": before.id, "same": not different, "different": different,
-        "hashes": {"stored": before.summary["hashes"], "replayed": after.summary["hashes"]},
+        "hashes": {"stored": stored, "replayed": replayed},
     }  # fmt: skip
-    emit(
-        context,
-        document,
-        lambda d: say(
-            f"run {d['run']}: " + ("the same, hash for hash" if d["same"] else f"differs in {', '.join(different)}")
-        ),
-    )
+    emit(context, document, _show_replay)
     if different:
         raise typer.Exit(1)
 
 
+def _show_replay(document):
+    different = document["different"]
+    told = "the same, hash for hash"
+    if different:
+        told = f"differs in {', '.join(different)}" + ("" if "result" in different else "; the result is the same")
+    say(f"run {document['run']}: {told}")
+
+
 def report(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="RUN")],
-    out: Annotated[str, typer.Option(help="FILE.html, or a folder that ends in / for CSV tables.")],
+    name: Run,
+    out: Annotated[str, typer.Option(metavar="FILE.html|DIR/", help="An HTML file, or a folder for CSV tables.")],
 ):
     """A run as one HTML file that needs no network, or as a folder of CSV tables."""
+    target = Path(out)
+    folder = out.endswith(("/", "\\")) or target.is_dir() or not target.suffix
+    if not folder and target.suffix != ".html":
+        raise typer.BadParameter(
+            f"{out}: allowed are a name ending in .html, and a folder ending in /", param_hint="--out"
+        )
     from engine import result
 
-    found = result.load(_archive(context), name)
-    target = Path(out)
-    if target.suffix == ".html":
-        from app.report import report as write
-
-        write(found, target)
-        files = [str(target)]
-    elif out.endswith("/") or target.is_dir() or not target.suffix:
+    found = result.load(opened(context), name)
+    if folder:
         files = [str(target / file) for file in found.export(target)]
     else:
-        raise ValueError(f"--out {out}: allowed are a name ending in .html, and a folder ending in /")
+        from app.report import report as write
+
+        files = [str(write(found, target))]
     emit(context, {"run": found.id, "files": files}, lambda d: say("\n".join(d["files"])))
+
+
+def delete(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their beginnings.", show_default=False)],
+):
+    """Take runs out of the store for good; prices stay."""
+    from engine import result
+
+    archive = opened(context)
+    found = {made.id: made for made in (result.load(archive, name) for name in names)}
+    for made in found.values():
+        made.delete(archive)
+    emit(context, {"deleted": list(found)}, lambda d: say("\n".join(f"run {run} deleted" for run in d["deleted"])))
 
 
 def serve(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5006,
+    port: Port = 5006,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ):
-    """The dashboard, on this machine only."""
+    """The dashboard, for this machine only; Ctrl-C ends it."""
     from app.serve import serve as start
 
     start(context.obj.store, port=port, open=open_)
@@ -191,27 +230,50 @@ def serve(
 def demo(
     context: typer.Context,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop before serving.")] = False,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5006,
+    port: Port = 5006,
 ):
     """A store of simulated prices, one run, its report in ./demo/report.html, the dashboard."""
     from app.report import report as write
-    from config import FOLDER
     from engine.backtest import run as backtest
-    from engine.portfolio import Portfolio
-    from store import open_archive, sample
+    from store import sample
 
-    archive = open_archive(context.obj.store, create=True)
-    counts = sample.build(archive)
-    say(f"store of simulated prices in {archive.path}: {counts}")
-    made, _ = backtest(
-        archive, Portfolio.from_toml(FOLDER / "portfolios" / "trend.toml").with_settings(["start=2013-01-02"])
-    )
-    _show_run(made.summary)
-    target = Path("demo") / "report.html"
-    target.parent.mkdir(exist_ok=True)
-    write(made, target)
-    say(f"report: {target}")
+    archive = opened(context, create=True)
+    others = {s.labels["source"] for s in archive.files("contract_bars")} - {sample.SOURCE}
+    if others:
+        raise ValueError(
+            f"{archive.path} holds prices of {', '.join(sorted(others))}: give the demo a store of its own, --store DIR"
+        )
+    with progress("sample") as bar:
+        counts = sample.build(archive, progress=bar)
+    made, _ = backtest(archive, _portfolio(Path("trend"), archive))
+    file = write(made, Path("demo") / "report.html")
+    document = {"store": str(archive.path), "sample": counts, "run": made.id, "report": str(file)}
+    emit(context, document, lambda d: _show_demo(d, made.summary))
     if not no_serve:
         from app.serve import serve as start
 
         start(context.obj.store, port=port, run=made.id)
+
+
+def _show_demo(document, summary):
+    counts = document["sample"]
+    told = "is there already" if counts["skipped"] else f"{counts['markets']} markets, {counts['rows']:,} rows"
+    say(f"simulated prices in {document['store']}: {told}")
+    _show_run(summary)
+    say(f"report: {document['report']}")
+
+
+VERBS = {
+    "run": (
+        run,
+        "Backtest a portfolio.",
+        "frontmonth run config/portfolios/trend.toml --set sizing.target=0.1 --set slow=150",
+    ),
+    "runs": (runs, "The stored runs.", "frontmonth runs"),
+    "show": (show, "The summary of a stored run.", "frontmonth show last --json"),
+    "replay": (replay, "Prove that a run repeats, hash for hash.", "frontmonth replay last"),
+    "report": (report, "A run as an HTML file or as CSV tables.", "frontmonth report last --out run.html"),
+    "delete": (delete, "Delete stored runs.", "frontmonth delete 3f9a0c"),
+    "serve": (serve, "The dashboard.", "frontmonth serve --port 5006 --open"),
+    "demo": (demo, "See it all on simulated prices.", "frontmonth demo --no-serve"),
+}

@@ -5,6 +5,7 @@ from collections import Counter
 from app import charts
 from app.charts import esc
 from app.view import View
+from app.views.strip import tile
 from engine.metrics import METRICS
 
 EVENTS = 200  # shown; the rest is counted
@@ -34,12 +35,13 @@ def pairs(title, rows):
 
 
 def numbers(metrics, currency):
-    """All numbers of the whole run."""
-    return [
-        (METRICS[name].label if name in METRICS else name,
-         charts.formatted(value, METRICS[name].format if name in METRICS else "ratio", currency))
-        for name, value in metrics.items()
-    ]  # fmt: skip
+    """All numbers of the whole run, whatever is picked."""
+    parts = []
+    for name, value in metrics.items():
+        metric = METRICS.get(name)
+        kind, label, meaning = (metric.format, metric.label, metric.doc) if metric else ("ratio", name, "")
+        parts.append(tile(label, charts.formatted(value, kind, currency), meaning))
+    return f'<h3>Numbers of the whole run</h3><dl class="strip">{"".join(parts)}</dl>'
 
 
 def events(rows):
@@ -82,7 +84,7 @@ class About(View):
         toml = f"<h3>Portfolio</h3><pre>{esc(run.portfolio.to_toml())}</pre>"
         block.text = (
             identity(run, columns)
-            + pairs("Numbers of the whole run", numbers(run.metrics(), columns.currency))
+            + numbers(run.metrics(), columns.currency)
             + pairs("Origin", origin(run))
             + events(run.events)
             + toml

@@ -20,6 +20,7 @@ TILES = (  # name in Slice.statistics, label, format, what it says
     ("margin_mean", "Margin used, mean", "percent", "Initial margin over equity, mean of the days picked"),
     ("margin_peak", "Margin used, peak", "percent", "Initial margin over equity, highest of the days picked"),
     ("time_in_market", "Time in market", "percent", METRICS["time_in_market"].doc),
+    ("turnover", "Turnover, all days", "ratio", "Notional traded over mean equity, a year, of the whole run"),
 )  # fmt: skip
 SIGNED = ("profit", "total_return", "annual_return", "expectancy")
 
@@ -31,8 +32,13 @@ def tiles(statistics, currency):
         value = statistics[name]
         tone = (" gain" if value > 0 else " loss" if value < 0 else "") if name in SIGNED else ""
         text = charts.formatted(value, kind, currency)
-        parts.append(f'<div title="{esc(meaning)}"><dt>{esc(label)}</dt><dd class="num{tone}">{esc(text)}</dd></div>')
+        parts.append(tile(label, text, meaning, tone))
     return f'<dl class="strip">{"".join(parts)}</dl>'
+
+
+def tile(label, text, meaning, tone=""):
+    """One labelled figure."""
+    return f'<div title="{esc(meaning)}"><dt>{esc(label)}</dt><dd class="num{tone}">{esc(text)}</dd></div>'
 
 
 def headline(picked):

@@ -1,17 +1,26 @@
 """The strategy trades that ended on the days picked."""
 
 import numpy as np
-from bokeh.models import CDSView, ColumnDataSource, DataTable, DateFormatter, HTMLTemplateFormatter, IndexFilter
-from bokeh.models import StringFormatter as Text
-from bokeh.models import TableColumn as Field
+from bokeh.models import (
+    CDSView,
+    ColumnDataSource,
+    DataTable,
+    DateFormatter,
+    HTMLTemplateFormatter,
+    IndexFilter,
+    InlineStyleSheet,
+    StringFormatter,
+    TableColumn,
+)
 
 from app import charts
 from app.view import View
 
 # Templates of underscore.js: `<%- %>` escapes; only numbers are written here.
-NUMBER = '<%- Number(value).toLocaleString("en-US", {maximumFractionDigits: 0}) %>'
-PRICE = "<%- Number(Number(value).toPrecision(8)) %>"
-RESULT = f'<span class="<%= value < 0 ? "loss" : "gain" %>">{NUMBER}</span>'
+WHOLE = '<%- Number(value).toLocaleString("en-US", {maximumFractionDigits: 0}) %>'
+NUMBER = f'<div class="right">{WHOLE}</div>'
+PRICE = '<div class="right"><%- Number(Number(value).toPrecision(8)) %></div>'
+RESULT = f'<div class="right <%= value < 0 ? "loss" : "gain" %>">{WHOLE}</div>'
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
     ("root", "Market", 74, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 52, "text"),
     ("contracts", "Contracts", 76, NUMBER), ("entry_day", "Entry", 88, "date"), ("exit_day", "Exit", 88, "date"),
@@ -38,20 +47,22 @@ def columns_of(table):
 
 def grid(source, view, columns):
     """A table that draws the rows in sight only."""
-    formats = {"text": Text, "date": lambda: DateFormatter(format="%Y-%m-%d")}
+    formats = {"text": StringFormatter, "date": lambda: DateFormatter(format="%Y-%m-%d")}
+    shown = [row for row in FIELDS if row[0] != "strategy" or len(columns.strategies) > 1]
     fields = [
-        Field(
+        TableColumn(
             field=name,
             title=title.format(currency=columns.currency),
             width=width,
             formatter=formats[kind]() if kind in formats else HTMLTemplateFormatter(template=kind),
         )
-        for name, title, width, kind in FIELDS
-        if name != "strategy" or len(columns.strategies) > 1
+        for name, title, width, kind in shown
     ]
+    right = [f".slick-header-column:nth-child({k + 1})" for k, row in enumerate(shown) if row[3] not in formats]
+    aligned = InlineStyleSheet(css=f"{', '.join(right)} {{ text-align: right; }}")
     return DataTable(
         source=source, view=view, columns=fields, sizing_mode="stretch_width", height=430, autosize_mode="none",
-        index_position=None, row_height=26, reorderable=False, stylesheets=[charts.parts()],
+        index_position=None, row_height=26, reorderable=False, stylesheets=[charts.parts(), aligned],
     )  # fmt: skip
 
 

@@ -1,0 +1,209 @@
+"""What one row must be like to be kept, and the parting of rows that are from rows that are not.
+
+1. A rule names the columns it looks at and, for each, an expression that is true where it is at fault. A null is never
+   at fault but by a rule that says so.
+2. A row that breaks a rule of severity QUARANTINE is kept apart with its text; the first rule it breaks is its reason.
+   A row that breaks a rule of severity WARN is stored and counted.
+3. Of several rows of one key the first is kept: the same values again are a warning, other values are kept apart.
+
+Sources: RELIABILITY part 4 (practice of Norgate, CSI and pysystemtrade); others at the rule.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+QUARANTINE, WARN = "quarantine", "warn"
+PRICES = ("open", "high", "low", "close", "settle")
+ACTIVITY = ("volume", "open_interest")
+LISTED = 15 * 12  # months before delivery at most: the longest listing is that of CME's three-month SOFR, ten years
+AFTER = 2  # months after the delivery month in which a contract may still trade; LME-style and late settlements
+FAR = 0.5  # share of the price by which a settlement may lie outside high-low: Barchart's real ones reach 0.02
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule: `faults` maps a column to the expression that is true where that column is at fault."""
+
+    name: str
+    severity: str
+    reason: str
+    faults: dict
+
+    @property
+    def bad(self):
+        """True where the row breaks the rule."""
+        return pl.any_horizontal(fault.fill_null(False) for fault in self.faults.values())
+
+    @property
+    def column(self):
+        """The first column at fault."""
+        return pl.coalesce(pl.when(fault).then(pl.lit(column)) for column, fault in self.faults.items())
+
+
+def _each(columns, test):
+    return {column: test(pl.col(column)) for column in columns}
+
+
+def bar_rules(negative_allowed):
+    """Rules of `contract_bars`.
+
+    Parameters
+    ----------
+    negative_allowed : bool
+        Whether the market may trade at or below zero, as crude oil did on 2020-04-20.
+
+    Returns
+    -------
+    list of Rule
+    """
+    top, bottom = pl.col("high"), pl.col("low")
+    outside = lambda c: (c - top > 1e-9 * top.abs()) | (bottom - c > 1e-9 * bottom.abs())  # noqa: E731
+    beyond = pl.max_horizontal(pl.col("settle") - top, bottom - pl.col("settle"))
+    ahead = _months(pl.col("contract") // 100, pl.col("contract") % 100) - _months(
+        pl.col("day").dt.year(), pl.col("day").dt.month()
+    )
+    rules = [
+        _no("time"),
+        Rule("contract", QUARANTINE, "no delivery month YYYYMM",
+             {"contract": pl.col("contract").is_null() | ~(pl.col("contract") % 100).is_between(1, 12)}),
+        Rule("not_a_number", QUARANTINE, "not a finite number", _each((*PRICES, *ACTIVITY), lambda c: ~c.is_finite())),
+        Rule("no_price", QUARANTINE, "neither close nor settlement",
+             {"settle": pl.col("close").is_null() & pl.col("settle").is_null()}),
+        Rule("range", QUARANTINE, "high below low, or open or close outside high-low",
+             {"high": top < bottom} | _each(("open", "close"), outside)),
+        Rule("settle_far", QUARANTINE, "settlement far outside high-low: another column, or another unit",
+             {"settle": beyond > FAR * pl.max_horizontal(top.abs(), bottom.abs())}),
+        Rule("negative_volume", QUARANTINE, "below zero", _each(ACTIVITY, lambda c: c < 0)),
+        _future("time"),
+        Rule("far_from_delivery", QUARANTINE, f"more than {LISTED // 12} years before or {AFTER} months after delivery",
+             {"day": ~ahead.is_between(-AFTER, LISTED)}),
+        # settlements need no trade: CSI documents that they are usually right outside high-low (DOMAIN T24)
+        Rule("settle_outside", WARN, "settlement outside high-low", {"settle": outside(pl.col("settle"))}),
+    ]  # fmt: skip
+    if not negative_allowed:
+        rules.insert(3, Rule("not_positive", QUARANTINE, "at or below zero in a market that never is",
+                             _each(PRICES, lambda c: c <= 0)))  # fmt: skip
+    return rules
+
+
+def _months(year, month):
+    return year.cast(pl.Int32) * 12 + month.cast(pl.Int32)
+
+
+def chain_rules():
+    """Rules of `vendor_chains`: a moment, finite prices. A row may lack any leg, as pysystemtrade's do in 22 % of CORN."""
+    legs = ("price", "carry", "forward")
+    return [
+        _no("time"),
+        _future("time"),
+        Rule("not_a_number", QUARANTINE, "not a finite number", _each(legs, _infinite)),
+    ]
+
+
+def fx_rules():
+    """Rules of `fx`: a day, and a rate above zero."""
+    return [
+        _no("day"),
+        _future("day"),
+        Rule("not_a_number", QUARANTINE, "not a finite number", {"rate": _infinite(pl.col("rate"))}),
+        Rule(
+            "not_positive",
+            QUARANTINE,
+            "no rate, or one at or below zero",
+            {"rate": ~(pl.col("rate") > 0).fill_null(False)},
+        ),
+    ]
+
+
+def rate_rules():
+    """Rules of `rates`: a day, and a fraction a year; above 1 it is taken for percent."""
+    return [
+        _no("day"),
+        Rule("not_a_number", QUARANTINE, "not a finite number", {"rate": _infinite(pl.col("rate"))}),
+        Rule("no_rate", QUARANTINE, "no rate, or more than 100 % a year", {"rate": ~(pl.col("rate").abs() <= 1).fill_null(False)}),
+    ]  # fmt: skip
+
+
+def _no(column):
+    return Rule(f"no_{column}", QUARANTINE, f"no such {column}", {column: pl.col(column).is_null()})
+
+
+def _future(column):
+    return Rule(
+        "future", QUARANTINE, "dated in the future", {column: pl.col(column) > datetime.now(UTC) + timedelta(days=1)}
+    )
+
+
+def _infinite(column):
+    return ~column.is_finite()
+
+
+def split(frame, table, rules):
+    """Part the rows that may be stored from those that may not.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A `Reading`'s.
+    table : Table
+    rules : list of Rule
+
+    Returns
+    -------
+    good : DataFrame
+        With `warning`, a rule's name or null; `repeated` rows are in it, and `unsorted` ones, earlier than the row
+        before of the same contract.
+    bad : DataFrame
+        With `rule`, `reason`, `column`: a rule's, or `unparsed` and what failed; `duplicate`.
+    """
+    frame = frame.with_columns(
+        pl.lit(None, dtype).alias(c) for c, dtype in table.schema.items() if c not in frame.columns
+    )
+    hard, soft = ([rule for rule in rules if rule.severity == severity] for severity in (QUARANTINE, WARN))
+    unparsed = pl.col("fault").is_not_null()
+    is_bad = frame.select(pl.any_horizontal(unparsed, *(rule.bad for rule in hard)).alias("bad"))["bad"]
+    bad = frame.filter(is_bad).with_columns(
+        _first(hard, "rule", lambda rule: pl.lit(rule.name), pl.when(unparsed).then(pl.lit("unparsed"))),
+        _first(hard, "reason", lambda rule: pl.lit(rule.reason), pl.col("fault")),
+        _first(hard, "column", lambda rule: rule.column, pl.col("column")),
+    )
+    good = frame.filter(~is_bad).with_columns(_first(soft, "warning", lambda rule: pl.lit(rule.name)))
+    good, twice = _one_of_each(good, table)
+    return _in_order(good, table), pl.concat([bad, twice], how="diagonal") if twice.height else bad
+
+
+def _first(rules, name, told, before=None):
+    """What the first broken rule says, as a column; what stands before the rules goes first."""
+    says = [] if before is None else [before]
+    says += [pl.when(rule.bad).then(told(rule)) for rule in rules]
+    return pl.coalesce(*says, pl.lit(None, pl.String)).alias(name)
+
+
+def _one_of_each(good, table):
+    """The rows without those of a key that was there before with other values; and those."""
+    key = list(table.key)
+    again = good.select(~pl.struct(key).is_first_distinct()).to_series()
+    if not again.any():
+        return good, good.clear()
+    values = pl.struct(c for c in table.columns if c not in (*key, "source_time", "day"))
+    first = good.filter(~again).select(*key, values.alias("first"))
+    good = good.with_columns(again.alias("again")).join(
+        first, on=key, how="left", maintain_order="left", nulls_equal=True
+    )
+    other = pl.col("again") & values.ne_missing(pl.col("first"))
+    second = good.filter(other).with_columns(
+        rule=pl.lit("duplicate"), reason=pl.lit("second row of its key, with other values"), column=pl.lit(key[-1])
+    )
+    repeated = pl.when("again").then(pl.lit("repeated")).otherwise("warning").alias("warning")
+    good = good.filter(~other).with_columns(repeated)
+    return good.drop("again", "first"), second.drop("again", "first", "warning")
+
+
+def _in_order(good, table):
+    """Rows that are earlier than the one before of the same contract get the warning `unsorted`."""
+    moment = pl.col("time" if "time" in table.key else "day")
+    before = moment.shift().over("contract") if "contract" in table.key else moment.shift()
+    told = pl.when(pl.col("warning").is_null() & (moment < before)).then(pl.lit("unsorted")).otherwise("warning")
+    return good.with_columns(told.alias("warning"))

@@ -63,12 +63,15 @@ def money(value, currency, digits=0):
 
 
 def price(value):
-    """A price in points, at most eight digits of it.
+    """A price in points, at most ten digits of it.
 
-    >>> price(110.515625), price(0.00712345678)
-    ('110.51563', '0.0071234568')
+    >>> price(12110.515625), price(0.00712345678)
+    ('12,110.51562', '0.00712345678')
     """
-    return UNKNOWN if not np.isfinite(value) else np.format_float_positional(float(f"{value:.8g}"), trim="-")
+    if not np.isfinite(value):
+        return UNKNOWN
+    whole, dot, rest = np.format_float_positional(float(f"{value:.10g}"), trim="-").partition(".")
+    return f"{int(whole):,}{dot}{rest}" if whole not in ("0", "-0") else f"{whole}{dot}{rest}"
 
 
 def percent(value, digits=1):
@@ -139,7 +142,7 @@ def dated(height, x_range, y_range, description, **params):
     """A figure over days."""
     plot = chart(height, x_range, y_range, description, x_axis_type="datetime", **params)
     plot.xaxis.formatter = DatetimeTickFormatter(**DATES)
-    plot.xgrid.grid_line_color = None
+    plot.xgrid.visible = False
     plot.xaxis.ticker.desired_num_ticks = 7
     return plot
 

@@ -30,6 +30,7 @@ for group in (data, series, runs):
         app.command(verb, short_help=short, epilog=f"Example: {example}")(function)
 
 ANYWHERE = {"--store": True, "--json": False, "--debug": False}  # option -> takes a value
+INTERRUPTED = 130
 OURS = ("app", "engine", "store")  # packages whose exceptions are whole sentences
 
 
@@ -83,7 +84,10 @@ def hoisted(arguments):
         elif name in ANYWHERE and (equals or not ANYWHERE[name]):
             front.append(word)
         elif word in ANYWHERE:
-            front += [word, *(value for value in [next(words, None)] if value is not None)]
+            value = next(words, None)
+            if value is None:
+                return [word]  # the parser says what is wrong with it
+            front += [word, value]
         else:
             rest.append(word)
     return front + rest
@@ -95,21 +99,24 @@ def main(arguments=None):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one, and the work goes on
     try:
-        code = app(arguments, standalone_mode=False)  # the number of a `typer.Exit`, else None
+        code = app(arguments, prog_name="frontmonth", standalone_mode=False)  # the number of a `typer.Exit`, else None
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        code = _say("interrupted; nothing was left half done", 130)
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to tell
         code = 0
     except Exception as error:  # noqa: BLE001  the one place where a failure becomes a sentence
         code = _failed(error, "--debug" in arguments)
+    if code == INTERRUPTED:  # newer versions of typer return it, older ones raise
+        _say("interrupted; nothing was left half done", code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _failed(error, debug):
     if hasattr(error, "format_message"):  # of the option parser: wrong usage
-        return _say(f"{error.format_message().rstrip('.')}; see `frontmonth --help`", 2)
+        text = error.format_message().replace("Value error, ", "").rstrip(".")
+        return _say(f"{text}; see `frontmonth --help`", 2)
     if debug:
         raise error
     return _say(reason(error), 1)

@@ -30,10 +30,11 @@ const Crossfilter = (function () {
     if (kind === "money") return money(x, meta)
     return number(x, kind === "ratio" ? 2 : 0)
   }
-  const price = (x) => (known(x) ? plainly(Number(x.toPrecision(8))) : UNKNOWN)
+  const price = (x) => (known(x) ? plainly(Number(x.toPrecision(10))) : UNKNOWN)
   function plainly(x) {
-    const text = String(x)
-    return text.includes("e") ? x.toFixed(20).replace(/\.?0+$/, "") : text
+    const text = String(x).includes("e") ? x.toFixed(20).replace(/\.?0+$/, "") : String(x)
+    const [whole, part] = text.split(".")
+    return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (part ? "." + part : "")
   }
   const iso = (ms) => new Date(ms).toISOString().slice(0, 10)
 

@@ -35,6 +35,8 @@
   system.addEventListener("change", (event) => stored() || show(event.matches ? "dark" : "light"))
   document.addEventListener("DOMContentLoaded", () => {
     show(root.dataset.theme)
+    const filters = document.querySelector("details.filters")
+    if (filters && window.matchMedia("(max-width: 1080px)").matches) filters.open = false
     document.querySelector("button.theme").addEventListener("click", () => {
       const theme = root.dataset.theme === "dark" ? "light" : "dark"
       show(theme)
@@ -44,5 +46,5 @@
         return // the choice then lasts as long as the page
       }
     })
-  })
+  }, {once: true}) // es-module-shims, which Panel loads, tells it a second time
 })()

@@ -111,8 +111,9 @@ def chooser(rows, name):
         return ""
     options = "".join(
         f'<option value="{esc(row["run"])}"{" selected" if name and row["run"].startswith(name) else ""}>'
-        f"{esc(row['portfolio'])} {esc(str(row.get('created', ''))[:16].replace('T', ' '))}"
-        f"{' (simulated)' if row.get('simulated') else ''}{esc(' ' + row['note'] if row.get('note') else '')}</option>"
+        f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}, "
+        f"{esc(str(row.get('created', ''))[:16].replace('T', ' '))}"
+        f"{esc(', ' + row['note'] if row.get('note') else '')}</option>"
         for row in rows
     )
     change = "location.search = '?run=' + encodeURIComponent(this.value)"

@@ -48,8 +48,9 @@ def template(views, run, chooser="", scripts="", notice="", after=""):
     body = (
         top(run.name, small)
         + (simulated if run.simulated else "")
-        + f'<div class="frame"><aside aria-label="Filters">{chooser}<h2>Filters</h2>'
-        + "{{ embed(roots.controls) }}</aside>"
+        + f'<div class="frame"><aside aria-label="Filters">{chooser}'
+        + '<details class="filters" open><summary><h2>Filters</h2></summary>'
+        + "{{ embed(roots.controls) }}</details></aside>"
         + f'<main id="main"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div><div class="grid">'
         + f"{parts}</div></main></div>{after}"
     )

@@ -58,6 +58,7 @@ class Board:
                 self.alert.visible = False
                 for view in self.views:
                     view.apply(picked)
+            pn.io.push_notebook(*(view.pane for view in self.views if view.pane))  # other cells; nothing on a server
 
 
 def failure(what, reason):
@@ -77,12 +78,11 @@ class View(Viewer):
     def __init__(self, run=None, selection=None, *, board=None, **params):
         super().__init__(**params)
         self.board = board if board is not None else _board(run, selection)
-        self._shown = {}
+        self._shown, self.pane = {}, None
         self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
         self.root, self.models = self.draw(self.board.columns)
         self.apply(self.board.slice)
         self.board.views.append(self)
-        self._wired = False
 
     def draw(self, columns):
         """The root model and {name: model}, without data."""
@@ -106,10 +106,10 @@ class View(Viewer):
                 self.models[name].update(**changed)
 
     def __panel__(self):
-        if not self._wired:
-            self._wired = True
+        if self.pane is None:
             self.wire()
-        return pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
+            self.pane = pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
+        return self.pane
 
 
 def _board(run, selection):

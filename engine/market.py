@@ -6,7 +6,7 @@ the hash of all that made it, so that a second run loads arrays instead of build
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,9 @@ import polars as pl
 import store
 from store import continuous, history, rolls
 from store.contracts import Master, last_allowed
+from store.days import sources as config_files
 
+FOREVER = "0001-01-01"  # day of a fact that has always held
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
 COLUMNS = (
     "day",
@@ -125,9 +127,10 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     sources = stored(archive, snapshot)
     roots = sorted(set(roots)) if roots else sorted(root for root in sources if root in master.roots)
     _known(roots, sources, master)
+    holidays = [_hash(path.read_text(encoding="utf-8")) for path in config_files("holidays.csv", archive.path)]
     series, versions = {}, {}
     for root in roots:
-        series[root], versions[root] = _series(archive, snapshot, master, root, sources[root], rule)
+        series[root], versions[root] = _series(archive, snapshot, master, root, sources[root], rule, holidays)
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
     series = {root: rows[rows[:, 0] <= last] for root, rows in series.items()}
     if not any(len(rows) for rows in series.values()):
@@ -206,14 +209,15 @@ def _data_hash(archive, snapshot, roots, sources):
     return _hash(sorted(used))
 
 
-def _series(archive, snapshot, master, root, source, rule):
+def _series(archive, snapshot, master, root, source, rule, holidays):
     """The rolled history of one market as an array (bar, COLUMNS), and its version; from the cache if it is there."""
     segments = archive.files("contract_bars", snapshot, root=root, source=source)
     made_of = [
         sorted(s.sha256 for s in segments),
         root,
         rule,
-        master.spec(root),
+        replace(master.spec(root), extra=None),  # a store that moves keeps its hashes
+        holidays,
         code_hash(Path(store.__file__).parent),
         COLUMNS,
     ]
@@ -313,10 +317,13 @@ def _facts(master, roots, name, days):
     out = np.full((len(days), len(roots)), np.nan)
     for m, root in enumerate(roots):
         facts = master.facts(root, name)
-        for k, fact in enumerate(facts):
-            since = np.datetime64(fact.valid_from, "D").astype(np.int64) if fact.valid_from else days[0]
-            always = k == 0 and not name.endswith("margin")  # what a contract is, it has been; what it cost, it has not
-            out[(days >= since) | always, m] = float(fact.value)
+        if not facts:
+            continue
+        since = [np.datetime64(fact.valid_from or FOREVER, "D").astype(np.int64) for fact in facts]
+        value = np.array([float(fact.value) for fact in facts])
+        row = np.searchsorted(since, days, side="right") - 1
+        earlier = np.nan if name.endswith("margin") else value[0]  # what a contract is, it has been; what it cost, not
+        out[:, m] = np.where(row >= 0, value[row.clip(0)], earlier)
     return out
 
 

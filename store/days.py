@@ -16,6 +16,7 @@ import numpy as np
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 WEEK = "1111100"
+DAY = np.timedelta64(1, "D")
 
 
 class UnknownCalendar(LookupError):
@@ -102,22 +103,22 @@ class Month:
 
     def later(self, months):
         """The month so many months away."""
-        return Month((self.first.astype("datetime64[M]") + months).astype("datetime64[D]"), self.calendar)
+        return Month((self.first.astype("datetime64[M]") + np.timedelta64(months, "M")).astype("datetime64[D]"), self.calendar)
 
     def session(self, n):
         """The n-th trading day of the month (1 the first), from its end if negative (-1 the last)."""
         if n > 0:
-            return self.shift(self.first - 1, n, "backward")
+            return self.shift(self.first - DAY, n, "backward")
         return self.shift(self.later(1).first, n, "forward")
 
     def day(self, number):
         """Calendar day of the month."""
-        return self.first + (number - 1)
+        return self.first + DAY * (number - 1)
 
     def weekday(self, mask, n):
         """The n-th such weekday of the month, from its end if negative; a holiday counts."""
         start, roll = (self.first, "backward") if n > 0 else (self.later(1).first, "forward")
-        return np.busday_offset(start - (n > 0), n, roll=roll, weekmask=mask)
+        return np.busday_offset(start - DAY * (n > 0), n, roll=roll, weekmask=mask)
 
     def shift(self, day, n, roll="forward"):
         """`n` trading days from `day`, which is first rolled to a trading day."""

@@ -5,8 +5,11 @@ import polars as pl
 from store import continuous, rolls
 from store.contracts import Master
 from store.tables import TABLES
+from store.vendors import VENDORS
 
 DEFAULT = "volume:1"
+SAMPLE = "sample"
+ADJUSTMENTS = ("difference", "ratio", "none")
 OUT = (
     "time", "day", "source_time", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest",
     "offset", "factor", "adjusted", "next_contract", "next_price", "roll",
@@ -14,18 +17,18 @@ OUT = (
 
 
 class NotStored(LookupError):
-    """Nothing is stored of a market, or not of that source."""
+    """Nothing is stored of a market, or not what the rule needs."""
 
 
 def sources(archive, root, snapshot=None):
-    """Sources that hold `root`: of dated contracts first, in the order of the vendors, the sample last; then of chains."""
-    from store.vendors import VENDORS
-
+    """(table, source) pairs that hold `root`, the one to be read first: dated contracts before chains; real prices
+    before simulated ones; then in the order of `VENDORS`."""
     order = {name: k for k, name in enumerate(VENDORS)}
+    snapshot = snapshot or archive.head()
     found = []
     for table in ("contract_bars", "vendor_chains"):
-        names = {s.labels["source"] for s in archive.files(table, snapshot, root=root)}
-        found += [(table, name) for name in sorted(names, key=lambda n: (n == "sample", order.get(n, len(order)), n))]
+        names = {segment.labels["source"] for segment in archive.files(table, snapshot, root=root)}
+        found += [(table, name) for name in sorted(names, key=lambda n: (n == SAMPLE, order.get(n, len(order)), n))]
     return found
 
 
@@ -46,56 +49,79 @@ def calendar(archive, root, rule=None, snapshot=None):
     -------
     RollCalendar, str
         And the source of the prices.
+
+    Raises
+    ------
+    NotStored
+        Nothing is stored of the market, or a rule is asked of which only a chain is stored.
     """
-    snapshot = snapshot or archive.head()
-    table, source = _choose(archive, root, rule, snapshot)
-    rows = archive.read(table, snapshot, root=root, source=source)
-    if table == "vendor_chains":
-        return rolls.chain_calendar(rows), source
-    master = Master.load(archive.path)
-    spec = master.spec(root) if root in master.roots else None
-    return rolls.calendar(rows, spec, rule or DEFAULT), source
+    kind, source, rows = _load(archive, root, rule, snapshot)
+    return _calendar(archive, root, rule, kind, rows), source
 
 
 def table(archive, root, rule=None, adjust="difference", snapshot=None):
-    """The continuous table of a stored market, newest contract at its market price; columns as `continuous --out` has them."""
-    snapshot = snapshot or archive.head()
-    if adjust not in ("difference", "ratio", "none"):
-        raise ValueError(f"--adjust {adjust}: allowed are difference, ratio, none")
-    kind, source = _choose(archive, root, rule, snapshot)
-    rows = archive.read(kind, snapshot, root=root, source=source)
+    """The continuous table of a stored market, the newest contract at its market price.
+
+    Parameters
+    ----------
+    archive, root, rule, snapshot
+        As of `calendar`.
+    adjust : str
+        difference, ratio or none: what `adjusted` holds.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns `OUT`, as `continuous --out` has them; what the source lacks is null.
+    """
+    if adjust not in ADJUSTMENTS:
+        raise ValueError(f"adjustment {adjust!r} is not known; allowed are {', '.join(ADJUSTMENTS)}")
+    kind, _, rows = _load(archive, root, rule, snapshot)
     if kind == "vendor_chains":
         frame = continuous.stitch_chain(rows)
     else:
-        frame = continuous.stitch(rows, calendar(archive, root, rule, snapshot)[0])
+        frame = continuous.stitch(rows, _calendar(archive, root, rule, kind, rows))
     return frame.with_columns(continuous.adjusted(frame, adjust).alias("adjusted")).select(OUT)
 
 
 def save(archive, made):
-    """Store roll calendars, each in place of the one of the same market, source and rule."""
-    add, remove = [], []
+    """Store roll calendars, `made` as `calendar` gives them, each in place of that of the same market, source and rule.
+
+    Raises
+    ------
+    Conflict
+        Another writer stored calendars of one of these markets meanwhile; nothing was changed.
+    """
+    head, markets = archive.head(), {}
     for found, source in made:
-        labels = {"source": source, "root": found.root}
-        columns = [
-            pl.lit(value).alias(name)
-            for name, value in (labels | {"rule": found.rule, "version": found.version}).items()
-        ]
-        rows = TABLES["roll_calendars"].conform(found.frame.with_columns(columns))
-        old = archive.files("roll_calendars", **labels)
-        kept = archive.read("roll_calendars", **labels).filter(pl.col("rule") != found.rule)
-        remove += old
-        add.append(archive.write("roll_calendars", pl.concat([kept, rows]), **labels))
-    archive.commit(add, remove, note=f"roll calendars of {len(add)} markets")
+        same = {"source": source, "root": found.root, "rule": found.rule, "version": found.version}
+        rows = found.frame.with_columns(pl.lit(value).alias(name) for name, value in same.items())
+        markets.setdefault((source, found.root), {})[found.rule] = TABLES["roll_calendars"].conform(rows)
+    add, remove = [], []
+    for (source, root), by_rule in markets.items():
+        labels = {"source": source, "root": root}
+        kept = archive.read("roll_calendars", head, **labels).filter(~pl.col("rule").is_in(list(by_rule)))
+        add.append(archive.write("roll_calendars", pl.concat([kept, *by_rule.values()]), **labels))
+        remove += archive.files("roll_calendars", head, **labels)
+    archive.commit(add, remove, f"roll calendars of {len(add)} markets", base=head)
 
 
-def _choose(archive, root, rule, snapshot):
+def _load(archive, root, rule, snapshot):
+    """Table, source and rows to be read for a rule."""
+    snapshot = snapshot or archive.head()
     found = sources(archive, root, snapshot)
     if not found:
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
-    named = [pair for pair in found if pair == ("vendor_chains", rule)]
-    if named:
-        return named[0]
     dated = [pair for pair in found if pair[0] == "contract_bars"]
-    if rule is not None and not dated:
+    own = [pair for pair in found if pair == ("vendor_chains", rule)]
+    if rule is not None and not own and not dated:
         raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {found[0][1]} is stored")
-    return (dated or found)[0]
+    table_, source = (own or dated or found)[0]
+    return table_, source, archive.read(table_, snapshot, root=root, source=source)
+
+
+def _calendar(archive, root, rule, kind, rows):
+    if kind == "vendor_chains":
+        return rolls.chain_calendar(rows)
+    master = Master.load(archive.path)
+    return rolls.calendar(rows, master.spec(root) if root in master.roots else None, rule or DEFAULT)

@@ -20,13 +20,12 @@ import polars as pl
 
 from store import raw, row_rules
 from store.archive import Conflict
-from store.contracts import Master, UnknownRoot
+from store.contracts import Master
+from store.naming import axis, of_one_market, root_named, translated
 from store.segments import NAME
 from store.tables import TABLES
 from store.vendors import VENDORS, profile
 
-BELOW_ZERO = ("energy",)  # sectors that may trade at or below zero: CME Group advisory 20-152 of 2020-04-03
-PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
 TRIES = 10  # merges when others keep committing to the same markets
 
@@ -86,7 +85,7 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None):
     """
     readers = _readers(archive, vendor)
     master = Master.load(archive.path)
-    root = root and _root(root, master)
+    root = root and root_named(root, master)
     known = _known(archive, archive.head())
     found, taken, import_id = raw.files(paths), [], uuid4().hex[:12]
     for done, (path, wrong) in enumerate(found):
@@ -127,16 +126,6 @@ def _readers(archive, vendor):
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise raw.Unreadable(f"unknown vendor {vendor!r}: allowed are {', '.join(known)}{hint}")
     return [known[vendor]]
-
-
-def _root(name, master):
-    """A root of the master, or a name that can be one."""
-    try:
-        return master.resolve(name)
-    except UnknownRoot as error:
-        if not NAME.fullmatch(name) or "more than one" in str(error):
-            raise
-        return name
 
 
 def _known(archive, snapshot):
@@ -197,11 +186,13 @@ def _under(report):
 def _take(readings, root, master, taken):
     """Judge the rows of readings and count them."""
     report, reasons = taken.report, Counter()
-    for reading in readings if root is None else _of_one_market(readings, root):
-        name, frame, rules = _translated(reading, root, master, report)
+    for reading in readings if root is None else of_one_market(readings, root):
+        name, frame, rules = translated(reading, root, master, report.notes)
         if not NAME.fullmatch(name):
-            raise raw.Unreadable(f"market {raw.plain(name, 80)!r} is no name for the store (1 to 64 letters, digits, dots, "
-                                 "dashes, underscores, no dot first); give it one with --root")  # fmt: skip
+            raise raw.Unreadable(
+                f"market {raw.plain(name, 80)!r} is no name for the store: 1 to 64 letters, digits, dots, dashes and "
+                "underscores, no dot first; give it one with --root"
+            )
         good, bad = row_rules.split(frame, TABLES[reading.table], rules)
         warned = good.height - good["warning"].null_count()
         report.vendor = report.vendor or reading.vendor
@@ -212,7 +203,7 @@ def _take(readings, root, master, taken):
             dict([*bad["rule"].value_counts().iter_rows(), *good["warning"].drop_nulls().value_counts().iter_rows()])
         )
         good = good.filter(pl.col("warning").ne_missing("repeated"))
-        told = {"source": reading.vendor, _axis(reading.table): name}
+        told = {"source": reading.vendor, axis(reading.table): name}
         good = TABLES[reading.table].conform(good.with_columns(pl.lit(text).alias(c) for c, text in told.items()))
         taken.rows.append((reading.table, reading.vendor, name, good))
         if bad.height:
@@ -222,63 +213,8 @@ def _take(readings, root, master, taken):
     report.reasons = dict(sorted(reasons.items()))
 
 
-def _axis(table):
-    """What the rows of a table are grouped by."""
-    return "root" if "root" in TABLES[table].columns else "currency"
-
-
-def _of_one_market(readings, root):
-    readings = list(readings)
-    names = sorted({reading.name for reading in readings})
-    if any(_axis(reading.table) != "root" for reading in readings):
-        raise raw.Unreadable(f"--root {root}: this file holds no market but {', '.join(names)}")
-    if len(names) > 1:
-        raise raw.Unreadable(f"--root {root}: this file holds {len(names)} markets, {raw.plain(', '.join(names), 80)}")
-    return readings
-
-
 def _sentence(row):
     return raw.plain(f"{row['file']}: line {row['line']}: column {row['column']}: {row['reason']}")
-
-
-def _translated(reading, root, master, report):
-    """The market's name in the store, the rows in the master's units, and their rules; an unknown market keeps both."""
-    frame = reading.frame
-    if _axis(reading.table) == "currency":
-        return reading.name, frame, row_rules.fx_rules() if reading.table == "fx" else row_rules.rate_rules()
-    alias = master.alias(reading.vendor, reading.name)
-    name = root or (alias.root if alias else reading.name)
-    if alias and alias.root == name:
-        frame = _in_our_units(frame, reading, alias, master)
-    if name not in master.roots:
-        report.notes.append(_stranger(name, reading, master))
-    if reading.table == "vendor_chains":
-        return name, frame, row_rules.chain_rules()
-    negative = name not in master.roots or master.spec(name).sector in BELOW_ZERO
-    return name, frame, row_rules.bar_rules(negative)
-
-
-def _in_our_units(frame, reading, alias, master):
-    """Prices times the vendor's factor, which may have changed on a day (DOMAIN T37)."""
-    days = frame["day"].drop_nulls().unique()
-    factors = {day: found.factor for day in days if (found := master.alias(reading.vendor, reading.name, day))}
-    if set(factors.values()) | {alias.factor} == {1.0}:
-        return frame
-    factor = pl.col("day").replace_strict(factors, default=alias.factor, return_dtype=pl.Float64)
-    return frame.with_columns(pl.col([c for c in PRICES if c in frame.columns]) * factor)
-
-
-def _stranger(name, reading, master):
-    """A note on a market that the master does not know: what it may be, never guessed."""
-    known = {n: root for root in master.roots for vendor, n in [*master.aliases(root), (reading.vendor, root)]
-             if vendor == reading.vendor}  # fmt: skip
-    near = get_close_matches(name, known, 1, 0.8)
-    hint = (
-        f"; near it: {near[0]}, which is {known[near[0]]} (import with --root, or add it to symbols.csv)"
-        if near
-        else ""
-    )
-    return f"{name} is no market of the master: stored under that name, in the vendor's units{hint}"
 
 
 def _commit(archive, taken, import_id):
@@ -309,14 +245,14 @@ def _written(archive, head, taken, import_id):
         for table, source, name, frame in one.rows:
             groups.setdefault((table, source, name), []).append(frame)
     for (table, source, name), frames in sorted(groups.items(), key=lambda group: group[0]):
-        labels = {"source": source, _axis(table): name}
+        labels = {"source": source, axis(table): name}
         old, stored = archive.files(table, head, **labels), archive.read(table, head, **labels)
         merged, revisions = _merged(pl.concat([stored, *frames]), TABLES[table], import_id)
         if not merged.equals(stored):
             add.append(archive.write(table, merged, **labels))
             remove += old
         if revisions.height:
-            add.append(archive.write("revisions", revisions, source=source, table=table, root=name))
+            add.append(archive.write("revisions", revisions, source=source, root=name))
     rows = [frame for one in taken for frame in one.quarantine]
     if rows:
         bad = pl.concat(rows).with_columns(import_id=pl.lit(import_id), severity=pl.lit(row_rules.QUARANTINE))
@@ -330,7 +266,6 @@ def _merged(rows, table, import_id):
     key = list(table.key)
     rows = rows.sort(key, maintain_order=True)
     same = rows.select(pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift()) for c in key)).to_series()
-    same = same.set(0, False) if len(same) else same
     if not same.any():
         return rows, TABLES["revisions"].empty()
     numbers = [c for c, dtype in table.schema.items() if dtype.is_numeric() and c not in key]
@@ -340,7 +275,7 @@ def _merged(rows, table, import_id):
     )
     changed = [
         before.filter(pl.col(c).ne_missing(pl.col(f"old {c}"))).select(
-            "source", pl.lit(table.name).alias("table"), pl.col(_axis(table.name)).alias("root"),
+            "source", pl.lit(table.name).alias("of_table"), pl.col(axis(table.name)).alias("root"),
             pl.col("contract") if "contract" in table.columns else pl.lit(None, pl.Int32).alias("contract"),
             time.alias("time"), pl.lit(c).alias("column"), pl.col(f"old {c}").cast(pl.Float64).alias("old"),
             pl.col(c).cast(pl.Float64).alias("new"), pl.lit(import_id).alias("import_id"),
@@ -352,12 +287,11 @@ def _merged(rows, table, import_id):
 
 
 def _log(reports, import_id):
+    same = ("sha256", "vendor", *COUNTS)
     rows = [
-        {
-            "import_id": import_id, "time": datetime.now(UTC), "file": Path(r.file).name, "sha256": r.sha256, "vendor": r.vendor,
-            "roots": ",".join(r.roots), "rows_read": r.rows_read, "accepted": r.accepted, "warned": r.warned,
-            "quarantined": r.quarantined, "reasons": json.dumps(r.reasons, sort_keys=True),
-        }
+        {"import_id": import_id, "time": datetime.now(UTC), "file": Path(r.file).name, "roots": ",".join(r.roots)}
+        | {"reasons": json.dumps(r.reasons, sort_keys=True)}
+        | {name: getattr(r, name) for name in same}
         for r in reports
-    ]  # fmt: skip
+    ]
     return TABLES["imports"].conform(pl.DataFrame(rows))

@@ -2,7 +2,7 @@
 
 1. Readers of CSV succeed on damaged files (RELIABILITY part 4), so nothing here infers: a file is split into lines,
    lines into fields, fields into numbers and dates, and whatever fails keeps its text, line and reason (`fault`).
-2. A line ends at CR LF, LF or CR and nowhere else; line 1 is the header; a blank line is no row.
+2. A line ends at CR LF, LF or CR and nowhere else; line 1 is the header; a line of spaces and tabs is no row.
 3. What makes a whole file useless is `Unreadable`: one sentence with the file, the line if there is one, and why.
 4. Bytes that are not UTF-8 stay visible as `\\xe9`, and fail where a number or a date is wanted.
 5. Members of a zip are read in memory and known by their names only: no path in one leads anywhere.
@@ -31,6 +31,8 @@ OURS = ("part", "line", "raw", "column", "fault", "found", "cells", "file")  # n
 MEMBERS = 20_000  # of a zip
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 GZIP = b"\x1f\x8b"
+BLANK = " \t"
+FIRST_YEAR = 1848  # the Board of Trade of Chicago; `24-02-01` is no day of the year 24
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
            RuntimeError, ValueError, LookupError, OverflowError)  # fmt: skip
@@ -50,7 +52,7 @@ class Part:
 
     def header(self):
         """Its first line."""
-        return _split(self.data[:4096], self.place)[0].strip()
+        return _split(self.data[:4096], self.place)[0].strip(BLANK)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def plain(text, length=None):
 
 
 def files(paths):
-    """The files of `paths`, folders searched through and links followed once: a list of (path, what is wrong or None)."""
+    """The files of `paths`, folders searched, links followed once: a list of (path, what is wrong or None)."""
     found = []
     for path in map(Path, paths):
         found += _inside(path) if os.path.isdir(path) else [(path, None)]
@@ -211,14 +213,14 @@ def _split(data, place):
         raise Unreadable(f"{place}: line 1: UTF-16 text; save it as UTF-8")
     text = data.decode("utf-8-sig", "backslashreplace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not lines[0].strip():
+    if not lines[0].strip(BLANK):
         raise Unreadable(f"{place}: line 1: no header")
     return lines
 
 
 def _block(parts, head, members, wanted, separator):
     """Rows of the parts that share one header."""
-    header = [name.strip() for name in _fields(head, separator)]
+    header = [name.strip(BLANK) for name in _fields(head, separator)]
     for column in wanted:
         if header.count(column) != 1:
             wrong = "twice" if column in header else f"not in the header, which has {plain(', '.join(header), 120)}"
@@ -231,9 +233,9 @@ def _block(parts, head, members, wanted, separator):
             "line": np.concatenate([np.arange(2, count + 2) for count in counts]),
             "raw": pl.Series(lines, dtype=pl.String),
         }
-    ).filter(pl.col("raw").str.strip_chars() != "")
+    ).filter(pl.col("raw").str.strip_chars(BLANK) != "")
     frame = _faulty(_cells(frame, header, wanted, separator), header)
-    return frame.select("part", "line", "raw", pl.col(wanted).str.strip_chars(), "column", "fault")
+    return frame.select("part", "line", "raw", pl.col(wanted).str.strip_chars(BLANK), "column", "fault")
 
 
 def _cells(frame, header, wanted, separator):
@@ -288,8 +290,9 @@ def number(frame, text, name, missing=("",)):
 
 
 def stamp(frame, text, pattern, name="stamp"):
-    """Parse column `text` by a date pattern into a datetime column `name`; what does not fit becomes the row's fault."""
-    parsed = pl.col(text).str.to_datetime(pattern, strict=False)
+    """Parse column `text` by a date pattern into a datetime `name`; what does not fit becomes the row's fault."""
+    read = pl.col(text).str.to_datetime(pattern, strict=False)
+    parsed = pl.when(read.dt.year() >= FIRST_YEAR).then(read)
     return blame(frame, text, parsed.is_null() & pl.col(text).is_not_null(), "not a date").with_columns(
         parsed.alias(name)
     )

@@ -93,7 +93,7 @@ def _months(year, month):
 
 
 def chain_rules():
-    """Rules of `vendor_chains`: a moment, finite prices. A row may lack any leg, as pysystemtrade's do in 22 % of CORN."""
+    """Rules of `vendor_chains`: a moment, finite prices. A row may lack any leg: 22 % of pysystemtrade's CORN do."""
     legs = ("price", "carry", "forward")
     return [
         _no("time"),
@@ -119,11 +119,12 @@ def fx_rules():
 
 def rate_rules():
     """Rules of `rates`: a day, and a fraction a year; above 1 it is taken for percent."""
+    missing = ~(pl.col("rate").abs() <= 1).fill_null(False)
     return [
         _no("day"),
         Rule("not_a_number", QUARANTINE, "not a finite number", {"rate": _infinite(pl.col("rate"))}),
-        Rule("no_rate", QUARANTINE, "no rate, or more than 100 % a year", {"rate": ~(pl.col("rate").abs() <= 1).fill_null(False)}),
-    ]  # fmt: skip
+        Rule("no_rate", QUARANTINE, "no rate, or more than 100 % a year", {"rate": missing}),
+    ]
 
 
 def _no(column):

@@ -9,6 +9,8 @@ from inspect import isfunction
 
 import numpy as np
 
+from store.days import DAY
+
 FRIDAY, THURSDAY, WEDNESDAY, MONDAY = "0000100", "0001000", "0010000", "1000000"
 
 
@@ -36,7 +38,7 @@ def thirty_days_before_option_friday(month):
     Cfe contract specifications, VX and VXM."""
     options = month.on("CME_EQUITY")  # the futures trade on days on which the options do not
     friday = options.on_or_before(options.later(1).weekday(FRIDAY, 3))
-    return options.on_or_before(friday - 30)
+    return options.on_or_before(friday - 30 * DAY)
 
 
 def second_last_session(month):
@@ -76,7 +78,7 @@ def eve_of_third_wednesday_next_quarter(month):
 def two_before_note_issue(month):
     """Second session before the issue of the month's 2-year note, which is its last day or the session after. CBOT,
     2-year note of the 1990s; the last bars of 33 of 39 contracts from 1994 to 2004 say the same."""
-    issue = month.on_or_after(month.later(1).first - 1)
+    issue = month.on_or_after(month.later(1).first - DAY)
     return month.on_or_before(month.before(issue, 2))
 
 
@@ -162,7 +164,7 @@ def last_session_two_months_before(month):
 def session_before_15_days_before_month(month):
     """Session before the 15th day before delivery, or before the session before it, if that is none. ICE Futures
     Europe, Brent crude specification, to February 2016."""
-    return month.before(month.on_or_before(month.first - 15))
+    return month.before(month.on_or_before(month.first - 15 * DAY))
 
 
 def fourth_last_session(month):
@@ -222,10 +224,10 @@ def last_thursday(month):
     """Last Thursday that closes five sessions without a holiday, in November the Thursday before Thanksgiving's.
     CME rulebook ch. 102 (feeder cattle)."""
     if month.number == 11:
-        return month.on_or_before(month.weekday(THURSDAY, 4) - 7)
+        return month.on_or_before(month.weekday(THURSDAY, 4) - 7 * DAY)
     thursday = month.weekday(THURSDAY, -1)
-    week = np.busday_count(thursday - 6, thursday + 1, busdaycal=month.calendar)
-    return thursday if week == 5 else month.on_or_before(thursday - 7)
+    week = np.busday_count(thursday - 6 * DAY, thursday + DAY, busdaycal=month.calendar)
+    return thursday if week == 5 else month.on_or_before(thursday - 7 * DAY)
 
 
 # First notices of their own

@@ -14,7 +14,7 @@ TIME = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the store: `columns` maps a name to (polars type, meaning with unit); rows are unique by `key`, if any."""
+    """A table of the store: `columns` maps a name to (polars type, meaning with unit); `key` makes a row unique."""
 
     name: str
     doc: str
@@ -183,7 +183,7 @@ TABLES = {
             "Values that a later file, or a later one of the same import, changed.",
             _SOURCE
             | {
-                "table": (TEXT, "where the row stands"),
+                "of_table": (TEXT, "where the row stands"),
                 "root": (TEXT, "the market; of `fx` and `rates` the currency"),
                 "contract": (CONTRACT, "YYYYMM; null where the table has none"),
                 "time": (TIME, "of the row; midnight of its day where it has none"),

@@ -10,12 +10,19 @@ SHARED = REPO.parent / "shared"
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=10, help="how often a writer is killed (test_store_kill.py)")
+    parser.addoption("--fuzz", type=int, default=60, help="how many spoiled files are imported (test_store_fuzz.py)")
 
 
 @pytest.fixture
 def kills(request):
     """How often a kill test kills."""
     return request.config.getoption("--kills")
+
+
+@pytest.fixture
+def fuzz(request):
+    """How many spoiled files a fuzz test imports."""
+    return request.config.getoption("--fuzz")
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,8 @@ def _portfolio(path, archive):
 
 
 def _show_run(summary):
+    from engine.simulate import CAUSES
+
     currency = summary["currency"]
     if summary["simulated"]:
         say("Simulated prices: this run says nothing about real markets.")
@@ -94,7 +96,8 @@ def _show_run(summary):
     half = (len(rows) + 1) // 2
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
-    causes = [(cause, amount) for cause, amount in summary["ledger"].items() if amount]
+    ledger = summary["ledger"]
+    causes = [(cause, ledger[cause]) for cause in CAUSES if ledger.get(cause)]
     total = ("change of equity", sum(amount for _, amount in causes))
     table([*causes, total], {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     held = "holds" if summary["identity_holds"] else "BROKEN"
@@ -102,7 +105,7 @@ def _show_run(summary):
     for note in summary["notes"]:
         say(f"note: {note}")
     took = summary["seconds"]
-    parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in took.items() if part != "total")
+    parts = ", ".join(f"{part} {took[part]:.2f}" for part in ("load", "prepare", "simulate", "analyse") if part in took)
     say(f"{took['total']:.2f} s: {parts}")
 
 
@@ -233,8 +236,6 @@ def demo(
     port: Port = 5006,
 ):
     """A store of simulated prices, one run, its report in ./demo/report.html, the dashboard."""
-    from app.report import report as write
-    from engine.backtest import run as backtest
     from store import sample
 
     archive = opened(context, create=True)
@@ -243,6 +244,9 @@ def demo(
         raise ValueError(
             f"{archive.path} holds prices of {', '.join(sorted(others))}: give the demo a store of its own, --store DIR"
         )
+    from app.report import report as write
+    from engine.backtest import run as backtest
+
     with progress("sample") as bar:
         counts = sample.build(archive, progress=bar)
     made, _ = backtest(archive, _portfolio(Path("trend"), archive))

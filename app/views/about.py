@@ -37,8 +37,8 @@ def pairs(title, rows):
 def numbers(metrics, currency):
     """All numbers of the whole run, whatever is picked."""
     parts = []
-    for name, value in metrics.items():
-        metric = METRICS.get(name)
+    for name in [name for name in METRICS if name in metrics] + [name for name in metrics if name not in METRICS]:
+        value, metric = metrics[name], METRICS.get(name)
         kind, label, meaning = (metric.format, metric.label, metric.doc) if metric else ("ratio", name, "")
         parts.append(tile(label, charts.formatted(value, kind, currency), meaning))
     return f'<h3>Numbers of the whole run</h3><dl class="strip">{"".join(parts)}</dl>'

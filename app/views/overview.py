@@ -29,6 +29,11 @@ class Overview(View):
         return banner, {}
 
     def __panel__(self):
+        if self.pane is None:
+            self.pane = self._layout()
+        return self.pane
+
+    def _layout(self):
         parts = dict(self.parts)
         side = pn.Column(parts.pop("controls"), width=270)
         main = [item for view in parts.values() for item in (pn.pane.HTML(f"<h2>{view.title}</h2>"), view)]

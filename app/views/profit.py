@@ -19,7 +19,7 @@ def bars(source, names, x_range, currency, description):
     charts.zero_line(plot)
     charts.money_axis(plot.xaxis, currency)
     plot.xaxis.ticker.desired_num_ticks = 4
-    plot.ygrid.grid_line_color = None
+    plot.ygrid.visible = False
     sign = charts.SIGNS.get(currency, f"{currency} ")
     charts.hover(plot, plot.renderers[0], [("", "@name"), ("profit", f"{sign}@profit{{0,0}}")], mode="hline")
     return plot

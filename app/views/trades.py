@@ -19,15 +19,16 @@ from app.view import View
 # Templates of underscore.js: `<%- %>` escapes; only numbers are written here.
 WHOLE = '<%- Number(value).toLocaleString("en-US", {maximumFractionDigits: 0}) %>'
 NUMBER = f'<div class="right">{WHOLE}</div>'
-PRICE = '<div class="right"><%- Number(Number(value).toPrecision(8)) %></div>'
+TEN = 'Number(Number(value).toPrecision(10)).toLocaleString("en-US", {maximumFractionDigits: 9})'
+PRICE = f'<div class="right"><%- {TEN} %></div>'
 RESULT = f'<div class="right <%= value < 0 ? "loss" : "gain" %>">{WHOLE}</div>'
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
-    ("root", "Market", 74, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 52, "text"),
-    ("contracts", "Contracts", 76, NUMBER), ("entry_day", "Entry", 88, "date"), ("exit_day", "Exit", 88, "date"),
-    ("net", "Net, {currency}", 98, RESULT), ("gross", "Gross", 90, RESULT), ("costs", "Costs", 72, NUMBER),
-    ("exit_reason", "Ended by", 92, "text"), ("rolls", "Rolls", 52, NUMBER), ("bars", "Bars", 52, NUMBER),
-    ("entry_contract", "First", 64, "text"), ("exit_contract", "Last", 64, "text"),
-    ("entry_price", "Entry price", 90, PRICE), ("exit_price", "Exit price", 90, PRICE), ("trade", "No.", 56, NUMBER),
+    ("root", "Market", 66, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
+    ("contracts", "Contracts", 72, NUMBER), ("entry_day", "Entry", 80, "date"), ("exit_day", "Exit", 80, "date"),
+    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 76, RESULT), ("costs", "Costs", 62, NUMBER),
+    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 42, NUMBER), ("bars", "Bars", 42, NUMBER),
+    ("entry_contract", "First", 56, "text"), ("exit_contract", "Last", 56, "text"),
+    ("entry_price", "Entry price", 80, PRICE), ("exit_price", "Exit price", 80, PRICE), ("trade", "No.", 40, NUMBER),
 )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def grid(source, view, columns):
         for name, title, width, kind in shown
     ]
     right = [f".slick-header-column:nth-child({k + 1})" for k, row in enumerate(shown) if row[3] not in formats]
-    aligned = InlineStyleSheet(css=f"{', '.join(right)} {{ text-align: right; }}")
+    aligned = InlineStyleSheet(css=f"{', '.join(right)} {{ text-align: right !important; }}")
     return DataTable(
         source=source, view=view, columns=fields, sizing_mode="stretch_width", height=430, autosize_mode="none",
         index_position=None, row_height=26, reorderable=False, stylesheets=[charts.parts(), aligned],

@@ -112,10 +112,11 @@ class Profile:
         match = re.fullmatch(self.file, part.name)
         if match is None:
             raise raw.Unreadable(f"{part.place}: the name does not fit [{self.NAME}] file = {self.file}")
-        code = _code(match["root"] + match["contract"], latest or NO_DAY)
-        if code[1] is None:
+        written = [f"X{between}{match['contract']}" for between in "_ "]  # X_202403, X_2024H; X H24, X 03-24
+        contracts = [found for text in written if (found := _code(text, latest or NO_DAY)[1])]
+        if not contracts:
             raise raw.Unreadable(f"{part.place}: {raw.plain(match['contract'], 40)!r} in the name is no contract")
-        return match["root"], code[1]
+        return match["root"], contracts[0]
 
     def _by_column(self, frame, parts):
         """Root and contract of the column of codes, read as of its row's year: ESH1 comes again after ten years."""

@@ -1,0 +1,81 @@
+"""How verbs print: JSON that any program reads, tables that people read, progress only on a terminal."""
+
+import doctest
+import importlib
+import json
+from datetime import date
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from app.cli import reason
+from app.commands.output import clean, emit, number, progress, table
+
+
+def context(json):
+    return SimpleNamespace(obj=SimpleNamespace(json=json))
+
+
+@pytest.mark.parametrize("module", ["app.cli", "app.commands.output"])
+def test_examples_run(module):
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -np.inf, np.float64("nan"), np.float32("nan"), None])
+def test_what_is_no_number_is_null(value):
+    assert clean({"value": [value]}) == {"value": [None]}
+
+
+def test_json_holds_plain_values_only(capsys):
+    document = {
+        1: np.int32(2),
+        "day": date(2024, 3, 1),
+        "flag": np.bool_(True),
+        "list": (np.float64(0.5), "x"),
+        "path": b"x",
+    }
+    emit(context(json=True), document, show=None)
+    assert json.loads(capsys.readouterr().out) == {
+        "1": 2,
+        "day": "2024-03-01",
+        "flag": True,
+        "list": [0.5, "x"],
+        "path": "b'x'",
+    }
+
+
+def test_without_json_the_document_is_shown(capsys):
+    shown = []
+    emit(context(json=False), {"a": 1}, shown.append)
+    assert (shown, capsys.readouterr().out) == ([{"a": 1}], "")
+
+
+def test_a_table_keeps_every_text_whole_and_marks_up_nothing(capsys):
+    table(
+        [{"name": "[red]x[/red]", "sum": None}, {"name": "y", "sum": -1}],
+        {"name": lambda r: r["name"], "sum": lambda r: r["sum"]},
+    )
+    out = capsys.readouterr().out
+    assert "[red]x[/red]" in out and "-1" in out and "None" not in out
+
+
+def test_a_table_without_headings_has_no_head(capsys):
+    table([("a", "1")], {"": lambda r: r[0], " ": lambda r: r[1]})
+    assert capsys.readouterr().out.split() == ["a", "1"]
+
+
+def test_no_progress_is_shown_where_nobody_looks(capsys):
+    with progress("import") as step:
+        assert step is None
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_number_that_is_missing_is_left_out():
+    assert [number(v) for v in (None, float("nan"), 0.0, 110.515625)] == ["", "", "0", "110.515625"]
+
+
+def test_reasons_are_one_line_and_name_the_file():
+    assert reason(PermissionError(13, "Permission denied", "/x/y.csv")) == "/x/y.csv: Permission denied"
+    assert reason(OSError("disk is full")) == "disk is full"
+    assert reason(TypeError("a\nb")).startswith("TypeError: a b (an error of frontmonth")

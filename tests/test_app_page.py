@@ -1,0 +1,113 @@
+"""The page: what there is to see, and a sentence where there is nothing."""
+
+import pytest
+
+from app import page
+from app.columns import Columns
+from store.archive import open_archive
+from tests.synthetic_run import SyntheticRun, stored
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return open_archive(tmp_path / "store", create=True)
+
+
+@pytest.fixture
+def link(monkeypatch):
+    """Sets the arguments of the page's address."""
+    arguments = {}
+    monkeypatch.setattr(page, "_argument", arguments.get)
+    return arguments
+
+
+def text(made):
+    """The page's own HTML, before the views are put in."""
+    return made._code
+
+
+def test_without_a_store_the_page_says_what_to_type(tmp_path, link):
+    shown = text(page.create(tmp_path / "nowhere"))
+    assert "There is no store here" in shown
+    assert "frontmonth demo" in shown
+
+
+def test_without_a_run_the_page_says_what_to_type(archive, link):
+    shown = text(page.create(archive.path))
+    assert "There is no run yet" in shown
+    assert "frontmonth run config/portfolios/trend.toml" in shown
+
+
+def test_the_newest_run_is_shown_and_all_can_be_chosen(archive, link):
+    stored(archive, SyntheticRun(years=1, seed=1, name="older"))
+    stored(archive, SyntheticRun(years=1, seed=2, name="newer", simulated=False))
+    shown = text(page.create(archive.path, run="older"))
+    assert "<h1>older" in shown
+    assert "older, simulated" in shown
+    assert "newer, simulated" not in shown
+    assert "Simulated prices" in shown
+    link["run"] = f"{2:016x}"
+    shown = text(page.create(archive.path, run="older"))
+    assert "<h1>newer" in shown
+    assert "Simulated prices" not in shown
+
+
+def test_an_unknown_run_is_named_and_others_can_be_chosen(archive, link):
+    stored(archive, SyntheticRun(years=1))
+    link["run"] = "<b>nothing</b>"
+    shown = text(page.create(archive.path))
+    assert "&lt;b&gt;nothing" in shown
+    assert "RunUnknown" in shown
+    assert "<select" in shown
+
+
+@pytest.mark.parametrize("file", ["run.json", "trades.parquet"])
+def test_a_damaged_run_shows_its_reason(archive, link, file):
+    run = stored(archive, SyntheticRun(years=1))
+    (archive.runs / run / file).write_bytes(b"{ cut")
+    shown = text(page.create(archive.path))
+    assert 'class="failure"' in shown
+    assert "Error" in shown
+
+
+def test_a_run_computed_again_is_read_again(archive, link):
+    run = stored(archive, SyntheticRun(years=1))
+    first = page.columns_of(archive, run)
+    assert page.columns_of(archive, run) is first
+    file = archive.runs / run / "run.json"
+    file.write_text(file.read_text() + "\n")
+    assert page.columns_of(archive, run) is not first
+
+
+def test_a_link_picks_and_what_is_not_in_the_run_is_named(link):
+    columns = Columns.of(SyntheticRun(years=1))
+    link["pick"] = "2012-03-01~2012-06-01;m:ZC,NOPE"
+    selection, notice = page.picked(columns)
+    assert selection.markets == ["ZC"]
+    assert "NOPE" in notice
+    link["pick"] = "<script>"
+    selection, notice = page.picked(columns)
+    assert selection.to_query() == ""
+    assert "&lt;script&gt;" in notice
+
+
+def test_the_address_follows_the_selection():
+    class Location:
+        search = ""
+
+    selection = page.Selection()
+    page.follow(selection, "abc", Location)
+    selection.markets = ["ZC"]
+    assert Location.search == "?run=abc&pick=m%3AZC"
+    selection.reset()
+    assert Location.search == "?run=abc"
+
+
+def test_names_cannot_reach_the_template(archive, link):
+    run = SyntheticRun(years=1, name="{{ 7 * 7 }}<script>")
+    run.note = "{% raw %}"
+    stored(archive, run)
+    shown = text(page.create(archive.path))
+    assert "&#123;&#123; 7 * 7" in shown
+    assert "{% raw %}," not in shown
+    assert "<h1><script>" not in shown

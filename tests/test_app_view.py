@@ -1,0 +1,149 @@
+"""Views: built once, patched afterwards; a failure shows."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+from bokeh.events import SelectionGeometry, Tap
+
+from app.selection import Selection
+from app.view import Board
+from app.views import VIEWS, Equity, Months, Overview, Strip
+from tests.synthetic_run import EmptyRun, SyntheticRun
+
+RUN = SyntheticRun(years=3)
+SPAN = (date(2013, 2, 1), date(2013, 11, 29))
+
+
+@pytest.fixture
+def board():
+    made = Board(RUN)
+    made.by_name = {name: kind(board=made) for name, kind in VIEWS.items()}
+    return made
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("run", [RUN, EmptyRun(years=1)], ids=["run", "empty"])
+def test_a_view_builds_and_is_a_valid_document(run, name):
+    view = VIEWS[name](run)
+    document = Document()
+    document.add_root(view.root)
+    document.validate()
+    view.board.selection.days = (date(2050, 1, 1), date(2050, 2, 1))
+    assert not view.board.alert.visible, view.board.alert.text
+
+
+def told(view):
+    """All that the models of a view say."""
+    return {name: repr(model.properties_with_values()) for name, model in view.models.items()}
+
+
+def test_every_view_follows_a_selection(board):
+    before = {name: told(view) for name, view in board.by_name.items()}
+    board.selection.param.update(days=SPAN, markets=["ZC", "MES"])
+    assert not board.alert.visible, board.alert.text
+    assert [name for name, view in board.by_name.items() if told(view) == before[name]] == ["about"]
+
+
+def test_columns_of_a_source_stay_of_one_length(board):
+    for picked in ({}, {"days": SPAN}, {"sectors": ["Energy"]}, {"days": (date(2050, 1, 1), date(2050, 1, 2))}):
+        board.selection.reset()
+        board.selection.param.update(**picked)
+        for view in board.by_name.values():
+            for properties in view.patch(board.slice).values():
+                assert len({len(column) for column in properties.get("data", {"": []}).values()}) == 1
+
+
+def test_what_did_not_change_is_not_sent(board):
+    curve = board.by_name["equity"].models["curve"]
+    sent = []
+    curve.on_change("data", lambda attr, old, new: sent.append(1))
+    board.selection.days = SPAN
+    assert sent == []
+    board.selection.markets = ["ZC"]
+    assert sent == [1]
+
+
+def test_a_box_over_days_picks_them_and_a_tap_picks_all_again(board):
+    view = board.by_name["equity"]
+    view.__panel__()
+    ms = [np.datetime64(day).astype("datetime64[ms]").astype(float) + 0.4 * 86_400_000 for day in SPAN]
+    geometry = {"type": "rect", "x0": ms[1], "x1": ms[0], "y0": 0, "y1": 1}
+    view.plots[0]._trigger_event(SelectionGeometry(view.plots[0], geometry=geometry, final=False))
+    assert board.selection.days is None
+    view.plots[0]._trigger_event(SelectionGeometry(view.plots[0], geometry=geometry, final=True))
+    assert board.selection.days == SPAN
+    view.plots[1]._trigger_event(Tap(view.plots[1]))
+    assert board.selection.days is None
+
+
+def test_a_tap_on_a_bar_picks_it(board):
+    view = board.by_name["markets"]
+    view.__panel__()
+    place = view.plot.y_range.factors.index("ZC")
+    view.plot._trigger_event(Tap(view.plot, x=0.0, y=place + 0.5))
+    assert board.selection.markets == ["ZC"]
+    interest = view.plot.y_range.factors.index("interest")
+    view.plot._trigger_event(Tap(view.plot, x=0.0, y=interest + 0.5))
+    assert board.selection.markets == ["ZC"]
+
+
+def test_widgets_and_selection_follow_each_other(board):
+    view = board.by_name["controls"]
+    view.__panel__()
+    view.models["sectors"].active = [0]
+    assert board.selection.sectors == [board.columns.sectors[0]]
+    board.selection.param.update(days=SPAN, markets=["ZC"])
+    assert view.models["markets"].active == [board.columns.roots.index("ZC")]
+    assert view.models["days"].value == tuple(np.array(SPAN, "datetime64[ms]").astype(float))
+    slider = view.models["days"]
+    slider.trigger("value_throttled", None, (slider.start, slider.end))
+    assert board.selection.days is None
+    board.selection.reset()
+    assert view.models["sectors"].active == []
+
+
+def test_a_failure_shows_where_the_user_looks(board, monkeypatch):
+    monkeypatch.setattr(board.by_name["months"], "patch", lambda _: 1 / 0)
+    board.selection.days = SPAN
+    assert board.alert.visible
+    assert "ZeroDivisionError" in board.alert.text
+    monkeypatch.undo()
+    board.selection.days = None
+    assert not board.alert.visible
+
+
+def test_views_with_one_selection_share_one_board():
+    selection = Selection()
+    first, second = Equity(RUN, selection), Months(RUN, selection)
+    assert first.board is second.board
+    assert Strip(RUN).board is not first.board
+    selection.days = SPAN
+    assert "2012" not in second.models["months"].text
+
+
+def test_an_overview_holds_every_view_and_says_that_prices_are_simulated():
+    view = Overview(RUN)
+    assert "Simulated prices" in view.root.text
+    assert view.__panel__() is view.__panel__()
+    assert {part.title for part in view.parts.values()} == {kind.title for kind in VIEWS.values()}
+
+
+def test_names_cannot_become_html():
+    bad = "<img src=x onerror=alert(1)>"
+    run = SyntheticRun(years=1, sectors={bad: bad.replace(" ", "_")}, name=bad)
+    for kind in VIEWS.values():
+        view = kind(run)
+        for model in view.root.references():
+            assert "<img" not in str(getattr(model, "text", "")), kind
+
+
+def test_a_brush_costs_little(board):
+    import time
+
+    board.selection.days = (date(2012, 3, 1), date(2014, 1, 3))
+    began = time.process_time()
+    for day in range(1, 11):
+        board.selection.days = (date(2012, 3, day), date(2014, 1, 3))
+    assert (time.process_time() - began) / 10 < 0.1  # about 5 ms; the bound only catches another order of magnitude

@@ -1,0 +1,101 @@
+"""Barchart's files: names, stamps, settlement."""
+
+from datetime import date
+
+import pytest
+
+from store import raw
+from store.raw import Part, RawFile
+from store.vendors import barchart
+from tests.conftest import REPO
+
+SAMPLES = REPO / "tests" / "samples" / "barchart"
+HEADER = b"Time,Open,High,Low,Close,Volume\n"
+
+
+def file(**parts):
+    return RawFile(SAMPLES, "", tuple(Part(name, name, data) for name, data in parts.items()))
+
+
+def one(name="Day_SILVER_20240300.csv", rows=b"", header=HEADER):
+    return file(**{name: header + rows})
+
+
+def test_a_sample_is_recognised_and_read():
+    opened = raw.open_file(SAMPLES / "Day_SP500_micro_20240600.csv")
+    assert barchart.recognises(opened)
+    [reading] = barchart.read(opened)
+    assert (reading.table, reading.vendor, reading.name) == ("contract_bars", "barchart", "SP500_micro")
+    first = reading.frame.row(0, named=True)
+    assert (first["contract"], first["day"], first["line"]) == (202406, date(2024, 3, 6), 2)
+    assert [first[c] for c in ("open", "high", "low", "settle", "volume")] == [5058.5, 5088.5, 5057.25, 5085.0, 3310.0]
+    assert first["source_time"] == "2024-03-06T06:00:00+0000"
+    assert reading.frame["fault"].null_count() == reading.frame.height
+
+
+def test_midnight_in_chicago_names_the_day_in_winter_and_in_summer():
+    [reading] = barchart.read(raw.open_file(SAMPLES / "Day_SP500_micro_20240600.csv"))
+    assert reading.frame["day"].to_list()[2:4] == [date(2024, 3, 8), date(2024, 3, 11)]  # clocks changed between
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Day_WHEAT_20240300.csv", True),
+        ("Day_WHEAT_mini_20240300.csv", True),
+        ("Day_JGB-SGX-mini_20240300.csv", True),
+        ("Hour_WHEAT_20240300.csv", False),
+        ("Day_WHEAT_20241300.csv", False),  # no such month
+        ("Day_WHEAT_202403.csv", False),
+        ("WHEAT_20240300.csv", False),
+    ],
+)
+def test_files_are_known_by_their_names(name, known):
+    assert barchart.recognises(one(name)) is known
+
+
+def test_a_market_s_name_is_read_from_the_right():
+    both = file(**{"Day_WHEAT_20240300.csv": HEADER, "Day_WHEAT_mini_20240300.csv": HEADER})
+    assert [reading.name for reading in barchart.read(both)] == ["WHEAT", "WHEAT_mini"]
+
+
+def test_a_file_by_another_name_is_refused_when_the_vendor_is_forced():
+    with pytest.raises(raw.Unreadable, match=r"x\.csv: not named Day_<MARKET>_<YYYYMM00>\.csv"):
+        barchart.read(one("x.csv"))
+
+
+def test_a_market_of_several_contracts_is_one_reading_with_each_row_s_file():
+    row = b"2024-03-01T06:00:00+0000,1,1,1,1,0\n"
+    names = ("Day_SILVER_20240300.csv", "Day_SILVER_20240500.csv")
+    [reading] = barchart.read(file(**{name: HEADER + row for name in names}))
+    assert reading.frame.select("file", "line", "contract").rows() == [(names[0], 2, 202403), (names[1], 2, 202405)]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "fault"),
+    [
+        (b"2024-03-01T06:00:00+0000,1,1,1,x,0", "Close", "not a number: x"),
+        (b"2024-03-01T06:00:00+0000,1,1,1,1", "Volume", "5 fields instead of 6"),
+        (b"2024-03-01,1,1,1,1,0", "Time", "not a date: 2024-03-01"),
+        (
+            b"2024-03-01T15:00:00+0000,1,1,1,1,0",
+            "Time",
+            "not midnight in Chicago, so no daily bar: 2024-03-01T15:00:00+0000",
+        ),
+    ],
+)
+def test_a_fault_names_barchart_s_column(row, column, fault):
+    [reading] = barchart.read(one(rows=row))
+    assert reading.frame.select("column", "fault").row(0) == (column, fault)
+
+
+def test_an_error_page_in_place_of_a_file_is_refused():
+    with pytest.raises(raw.Unreadable, match=r"line 1: column Time is not in the header, which has <html>"):
+        barchart.read(one(header=b"<html>\n<body>busy</body>\n"))
+
+
+def test_the_real_files_have_as_many_rows_as_their_list_says(shared):
+    file_ = raw.open_file(shared / "barchart" / "daily" / "Day_LIVECOW.zip")
+    [reading] = barchart.read(file_)
+    assert (reading.frame.height, reading.frame["contract"].n_unique()) == (76_362, len(file_.parts))
+    assert reading.frame["fault"].null_count() == 76_362

@@ -145,18 +145,21 @@ const Crossfilter = (function () {
     const byRoot = new Float64Array(ok.root.length)
     const bySector = new Float64Array(ok.sector.length)
     const byLine = [0, 1, 2].map(() => new Float64Array(lines))
-    for (let k = 0; k < cell.day.length; k++) {
-      const m = cell.line[k]
-      if (!(ok.strategy[meta.line_strategy[m]] && ok.side[cell.side[k]])) continue
-      const [root, sector] = [meta.line_root[m], meta.line_sector[m]]
-      const [t, part, amount] = [cell.day[k], cell.part[k], cell.amount[k]]
-      const outside = t < first || t > last
-      const failed = outside + !ok.root[root] + !ok.sector[sector]
+    const {day, line: lineOf, side, part, amount} = cell
+    const failedRoot = meta.line_root.map((root) => (ok.root[root] ? 0 : 1))
+    const failedSector = meta.line_sector.map((sector) => (ok.sector[sector] ? 0 : 1))
+    const okStrategy = meta.line_strategy.map((strategy) => ok.strategy[strategy])
+    for (let k = 0; k < day.length; k++) {
+      const m = lineOf[k]
+      if (!(okStrategy[m] && ok.side[side[k]])) continue
+      const t = day[k]
+      const outside = t < first || t > last ? 1 : 0
+      const failed = outside + failedRoot[m] + failedSector[m]
       if (failed > 1) continue
-      if (failed === 0 || outside) daily[part][t] += amount
-      if (failed === 0 || !ok.root[root]) byRoot[root] += amount
-      if (failed === 0 || !ok.sector[sector]) bySector[sector] += amount
-      if (failed === 0) byLine[part][m] += amount
+      if (failed === 0 || outside) daily[part[k]][t] += amount[k]
+      if (failed === 0 || failedRoot[m]) byRoot[meta.line_root[m]] += amount[k]
+      if (failed === 0 || failedSector[m]) bySector[meta.line_sector[m]] += amount[k]
+      if (failed === 0) byLine[part[k]][m] += amount[k]
     }
     const line = Array.from({length: lines}, (_, m) =>
       ok.strategy[meta.line_strategy[m]] && ok.root[meta.line_root[m]] && ok.sector[meta.line_sector[m]])

@@ -178,7 +178,10 @@ const Frontmonth = (function () {
         const found = patches(data, crossfilter(data, state.chosen))
         for (const [name, properties] of Object.entries(found)) {
           const text = JSON.stringify(properties)
-          if (models[name] && state.shown[name] !== text) models[name].setv(properties)
+          if (models[name] && state.shown[name] !== text) {
+            if (name === "trades") setTimeout(() => models[name].setv(properties)) // the table last: it draws longest
+            else models[name].setv(properties)
+          }
           state.shown[name] = text
         }
         models.alert.setv({visible: false})

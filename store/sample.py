@@ -19,6 +19,7 @@ import polars as pl
 
 from store import ingest, sample_faults
 from store.contracts import Master
+from store.days import DAY
 from store.reading import Reading, daily
 from store.sample_bars import Chain, bars, stream
 from store.sample_prices import CURRENCIES, MARKETS, world
@@ -76,7 +77,7 @@ def fx(seed=SEED):
     """Currencies in USD, each weekday but New Year's Day and Christmas Day."""
     paths = world(seed)
     year = paths.days.astype("datetime64[Y]")
-    closed = (paths.days == year) | (paths.days == (year + 1).astype("datetime64[D]") - 7)
+    closed = (paths.days == year) | (paths.days == (year + np.timedelta64(1, "Y")).astype("datetime64[D]") - 7 * DAY)
     frames = []
     for currency, name in CURRENCIES.items():
         rate = np.exp(paths.lasting[:, paths.column(name)])

@@ -92,7 +92,7 @@ def _listing(market, spec, contract):
     held = MONTHS[contract % 100 - 1] in spec.held_months
     end = np.datetime64(last_trade(spec, contract))
     start = end - np.timedelta64(int(30.4 * (market.life if held else min(market.life, SERIAL))), "D")
-    if end < START or start > END - 10:
+    if end < START or start > END - 10 * days.DAY:
         return None
     return contract, start, end, held, np.datetime64(last_allowed(spec, contract))
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from store.days import DAY
+
 START, END = np.datetime64("2013-01-02"), np.datetime64("2024-12-31")
 YEAR = 252.0  # business days
 TAIL, WORST = 5.0, 6.0  # degrees of freedom of the shocks; the largest one, in usual ones
@@ -159,7 +161,7 @@ class World:
 def world(seed):
     """The paths of one seed; markets are correlated inside a sector (by `load`) and across (by COMMON)."""
     random = np.random.default_rng(seed)
-    days = np.arange(START, END + 1)
+    days = np.arange(START, END + DAY)
     days = days[np.is_busday(days)]
     markets = MARKETS + SPOT_ONLY
     sectors = list(DRIFT)

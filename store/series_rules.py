@@ -194,7 +194,7 @@ def no_session(bars, spec):
 
 def _closures(first, last, calendar):
     """Weekdays without a session from `first` to `last`."""
-    first, last = np.datetime64(first, "D"), np.datetime64(last, "D") + 1
+    first, last = np.datetime64(first, "D"), np.datetime64(last, "D") + days.DAY
     return int(np.busday_count(first, last) - np.busday_count(first, last, busdaycal=calendar))
 
 

@@ -17,7 +17,7 @@ class Line:
     """What one line holds and wants."""
 
     def __init__(self):
-        self.held, self.wanted, self.called = 0.0, 0.0, False
+        self.held, self.wanted = 0.0, 0.0
         self.last = math.nan  # price of the last mark
         self.balance = 0.0  # foreign cash that is kept
         self.trade = self.leg = None
@@ -38,7 +38,7 @@ class Book:
         self.market, self.rate, self.days = [int(m) for m in instrument], list(rate), list(days)
         self.lines = [Line() for _ in self.market]
         self.entries, self.fills, self.equity, self.margin, self.positions = [], [], [], [], []
-        self.trades, self.legs, self.events = [], [], []
+        self.trades, self.legs, self.calls = [], [], []
 
     def run(self):
         """Walk the bars and add up."""
@@ -69,13 +69,13 @@ class Book:
             self.note(t, i, FX, line.balance * (now - self.facts["fx"][t - 1][m]), None, None)
         order = line.wanted - line.held
         if order and not math.isnan(price["fill"]):
-            self.fill(t, i, order, price["fill"], "margin call" if line.called else "signal")
+            self.fill(t, i, order, price["fill"], "order")
         if not math.isnan(price["mark"]):
             self.mark(t, i, price["mark"])
+            for trade in (line.trade, line.leg) if line.held else ():
+                trade["bars"] += 1
         if line.held and price["closed"]:
-            kept = line.wanted
             self.fill(t, i, -line.held, line.last, "closed")
-            line.wanted = kept
         elif line.held and price["roll"]:
             self.roll(t, i, price)
 
@@ -93,12 +93,13 @@ class Book:
             if not line.held:
                 self.begin(t, i, contract, price, part, whole=True)
             line.held += part
-            self.add(line, part, price)
+            for trade in (line.trade, line.leg):
+                trade["contracts"] = max(trade["contracts"], abs(line.held))
             self.cost(t, i, SLIPPAGE, abs(part) * self.side_slippage(t, i))
             self.cost(t, i, COMMISSION, abs(part) * self.fact(t, i, "commission"))
             if not line.held:
                 self.end(t, i, contract, price, why, whole=True)
-        self.fills.append((t, i, contract, "closed" if why == "closed" else "order", order, price))
+        self.fills.append((t, i, contract, why, order, price))
 
     def roll(self, t, i, price):
         """Both legs at the same moment; what they traded at against what the series says is the roll's gap."""
@@ -109,11 +110,10 @@ class Book:
         self.cash(t, i, ROLL_GAP, line.held * (price["roll_from_fill"] - price["roll_from"]) * value)
         self.cost(t, i, ROLL_SLIPPAGE, slippage)
         self.cost(t, i, ROLL_COMMISSION, commission)
-        self.add(line, -line.held, price["roll_from_fill"], whole=False)
         self.end(t, i, old, price["roll_from_fill"], "roll", whole=False)
         self.fills.append((t, i, old, "roll out", -line.held, price["roll_from_fill"]))
         self.begin(t, i, new, price["roll_to_fill"], line.held, whole=False)
-        self.add(line, line.held, price["roll_to_fill"], whole=False)
+        line.leg["contracts"] = abs(line.held)
         self.fills.append((t, i, new, "roll in", line.held, price["roll_to_fill"]))
         self.cash(t, i, ROLL_GAP, line.held * (price["roll_to"] - price["roll_to_fill"]) * value)
         self.cost(t, i, ROLL_SLIPPAGE, slippage)
@@ -155,21 +155,16 @@ class Book:
     def new(self, told, t, i, contract, price, size):
         trade = {
             "id": len(told), "line": i, "direction": math.copysign(1.0, size), "entry": t, "entry_contract": contract,
-            "bought": [], "sold": [], "rolls": 0, "exit": None, "exit_contract": None, "why": "open", "most": 0.0,
+            "entry_price": price, "contracts": 0.0, "rolls": 0, "bars": 0, "exit": len(self.weight) - 1,
+            "exit_contract": None, "exit_price": None, "why": "open",
         }  # fmt: skip
         told.append(trade)
         return trade
 
-    def add(self, line, part, price, whole=True):
-        """Remember a fill in the trades it belongs to."""
-        for trade in (line.trade, line.leg) if whole else (line.leg,):
-            trade["bought" if part * trade["direction"] > 0 else "sold"].append((abs(part), price))
-            trade["most"] = max(trade["most"], abs(line.held))
-
     def end(self, t, i, contract, price, why, whole):
         line = self.lines[i]
         for trade in (line.trade, line.leg) if whole else (line.leg,):
-            trade.update(exit=t, exit_contract=contract, why=why)
+            trade.update(exit=t, exit_contract=contract, exit_price=price, why=why)
 
     # Margin and targets
 
@@ -178,9 +173,7 @@ class Book:
         net = defaultdict(float)
         for i, m in enumerate(self.market):
             net[m] += held[i]
-        return math.fsum(
-            abs(size) * self.facts[kind][t][m] * self.facts["fx"][t][m] for m, size in net.items() if size
-        )
+        return math.fsum(abs(size) * self.facts[kind][t][m] * self.facts["fx"][t][m] for m, size in net.items() if size)
 
     def decide(self, t, equity):
         """The margin call, then the targets of this row."""
@@ -188,20 +181,22 @@ class Book:
         cap = [math.inf] * len(held)
         if equity < self.required(t, held, "maintenance"):
             cap = [abs(size) for size in self.cut(t, held, equity)]
+            self.calls.append(t)
         wanted = []
         for i, size in enumerate(self.weight[t]):
             if self.account.per_capital:
                 size *= max(equity, 0.0) if self.account.compounding else self.account.capital
             size = float(math.trunc(size)) if self.available[t][self.market[i]] else 0.0
             wanted.append(math.copysign(min(abs(size), self.account.most, cap[i]), size))
-            self.lines[i].called = cap[i] < abs(size)
         for line, size in zip(self.lines, self.afforded(t, wanted, held, equity), strict=True):
             line.wanted = size
 
     def cut(self, t, held, equity):
         """Whole contracts, in proportion and toward zero, until the initial margin is covered."""
         sizes, covered = held, max(equity, 0.0)
-        while (asked := self.required(t, sizes, "initial")) > covered:  # again where lines net and one cut is too little
+        while (
+            asked := self.required(t, sizes, "initial")
+        ) > covered:  # again where lines net and one cut is too little
             sizes = [float(math.trunc(size * (covered / asked))) for size in sizes]
         return sizes
 
@@ -235,6 +230,9 @@ class Book:
 
     def told(self):
         """Sums over the entries."""
+        for line in self.lines:
+            for trade in (line.trade, line.leg) if line.held else ():
+                trade.update(exit_contract=line.leg["entry_contract"], exit_price=line.last)
         ledger = defaultdict(float)
         sums = {"trade": defaultdict(lambda: defaultdict(float)), "leg": defaultdict(lambda: defaultdict(float))}
         for t, i, cause, amount, trade, leg in self.entries:
@@ -243,9 +241,10 @@ class Book:
             sums["leg"][leg][cause] += amount
         for told, kind in ((self.trades, "trade"), (self.legs, "leg")):
             for trade in told:
-                trade["causes"] = dict(sums[kind][trade["id"]])
-                trade["net"] = math.fsum(trade["causes"].values())
+                causes = sums[kind][trade["id"]]
+                trade["gross"] = causes[PRICE] + causes[ROLL_GAP]
+                trade["net"] = math.fsum(causes.values())
         return {
             "equity": self.equity, "margin": self.margin, "ledger": dict(ledger), "positions": self.positions,
-            "fills": self.fills, "trades": self.trades, "legs": self.legs,
+            "fills": self.fills, "trades": self.trades, "legs": self.legs, "calls": self.calls,
         }  # fmt: skip

@@ -142,7 +142,7 @@ class SyntheticRun:
         profit, held = frame["amount"].fill_null(0.0).to_numpy(), frame["margin"].fill_null(0.0).to_numpy()
         equity = np.concatenate([[1e7], 1e7 + np.cumsum(profit)])
         held = np.concatenate([[0.0], held])
-        days = np.concatenate([[self.days[0] - 1], self.days])
+        days = np.concatenate([self.days[:1] - np.timedelta64(1, "D"), self.days])
         peak = np.maximum.accumulate(equity)
         return pl.DataFrame(
             {"day": days, "equity": equity, "cash": equity, "margin": held, "drawdown": equity / peak - 1.0}

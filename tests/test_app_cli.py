@@ -101,7 +101,7 @@ def test_import_counts_every_row_file_by_file(document, files, tmp_path):
     assert made["snapshot"] == 1
     assert set(made["totals"]) == COUNTS
     for file in made["files"]:
-        assert set(file) == {"file", "vendor", "roots", "reasons", "skipped", "error"} | COUNTS
+        assert set(file) == {"file", "vendor", "roots", "reasons", "skipped", "first", "notes", "error"} | COUNTS
         assert file["rows_read"] == file["accepted"] + file["warned"] + file["quarantined"] > 0
         assert file["vendor"] == "barchart"
     assert made["totals"] == {count: sum(f[count] for f in made["files"]) for count in COUNTS}

@@ -1,70 +1,188 @@
 """The simulation against its slow twin of plain Python, on markets made at random, on the sample and on real prices."""
 
-from collections import defaultdict
+from collections import Counter
+from datetime import date
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from engine import backtest as whole_run
-from engine import simulate as engine
+from config import FOLDER
+from engine import Portfolio, backtest, load, simulate
+from store import open_archive, sample
 from tests.naive_account import account as slow
 
+MODULE = import_module("engine.backtest")  # `engine.backtest` is the function
+SEEDS = range(40)
+KIND = ("order", "roll out", "roll in", "closed", "order")  # a margin call is an order to the twin
+WHY = ("order", "roll", "closed", "order", "open")
+TRADE = (
+    "line", "direction", "contracts", "entry", "exit", "entry_contract", "exit_contract", "entry_price", "exit_price",
+    "rolls", "bars", "gross",
+)  # fmt: skip
 
-def walk(rng, time, markets):
-    """Prices of a few markets with holidays, rolls, contracts that end and legs that trade beside the series."""
+
+def series(rng, time, markets):
+    """Prices of a few markets: holidays, days without an open, rolls at other prices than the series', ends."""
     shape = (time, markets)
-    mark = np.round(100.0 + np.cumsum(rng.normal(size=shape), axis=0), 2)
-    fill = np.round(mark + rng.normal(size=shape) * 0.5, 2)
-    roll, closed = rng.random(shape) < 0.05, rng.random(shape) < 0.02
-    closed &= ~roll
-    holiday = rng.random(shape) < 0.1
-    mark[holiday & ~roll] = np.nan
-    fill[np.isnan(mark) | (rng.random(shape) < 0.05)] = np.nan
-    roll_from, gap = mark.copy(), np.round(rng.normal(size=shape) * 3, 2)
-    roll_to = roll_from + gap
-    roll_from_fill = roll_from + np.round(rng.normal(size=shape) * 0.3, 2)
-    roll_to_fill = roll_to + np.round(rng.normal(size=shape) * 0.3, 2)
-    contract, offset = np.zeros(shape, np.int32), np.zeros(shape)
-    for m in range(markets):
-        held, level = 202401, 0.0
-        for t in range(time):
-            contract[t, m], offset[t, m] = held, level
-            if roll[t, m]:
-                held, level = held + 1, level - gap[t, m]
-                mark[t + 1 :, m] += gap[t, m]
-                fill[t + 1 :, m] += gap[t, m]
-                for leg in (roll_from, roll_to, roll_from_fill, roll_to_fill):
-                    leg[t + 1 :, m] += gap[t, m]
-            if closed[t, m]:
-                held += 1
-    return engine.Prices(
-        fill, mark, offset, contract, roll, closed, contract + 1, roll_from, roll_to, roll_from_fill, roll_to_fill
-    )
+    mark = 100.0 + np.cumsum(rng.normal(size=shape), axis=0)
+    roll = rng.random(shape) < 0.05
+    closed = (rng.random(shape) < 0.02) & ~roll
+    mark[(rng.random(shape) < 0.1) & ~roll] = np.nan
+    mark[: time // 6, -1] = np.nan  # the last market begins later than the others
+    roll &= ~np.isnan(mark)
+    gap = np.where(roll, rng.normal(size=shape) * 3.0, 0.0)
+    mark += np.cumsum(gap, axis=0) - gap
+    fill = np.where(rng.random(shape) < 0.05, np.nan, mark + rng.normal(size=shape) * 0.5)
+    contract = 202401 + np.cumsum(roll | closed, axis=0) - (roll | closed)
+    legs = (mark, mark + gap, mark + rng.normal(size=shape) * 0.3, mark + gap + rng.normal(size=shape) * 0.3)
+    return simulate.Prices(
+        fill, mark, np.cumsum(-gap, axis=0) + gap, contract.astype(np.int32), roll, closed,
+        (contract + 1).astype(np.int32), *legs,
+    )  # fmt: skip
 
 
-def made(seed):
-    """Arguments of a simulation of a market made at random; which stress it is under depends on the seed."""
-    rng = np.random.default_rng(seed)
-    time, markets = 120, int(rng.integers(2, 5))
-    shape = (time, markets)
-    instrument = np.concatenate([np.arange(markets), rng.integers(0, markets, size=int(rng.integers(0, 3)))])
-    per_capital, tight = bool(seed % 2), seed % 3 == 0
+def facts_of(rng, prices, tight):
+    """Multipliers that change, foreign currencies, margins that rise; nothing is known of a market before it begins."""
+    time, markets = prices.mark.shape
     multiplier = np.repeat(rng.choice([5.0, 10.0, 50.0], size=(1, markets)), time, axis=0)
     multiplier[time // 2 :, 0] *= 2.0
-    fx = np.round(np.exp(np.cumsum(rng.normal(size=shape) * 0.01, axis=0)) * rng.uniform(0.5, 1.5, markets), 4)
+    fx = np.exp(np.cumsum(rng.normal(size=(time, markets)) * 0.01, axis=0)) * rng.uniform(0.01, 1.5, markets)
     fx[:, 0] = 1.0
-    initial = np.repeat(rng.uniform(800.0, 3000.0, size=(1, markets)), time, axis=0) * (4.0 if tight else 1.0)
+    initial = np.repeat(rng.uniform(800.0, 3000.0, size=(1, markets)), time, axis=0) * (4.0 if tight else 1.0) / fx[0]
     initial[time // 3 :] *= 1.3
-    facts = engine.Facts(
-        multiplier, fx, initial, initial * (1.0 if tight else 0.9), np.full(shape, 0.05), np.full(shape, 2.1)
-    )
+    maintenance = initial * (1.0 if tight else 0.9)
+    for known in (multiplier, fx, initial, maintenance):
+        known[: time // 6, -1] = 0.0
+    slippage, commission = rng.uniform(0.01, 0.1, prices.mark.shape), rng.uniform(0.5, 3.0, prices.mark.shape)
+    return simulate.Facts(multiplier, fx, initial, maintenance, slippage, commission)
+
+
+def market(seed, time=120):
+    """Arguments of a simulation made at random: one seed in three has too little money, two lines may share a market."""
+    rng = np.random.default_rng(seed)
+    per_capital, tight = bool(seed % 2), seed % 3 == 0
     capital = 50_000.0 if tight else 400_000.0
-    sizes = np.repeat(rng.normal(size=(time // 5 + 1, len(instrument))) * 6.0, 5, axis=0)[:time]
-    sizes *= rng.random(sizes.shape) < 0.9
-    numbers = engine.Account(
-        capital, per_capital, bool(seed % 4 < 2), bool(seed % 5), 1.0 if seed % 2 else 0.5, 7.0 if seed % 7 == 0 else np.inf
+    markets = int(rng.integers(2, 5))
+    instrument = np.concatenate([np.arange(markets), rng.integers(0, markets, size=int(rng.integers(0, 3)))])
+    prices = series(rng, time, markets)
+    facts = facts_of(rng, prices, tight)
+    account = simulate.Account(
+        capital=capital,
+        per_capital=per_capital,
+        compounding=seed % 4 < 2,
+        sweep=seed % 5 > 0,
+        roll_commission=1.0 if per_capital else 0.5,
+        most=7.0 if seed % 7 == 0 else np.inf,
     )
-    available = rng.random(shape) < 0.97
+    weight = np.repeat(rng.normal(size=(time // 5 + 1, len(instrument))) * 6.0, 5, axis=0)[:time]
+    weight *= rng.random(weight.shape) < 0.9
+    available = (rng.random(prices.mark.shape) < 0.97) & (facts.fx > 0.0)
     rate = np.where(np.arange(time) % 10 < 8, 0.05, 0.0)
     days = np.where(np.arange(time) % 5 == 0, 3.0, 1.0)
-    return walk(rng, time, markets), facts, numbers, sizes / capital if per_capital else sizes, instrument, available, rate, days
+    return prices, facts, account, weight / capital if per_capital else weight, instrument, available, rate, days
+
+
+def told(rows):
+    """Trades of the engine as dicts, in the order in which they began."""
+    trades = [dict(zip(simulate.TRADE_FIELDS, row, strict=True)) for row in rows.tolist()]
+    for trade in trades:
+        trade["why"], trade["net"] = WHY[int(trade["exit_reason"])], trade["gross"] + trade["costs"]
+    return sorted(trades, key=order)
+
+
+def order(trade):
+    return trade["line"], trade["entry"], trade["exit"], trade["entry_contract"]
+
+
+def same_trades(ours, theirs):
+    """Assert that both tell the same trades, their sums to a millionth."""
+    theirs = sorted(theirs, key=order)
+    assert [trade["why"] for trade in ours] == [trade["why"] for trade in theirs]
+    fields = (*TRADE, "net")
+    table, twin = ([[trade[name] for name in fields] for trade in trades] for trades in (ours, theirs))
+    assert np.allclose(table, twin, rtol=0.0, atol=1e-6)
+
+
+def compare(arguments):
+    """Assert that engine and twin agree on all that an account leaves; returns the twin's."""
+    ledger, twin = simulate.simulate(*arguments), slow(*arguments)
+    amount = np.zeros_like(ledger.amount)
+    for (t, i, cause), value in twin["ledger"].items():
+        amount[t, i, simulate.CAUSES.index(cause)] = value
+    assert np.array_equal(ledger.position, twin["positions"])
+    assert np.allclose(ledger.amount, amount, rtol=0.0, atol=1e-6)
+    assert np.allclose(ledger.equity, twin["equity"], rtol=0.0, atol=1e-6)
+    assert np.allclose(ledger.margin, twin["margin"], rtol=0.0, atol=1e-6)
+    assert ledger.events[ledger.events[:, 2] == simulate.MARGIN_CALL, 0].tolist() == twin["calls"]
+    fills = [(t, i, contract, KIND[int(kind)], size, price) for t, i, contract, kind, size, price, *_ in ledger.fills]
+    assert sorted(fills) == sorted(twin["fills"])
+    same_trades(told(ledger.trades), twin["trades"])
+    same_trades(told(ledger.legs), twin["legs"])
+    return twin
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_market_made_at_random_is_traded_as_the_twin_does(seed):
+    compare(market(seed))
+
+
+def test_the_markets_made_at_random_hold_what_they_should():
+    made = [(market(seed), slow(*market(seed))) for seed in SEEDS]
+    calls = sum(len(twin["calls"]) for _, twin in made)
+    reasons = Counter(trade["why"] for _, twin in made for trade in twin["legs"])
+    shared = sum(len(set(arguments[4].tolist())) < len(arguments[4]) for arguments, _ in made)
+    assert calls > 50
+    assert min(reasons[why] for why in ("order", "roll", "closed", "open")) > 50
+    assert shared > 15
+
+
+@pytest.fixture
+def arguments(monkeypatch):
+    """Runs a portfolio and gives the arguments that its simulation was called with, beside the run."""
+
+    def run(loaded, portfolio):
+        seen = []
+        monkeypatch.setattr(MODULE, "simulate", lambda *given: seen.append(given) or simulate.simulate(*given))
+        return backtest(loaded, portfolio), seen[0]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    """Six markets of the sample in four currencies."""
+    archive = open_archive(tmp_path_factory.mktemp("sample") / "store", create=True)
+    sample.build(archive)
+    return load(archive, ["CL", "FGBL", "JGB", "MES", "Z", "ZC"], end=date(2018, 12, 31))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["portfolio.compounding=false", "execution.fx=hold"],
+        ["portfolio.capital=150000", "limits.max_contracts=2"],
+    ],
+)
+def test_two_years_of_the_sample_are_traded_as_the_twin_does(sampled, arguments, settings):
+    trend = Portfolio.from_toml(FOLDER / "portfolios" / "trend.toml")
+    portfolio = trend.with_settings(
+        ["portfolio.start=2017-01-01", "strategies.0.fast=10", "strategies.0.slow=40", *settings]
+    )
+    _, given = arguments(sampled, portfolio)
+    assert len(given[3]) > 500
+    assert len(compare(given)["legs"]) > 50
+
+
+@pytest.mark.parametrize("name", ["trend", "fixed"])
+def test_two_years_of_24_real_markets_are_traded_as_the_twin_does(real, arguments, name):
+    portfolio = Portfolio.from_toml(FOLDER / "portfolios" / f"{name}.toml").with_settings(
+        ["portfolio.start=2019-06-01"]
+    )
+    made, given = arguments(load(real, end=date(2021, 6, 30)), portfolio)
+    twin = compare(given)
+    assert len(given[4]) == 24
+    assert made.summary["metrics"]["final_equity"] == pytest.approx(twin["equity"][-1], abs=1e-6)
+    nets = sorted(made.trades()["net"].to_list())
+    assert np.allclose(nets, sorted(trade["net"] for trade in twin["trades"]), rtol=0.0, atol=1e-6)

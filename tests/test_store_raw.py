@@ -270,7 +270,7 @@ def test_parts_with_other_headers_are_read_side_by_side():
         ("-3", -3.0),
         (".5", 0.5),
         ("1e3", 1000.0),
-        ("1e999", float("inf")),
+        ("1e999", math.inf),
         ("", None),
     ],
 )

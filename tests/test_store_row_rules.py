@@ -11,8 +11,8 @@ from store.tables import TABLES
 
 BARS = TABLES["contract_bars"]
 GOOD = {
-    "contract": 202403, "day": date(2024, 3, 1), "open": 100.0, "high": 102.0, "low": 99.0, "close": None, "settle": 101.0,
-    "volume": 10.0, "open_interest": None,
+    "contract": 202403, "day": date(2024, 3, 1), "open": 100.0, "high": 102.0, "low": 99.0, "close": None,
+    "settle": 101.0, "volume": 10.0, "open_interest": None,
 }  # fmt: skip
 SCHEMA = {name: BARS.schema[name] for name in GOOD}
 
@@ -48,7 +48,7 @@ def split(frame, negative=False):
         ({"settle": 1.01}, "settle_far", "settle"),
         ({"volume": -1.0}, "negative_volume", "volume"),
         ({"open_interest": -1.0}, "negative_volume", "open_interest"),
-        ({"day": date.today() + timedelta(days=9), "contract": 204412}, "future", "day"),
+        ({"day": date.today() + timedelta(days=9), "contract": 204412}, "future", "time"),
         ({"day": date(2008, 3, 1)}, "far_from_delivery", "day"),
         ({"day": date(2024, 6, 3)}, "far_from_delivery", "day"),
         ({"day": None}, "no_time", "time"),

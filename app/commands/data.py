@@ -46,7 +46,7 @@ def import_(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Read with this reader: barchart, pysystemtrade, or a layout of config/vendors.toml such as "
+            help="Read with this reader: barchart, pysystemtrade, or a layout described in vendors.toml, such as "
             "contract-csv. Without it every reader is asked whether the file is one of its own.",
         ),
     ] = None,
@@ -66,7 +66,8 @@ def import_(
         "snapshot": archive.head().number,
         "files": [
             {"file": r.file, "vendor": r.vendor or None, "roots": r.roots} | {c: getattr(r, c) for c in COUNTS}
-            | {"reasons": r.reasons, "skipped": r.skipped, "error": r.error or None}
+            | {"reasons": r.reasons, "first": r.first or None, "notes": r.notes}
+            | {"skipped": r.skipped, "error": r.error or None}
             for r in reports
         ],
         "totals": {c: sum(getattr(r, c) for r in reports) for c in COUNTS},
@@ -102,6 +103,10 @@ def _show_import(document):
     )
     if skipped and skipped == len(files):
         say("Nothing new: the store is as it was.")
+    for first in (file["first"] for file in files if file["first"]):
+        say(f"first in quarantine: {first}")
+    for note in dict.fromkeys(note for file in files for note in file["notes"]):
+        say(note)
 
 
 def _counted(count, what):
@@ -200,12 +205,12 @@ def _show_markets(rows):
             "name": lambda r: r["name"],
             "sector": lambda r: r["sector"] or "specs missing",
             "currency": lambda r: r["currency"],
-            "multiplier": lambda r: r["multiplier"] and f"{r['multiplier']:,g}",
+            "multiplier": lambda r: number(r["multiplier"], ",.10g"),
             "contracts": lambda r: f"{r['contracts']:,}",
             "rows": lambda r: f"{r['rows']:,}",
             "first day": lambda r: r["first_day"],
             "last day": lambda r: r["last_day"],
-            "quality": lambda r: percent(r["quality"]),
+            "quality": lambda r: percent(r["quality"], 2),
         },
     )
     if any(row["quality"] is None for row in rows):

@@ -111,13 +111,13 @@ def money(value):
     return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def percent(value):
+def percent(value, digits=1):
     """A fraction as a percentage.
 
     >>> percent(0.1234), percent(float("nan"))
     ('12.3 %', '')
     """
-    return "" if _absent(value) else f"{100 * value:.1f} %"
+    return "" if _absent(value) else f"{100 * value:.{digits}f} %"
 
 
 def _absent(value):

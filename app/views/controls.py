@@ -10,7 +10,7 @@ from app.view import View, dates
 
 def date_slider(days):
     """First and last day picked; arrow keys move a handle by a day."""
-    first, last = charts.milliseconds(days[[1, -1]] if len(days) > 2 else days[0] + np.array([0, 1]))
+    first, last = charts.milliseconds(days[[1, -1]] if len(days) > 2 else days[0] + ONE * np.array([0, 1]))
     return DateRangeSlider(
         title="Days", start=first, end=last, value=(first, last), step=1, format="%Y-%m-%d",
         sizing_mode="stretch_width", margin=(2, 14, 10, 14), stylesheets=[charts.parts()],
@@ -27,6 +27,9 @@ def heading(text):
     block = charts.words()
     block.text = f"<h3>{charts.esc(text)}</h3>"
     return block
+
+
+ONE = np.timedelta64(1, "D")
 
 
 class Controls(View):

@@ -1,14 +1,15 @@
 """The strategy trades that ended on the days picked."""
 
 import numpy as np
+from bokeh.core.properties import field
 from bokeh.models import (
     CDSView,
     ColumnDataSource,
     DataTable,
     DateFormatter,
-    HTMLTemplateFormatter,
     IndexFilter,
     InlineStyleSheet,
+    NumberFormatter,
     StringFormatter,
     TableColumn,
 )
@@ -16,24 +17,21 @@ from bokeh.models import (
 from app import charts
 from app.view import View
 
-# Templates of underscore.js: `<%- %>` escapes; only numbers are written here.
-WHOLE = '<%- Number(value).toLocaleString("en-US", {maximumFractionDigits: 0}) %>'
-NUMBER = f'<div class="right">{WHOLE}</div>'
-TEN = 'Number(Number(value).toPrecision(10)).toLocaleString("en-US", {maximumFractionDigits: 9})'
-PRICE = f'<div class="right"><%- {TEN} %></div>'
-RESULT = f'<div class="right <%= value < 0 ? "loss" : "gain" %>">{WHOLE}</div>'
+WHOLE, PRICE = "0,0", "0,0.[000000000]"
+RESULT = "result"  # a whole number in the colour of its sign
+TONES = ("var(--loss, #b3541a)", "var(--gain, #1f6ca6)")
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
     ("root", "Market", 66, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
-    ("contracts", "Contracts", 72, NUMBER), ("entry_day", "Entry", 80, "date"), ("exit_day", "Exit", 80, "date"),
-    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 76, RESULT), ("costs", "Costs", 62, NUMBER),
-    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 42, NUMBER), ("bars", "Bars", 42, NUMBER),
+    ("contracts", "Contracts", 72, WHOLE), ("entry_day", "Entry", 80, "date"), ("exit_day", "Exit", 80, "date"),
+    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 76, RESULT), ("costs", "Costs", 62, WHOLE),
+    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 42, WHOLE), ("bars", "Bars", 42, WHOLE),
     ("entry_contract", "First", 56, "text"), ("exit_contract", "Last", 56, "text"),
-    ("entry_price", "Entry price", 80, PRICE), ("exit_price", "Exit price", 80, PRICE), ("trade", "No.", 40, NUMBER),
+    ("entry_price", "Entry price", 80, PRICE), ("exit_price", "Exit price", 80, PRICE), ("trade", "No.", 40, WHOLE),
 )  # fmt: skip
 
 
 def columns_of(table):
-    """The trades as columns of a source: days in milliseconds, contracts as text."""
+    """The trades as columns of a source: days in milliseconds, contracts as text, a colour beside each result."""
     found = {}
     for name, _, _, kind in FIELDS:
         values = table[name]
@@ -41,25 +39,37 @@ def columns_of(table):
             found[name] = values.to_numpy().astype("datetime64[ms]").astype(float)
         elif kind == "text":
             found[name] = np.array([str(value) for value in values.to_list()], object)
+        elif kind == PRICE:
+            found[name] = np.array([float(f"{value:.10g}") for value in values.to_list()])
         else:
             found[name] = values.to_numpy().astype(float)
+        if kind == RESULT:
+            found[f"{name}_tone"] = np.where(found[name] < 0.0, *TONES).astype(object)
     return found
+
+
+def formatter(name, kind):
+    """How a cell is written. HTML templates would be nicer to read, but Bokeh compiles one anew for every cell."""
+    if kind == "text":
+        return StringFormatter()
+    if kind == "date":
+        return DateFormatter(format="%Y-%m-%d")
+    tone = {"text_color": field(f"{name}_tone")} if kind == RESULT else {}
+    return NumberFormatter(format=WHOLE if kind == RESULT else kind, text_align="right", **tone)
 
 
 def grid(source, view, columns):
     """A table that draws the rows in sight only."""
-    formats = {"text": StringFormatter, "date": lambda: DateFormatter(format="%Y-%m-%d")}
     shown = [row for row in FIELDS if row[0] != "strategy" or len(columns.strategies) > 1]
     fields = [
         TableColumn(
-            field=name,
-            title=title.format(currency=columns.currency),
-            width=width,
-            formatter=formats[kind]() if kind in formats else HTMLTemplateFormatter(template=kind),
+            field=name, title=title.format(currency=columns.currency), width=width, formatter=formatter(name, kind)
         )
         for name, title, width, kind in shown
     ]
-    right = [f".slick-header-column:nth-child({k + 1})" for k, row in enumerate(shown) if row[3] not in formats]
+    right = [
+        f".slick-header-column:nth-child({k + 1})" for k, row in enumerate(shown) if row[3] not in ("text", "date")
+    ]
     aligned = InlineStyleSheet(css=f"{', '.join(right)} {{ text-align: right !important; }}")
     return DataTable(
         source=source, view=view, columns=fields, sizing_mode="stretch_width", height=430, autosize_mode="none",

@@ -1,0 +1,64 @@
+"""Tables of the docs that the code dictates; `python -m tests.doc_tables` writes them into docs/*.md."""
+
+import re
+
+from engine import settings
+from engine.costs import SideCost
+from engine.metrics import METRICS, SUMMARY
+from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
+from engine.sizing import SIZERS
+from engine.strategies import STRATEGIES
+from tests.conftest import REPO
+
+PLACES = {"portfolio": "docs/portfolio.md", "metrics": "docs/numbers.md"}
+
+
+def portfolio():
+    """Every key of a portfolio file: default, what is allowed, what it is."""
+    rows = ["| key | default | allowed | what it is |", "| --- | --- | --- | --- |"]
+    rows += _keys("portfolio", Portfolio, _head())
+    names = " or ".join(f"`{name}`" for name in STRATEGIES)
+    rows.append(f"| `strategies.0.name` | needed | {names}, or one of your own | Which strategy. |")
+    rows += _keys("strategies.0", Sleeve, ["weight", "markets"])
+    for name, kind in STRATEGIES.items():
+        rows += _keys(f"strategies.0.params ({name})", kind, settings.keys(kind))
+    rules = " or ".join(f'"{name}"' for name in SIZERS)
+    rows.append(f'| `sizing.rule` | `"volatility"` | {rules} | Rule of the sizes. |')
+    for name, kind in SIZERS.items():
+        rows += _keys(f"sizing ({name})", kind, settings.keys(kind))
+    for name, kind in SECTIONS.items():
+        rows += _keys(name, kind, [key for key in settings.keys(kind) if key != "roots"])
+        if name == "costs":
+            rows += _keys("costs.roots.ROOT", SideCost, settings.keys(SideCost))
+    return rows
+
+
+def _keys(place, kind, names):
+    section, _, note = place.partition(" ")
+    for name in names:
+        parameter = kind.param[name]
+        default = "none" if parameter.default is None else f"`{settings.shown(parameter.default)}`"
+        cells = (f"`{section}.{name}` {note}".strip(), default, settings.allowed(parameter), parameter.doc)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def metrics():
+    """Every number of the summary, in one sentence, and the names of the others."""
+    rows = ["| key | name | what it says |", "| --- | --- | --- |"]
+    rows += [f"| `{name}` | {METRICS[name].label} | {METRICS[name].doc} |" for name in SUMMARY]
+    others = ", ".join(f"`{name}`" for name in METRICS if name not in SUMMARY)
+    return [*rows, "", f"`engine.metrics.METRICS` has more: {others}."]
+
+
+def written(name):
+    """The text of a page with its table as the code has it now."""
+    page = (REPO / PLACES[name]).read_text(encoding="utf-8")
+    lines = "\n".join({"portfolio": portfolio, "metrics": metrics}[name]())
+    begin = f"<!-- {name}: made by `python -m tests.doc_tables` -->"
+    assert begin in page, f"{PLACES[name]} has lost its mark {begin}"
+    return re.sub(rf"{re.escape(begin)}.*?<!-- end -->", lambda _: f"{begin}\n{lines}\n<!-- end -->", page, flags=re.S)
+
+
+if __name__ == "__main__":
+    for table in PLACES:
+        (REPO / PLACES[table]).write_text(written(table), encoding="utf-8")

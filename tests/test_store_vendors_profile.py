@@ -1,0 +1,160 @@
+"""Layouts described in TOML: columns, dates, contracts, units, time zones; a wrong description is refused in words."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from store import raw
+from store.raw import Part, RawFile
+from store.vendors import VENDORS, profile
+from store.vendors.profile import Profile
+from tests.conftest import REPO
+
+SAMPLE = REPO / "tests" / "samples" / "contract-csv" / "ES-2024H.csv"
+COLUMNS = {"time": "Date", "last": "Close"}
+
+
+def file(data, *names):
+    names = names or ("ES_H24.csv",)
+    return RawFile(SAMPLE, "", tuple(Part(name, name, data) for name in names))
+
+
+def one(data, name="ES_H24.csv", **words):
+    [reading] = Profile(NAME="mine", **({"columns": COLUMNS} | words)).read(file(data, name))
+    return reading
+
+
+def test_the_shipped_layout_reads_its_sample():
+    layout, opened = VENDORS["contract-csv"], raw.open_file(SAMPLE)
+    assert layout.recognises(opened)
+    [reading] = layout.read(opened)
+    assert (reading.name, reading.vendor, reading.table) == ("ES", "contract-csv", "contract_bars")
+    row = reading.frame.row(3, named=True)
+    assert (row["contract"], row["day"], row["settle"], row["volume"], row["open_interest"]) == (
+        202403, date(2024, 3, 6), 5030.0, 1953100.0, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "contract"),
+    [("ES-2024H.csv", 202403), ("ES_202403.csv", 202403), ("6E-2024M.csv", 202406)],
+)
+def test_the_shipped_layout_reads_contracts_from_names(name, contract):
+    [reading] = VENDORS["contract-csv"].read(file(SAMPLE.read_bytes(), name))
+    assert (reading.name, reading.frame["contract"][0]) == (name[:2], contract)
+
+
+def test_a_short_year_is_read_as_of_the_file_s_own_days():  # DOMAIN T31
+    [in_2010] = profile.Profile(NAME="x", columns=COLUMNS).read(file(b"Date,Close\n2010-06-01,20\n", "VX_Z0.csv"))
+    [in_2020] = profile.Profile(NAME="x", columns=COLUMNS).read(file(b"Date,Close\n2020-06-01,20\n", "VX_Z0.csv"))
+    assert (in_2010.frame["contract"][0], in_2020.frame["contract"][0]) == (201012, 202012)
+
+
+def test_a_column_of_codes_is_read_row_by_row():
+    data = b"Date,Sym,Close\n2010-01-04,ESH0,1\n2010-01-04,NQH0,2\n2020-01-06,ESH0,3\n2020-01-06,what,4\n"
+    readings = Profile(NAME="x", columns=COLUMNS, symbol="Sym").read(file(data, "all.csv"))
+    found = {reading.name: reading.frame.select("line", "contract", "column", "fault").rows() for reading in readings}
+    assert found == {
+        "ES": [(2, 201003, None, None), (4, 202003, None, None), (5, None, "Sym", "not a contract code: what")],
+        "NQ": [(3, 201003, None, None)],
+    }
+
+
+def test_a_file_without_any_code_is_refused():
+    with pytest.raises(raw.Unreadable, match=r"all\.csv: line 2: column Sym: no row has a contract code and a date"):
+        Profile(NAME="x", columns=COLUMNS, symbol="Sym").read(file(b"Date,Sym,Close\n2010-01-04,what,1\n", "all.csv"))
+
+
+def test_a_name_that_holds_no_contract_is_refused():
+    with pytest.raises(raw.Unreadable, match=r"ES_xyz\.csv: 'xyz' in the name is no contract"):
+        one(b"Date,Close\n2024-01-02,1\n", "ES_xyz.csv")
+    with pytest.raises(raw.Unreadable, match=r"ES\.csv: the name does not fit \[mine\] file = "):
+        one(b"Date,Close\n2024-01-02,1\n", "ES.csv")
+
+
+def test_factors_bring_prices_into_the_master_s_unit_and_leave_volume():
+    columns = COLUMNS | {"high": "High", "volume": "Volume"}
+    reading = one(
+        b"Date,High,Close,Volume\n2024-01-02,2400,2350,7\n", "SI_H24.csv", columns=columns, factors={"SI": 0.01}
+    )
+    assert reading.frame.select("high", "settle", "volume").row(0) == (24.0, 23.5, 7.0)
+
+
+def test_separator_date_and_last_are_as_described():
+    reading = one(b"Date;Close\n02/01/2024;1\n", separator=";", date="%d/%m/%Y", last_is="close")
+    assert reading.frame.select("day", "close").row(0) == (date(2024, 1, 2), 1.0)
+    assert "settle" not in reading.frame.columns
+
+
+def test_missing_values_may_be_blank_a_dash_or_n_a():
+    columns = COLUMNS | {"open": "Open", "volume": "Volume"}
+    reading = one(b"Date,Open,Close,Volume\n2024-01-02,-,1,N/A\n2024-01-03,,1,0\n", columns=columns)
+    assert reading.frame.select("open", "volume", "fault").rows() == [(None, None, None), (None, 0.0, None)]
+
+
+def test_a_fault_names_the_file_s_column():
+    reading = one(b"Date,Close\n2024-01-02,dear\n")
+    assert reading.frame.select("column", "fault").row(0) == ("Close", "not a number: dear")
+    assert reading.headings["settle"] == "Close"
+
+
+HOURS = {"date": "%Y-%m-%d %H:%M", "timezone": "America/Chicago"}
+
+
+def test_an_evening_bar_belongs_to_the_next_trade_date():  # DOMAIN T39
+    data = b"Date,Close\n2026-11-20 15:00,1\n2026-11-22 17:05,1\n2026-11-23 16:00,1\n2026-11-23 18:00,1\n"
+    frame = one(data, "ES_H27.csv", session_start="17:00", **HOURS).frame
+    assert frame["day"].to_list() == [date(2026, 11, 20), date(2026, 11, 23), date(2026, 11, 23), date(2026, 11, 24)]
+    assert frame["time"][1] == datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
+
+
+def test_an_hour_that_the_clocks_skipped_is_a_fault_and_one_that_came_twice_is_the_earlier():
+    frame = one(b"Date,Close\n2024-03-10 02:30,1\n2024-11-03 01:30,1\n", "ES_Z24.csv", **HOURS).frame
+    assert frame["fault"].to_list() == ["no such moment in America/Chicago: 2024-03-10 02:30", None]
+    assert frame["time"].to_list() == [None, datetime(2024, 11, 3, 6, 30, tzinfo=UTC)]
+    assert frame["day"].to_list() == [None, date(2024, 11, 4)]  # a Sunday
+
+
+def test_a_file_whose_dates_all_fail_keeps_its_rows_as_faults():
+    for words in ({}, HOURS):
+        frame = one(b"Date,Close\nsoon,1\n", **words).frame
+        assert frame.select("column", "fault").rows() == [("Date", "not a date: soon")]
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "known"),
+    [
+        (("ES_H24.csv",), b'"Date","Close"\n', True),
+        (("ES_H24.csv",), b"Date,Last\n", False),
+        (("ES.csv",), b"Date,Close\n", False),
+        (("ES_H24.csv", "readme.csv"), b"Date,Close\n", False),
+    ],
+)
+def test_files_are_known_by_names_and_headers(names, data, known):
+    assert Profile(NAME="x", columns=COLUMNS).recognises(file(data, *names)) is known
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a]\nfile = 'x'", "[a] needs [a.columns]"),
+        ("a = 1", "'a' stands outside a section"),
+        ("[a]\ncolums = {}", "'colums' is not known, allowed are columns, file"),
+        ("[a]\ncolums = {}", "did you mean 'columns'?"),
+        ("[a.columns]\ntime = 'd'", "[a] columns: 'last' is needed"),
+        ("[a.columns]\ntime = 'd'\nlast = 'c'\nclose = 'c'", "[a] columns: 'close' is not known"),
+        ("[a.columns]\ntime = 'd'\nlast = 'raw'", "cannot be called 'raw'"),
+        ("[a]\nlast_is = 'mid'\ncolumns = {time='d', last='c'}", "'mid' is not known, allowed are settle, close"),
+        ("[a]\nfile = '('\ncolumns = {time='d', last='c'}", "no regular expression"),
+        ("[a]\nfile = 'x'\ncolumns = {time='d', last='c'}", "the groups (?P<root>…) and (?P<contract>…) are wanted"),
+        ("[a]\nseparator = ''\ncolumns = {time='d', last='c'}", "one character is wanted"),
+        ("[a]\ntimezone = 'Chicago'\ncolumns = {time='d', last='c'}", "not a time zone such as America/Chicago"),
+        ("[a", "vendors.toml: "),
+    ],
+)
+def test_a_wrong_description_is_refused_in_words(tmp_path, text, message):
+    path = tmp_path / "vendors.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        profile.load(path)
+    assert message in str(error.value)

@@ -38,7 +38,10 @@ def _keys(place, kind, names):
     for name in names:
         parameter = kind.param[name]
         default = "none" if parameter.default is None else f"`{settings.shown(parameter.default)}`"
+        if parameter.owner is SideCost:
+            default = "the market's own in `config/costs.toml`" if place == "costs" else "that of `[costs]`"
         cells = (f"`{section}.{name}` {note}".strip(), default, settings.allowed(parameter), parameter.doc)
+        cells = [re.sub(r"\d{7,}(?:\.0)?|\b(\d+)\.0\b", lambda m: f"{float(m[0]):g}", cell) for cell in cells]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -1,0 +1,181 @@
+"""The pages say what is so: their commands and snippets run, their tables are what the code has."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from app.cli import main
+from config import FOLDER
+from engine.simulate import CAUSES
+from store import open_archive, sample
+from store.row_rules import bar_rules
+from tests import doc_tables, market_files
+from tests.conftest import REPO
+
+PAGES = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
+STAYS = ("frontmonth serve", "frontmonth demo")  # serve: until it is interrupted; the demo has its own test
+READER = "reference.md"
+
+
+def blocks(page, kinds):
+    """(kind, text) of the fenced blocks of a page."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    return [(kind, text) for kind, text in found if kind in kinds]
+
+
+def command(line):
+    """Run a line of a page in this process."""
+    words = shlex.split(line.partition(" #")[0])[1:]
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 0, line
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sample") / "store"
+    sample.build(open_archive(path, create=True))
+    return path
+
+
+@pytest.fixture
+def workplace(simulated, tmp_path, monkeypatch):
+    """A folder in which the pages' commands find what they name."""
+    shutil.copytree(simulated, tmp_path / "frontmonth-store")
+    shutil.copytree(FOLDER / "portfolios", tmp_path / "config" / "portfolios")
+    market_files.write(tmp_path)
+    for kind, text in blocks(REPO / "docs" / "portfolio.md", ["toml"]):
+        assert kind == "toml"
+        (tmp_path / "two-speeds.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRONTMONTH_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != READER], ids=lambda page: page.name)
+def test_every_command_and_snippet_of_a_page_runs(page, workplace, capsys):
+    if page.name in ("numbers.md", "README.md"):
+        command("frontmonth run trend --start 2020-01-01")
+    for kind, text in blocks(page, ["sh", "python"]):
+        if kind == "python":
+            exec(compile(text, f"{page.name}", "exec"), {})
+            continue
+        lines = [line for line in text.splitlines() if line.startswith("frontmonth ") and not line.startswith(STAYS)]
+        for line in lines:
+            command(line)
+
+
+@pytest.mark.parametrize("name", doc_tables.PLACES)
+def test_tables_are_what_the_code_has(name):
+    page = REPO / doc_tables.PLACES[name]
+    assert doc_tables.written(name) == page.read_text(encoding="utf-8"), "python -m tests.doc_tables writes them"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert "://" not in target
+        file, _, part = target.partition("#")
+        other = (page.parent / file) if file else page
+        assert other.exists(), target
+        heads = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), flags=re.M) if part else []
+        assert not part or part in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPO / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_page_names_what_others_do_not_have(page):
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"\.\./shared|/work/|/tmp/|/home/|pypi\.|https?://(?!127\.0\.0\.1)", text)
+
+
+def test_every_rule_and_cause_is_told():
+    data, numbers = ((REPO / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("data", "numbers"))
+    from store.series_rules import CHECKS
+
+    names = [rule.name for rule in (*bar_rules(negative_allowed=False), *CHECKS)]
+    assert [name for name in names if f"`{name}`" not in data] == []
+    assert [cause for cause in CAUSES if f"`{cause}`" not in numbers] == []
+
+
+# reference.md against what is printed
+
+SAMPLES = {
+    "import": ["import", "prices", "fx", "--store", "new"],
+    "check": ["check", "MES"],
+    "markets": ["markets"],
+    "contracts": ["contracts", "ZC"],
+    "roll ROOT --json": ["roll", "MES"],
+    "roll ROOT --diff": ["roll", "ZC", "--diff", "first-notice-10"],
+    "continuous": ["continuous", "MES"],
+    "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
+    "replay": ["replay", "last"],
+    "report": ["report", "last", "--out", "tables/"],
+    "verify": ["verify"],
+    "delete": ["delete", "last"],
+}
+
+
+def keys(value, place=""):
+    """Paths of all keys of a document, lists as `[]`."""
+    if isinstance(value, dict) and value:
+        return {path for key, item in value.items() for path in keys(item, f"{place}.{key}" if place else key)}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return {path for item in value for path in keys(item, f"{place}[]")}
+    return {place}
+
+
+def sections():
+    """Section of reference.md by heading: the keys of its first table, `*` as written."""
+    page = (REPO / "docs" / READER).read_text(encoding="utf-8")
+    for part in re.split(r"^## ", page, flags=re.M)[1:]:
+        heading, _, text = part.partition("\n")
+        rows = re.search(r"^\| key \|.*?\n\n", text + "\n\n", flags=re.S | re.M)
+        cells = [line.split("|")[1] for line in rows[0].splitlines()[2:]] if rows else []
+        yield heading, {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+@pytest.mark.service
+def test_the_reference_lists_every_key_that_is_printed(workplace, capsys):
+    told = dict(sections())
+    for name, words in SAMPLES.items():
+        heading = next(heading for heading in told if f"frontmonth {name}" in heading)
+        capsys.readouterr()
+        command(shlex.join(["frontmonth", *words, "--json"]))
+        printed = keys(json.loads(capsys.readouterr().out))
+        patterns = [re.escape(key).replace(r"\*", ".+") + r"(\[\])?" for key in told[heading]]
+        assert [key for key in printed if not any(re.fullmatch(p, key) for p in patterns)] == [], heading
+        absent = [
+            key for key, p in zip(told[heading], patterns, strict=True) if not any(re.fullmatch(p, k) for k in printed)
+        ]
+        assert [key for key in absent if "*" not in key] == [], heading
+        if name == "report":
+            assert_columns(Path("tables"))
+
+
+def assert_columns(folder):
+    """The CSV files have the columns that reference.md lists."""
+    page = (REPO / "docs" / READER).read_text(encoding="utf-8")
+    for file, listed in re.findall(r"^\| `(\w+\.csv)` \| ([^|;]+)", page, flags=re.M):
+        assert pl.read_csv(folder / file, n_rows=0).columns == re.findall(r"`(\w+)`", listed), file
+
+
+def test_the_names_for_python_are_there():
+    import engine
+    import store
+
+    page = (REPO / "docs" / READER).read_text(encoding="utf-8")
+    names = re.findall(r"^\| `((?:store|engine)\.[\w.]+)", page, flags=re.M)
+    assert len(names) == 5
+    for name in names:
+        found = {"store": store, "engine": engine}[name.partition(".")[0]]
+        for part in name.split(".")[1:]:
+            found = getattr(found, part)
+    methods = ("equity", "trades", "contract_trades", "positions", "ledger", "metrics", "save")
+    assert all(hasattr(engine.RunResult, method) for method in methods)

@@ -99,7 +99,7 @@ def milliseconds(days):
 
 
 def span(values, floor=None):
-    """Ends of an axis that holds the values with a little air; `floor`: an end that must be on it.
+    """Ends of an axis that holds the values with a little air; `floor`: a value that must be on it, without air.
 
     >>> span(np.array([0.0, 10.0]))
     (-0.5, 10.5)
@@ -108,7 +108,9 @@ def span(values, floor=None):
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     if floor is not None:
         low, high = min(low, floor), max(high, floor)
-    air = (high - low) * 0.05 or 1.0
+    if low == high:
+        return low - 1.0, high + 1.0
+    air = (high - low) * 0.05
     return (low if low == floor else low - air), (high if high == floor else high + air)
 
 
@@ -154,7 +156,7 @@ def money_axis(axis, currency):
         code="""
         const size = Math.abs(tick)
         const [unit, letter] = size >= 1e9 ? [1e9, "B"] : size >= 1e6 ? [1e6, "M"] : size >= 1e3 ? [1e3, "k"] : [1, ""]
-        return (tick < 0 ? "-" : "") + sign + String(Number((size / unit).toPrecision(4))) + letter
+        return (tick < 0 ? "-" : "") + sign + String(Number((size / unit).toPrecision(6))) + letter
         """,
     )
 

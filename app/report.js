@@ -10,7 +10,8 @@ const Frontmonth = (function () {
     for (const x of values) if (Number.isFinite(x)) [low, high] = [Math.min(low, x), Math.max(high, x)]
     if (low > high) [low, high] = [0, 0]
     if (floor !== null) [low, high] = [Math.min(low, floor), Math.max(high, floor)]
-    const air = (high - low) * 0.05 || 1
+    if (low === high) return [low - 1, high + 1]
+    const air = (high - low) * 0.05
     return [low === floor ? low : low - air, high === floor ? high : high + air]
   }
   function strip(data, slice) {
@@ -56,10 +57,11 @@ const Frontmonth = (function () {
     const amounts = order.map(([, row]) => values[row])
     const names = order.map(([name]) => name)
     const [low, high] = span(amounts, 0)
+    const full = amounts.filter((x, k) => ok[order[k][1]] && x !== 0)
     let words = '<p class="note">No profit and no loss in what is picked.</p>'
-    if (amounts.some((x) => x !== 0)) {
-      const told = [Math.max(...amounts), Math.min(...amounts)].map((x) => `${esc(names[amounts.indexOf(x)])} ${esc(money(x, meta))}`)
-      words = `<p class="note">Best ${told[0]}, worst ${told[1]}; sum ${esc(money(sum(amounts), meta))}.</p>`
+    if (full.length) {
+      const told = [Math.max(...full), Math.min(...full)].map((x) => `${esc(names[amounts.indexOf(x)])} ${esc(money(x, meta))}`)
+      words = `<p class="note">Best ${told[0]}, worst ${told[1]}; sum ${esc(money(sum(full), meta))}.</p>`
     }
     return {
       [`by_${kind}`]: {data: {
@@ -126,14 +128,14 @@ const Frontmonth = (function () {
   function patches(data, slice) {
     const depth = drawdown(slice.curve)
     const [low, high] = span(slice.curve)
-    const [bottom, top] = span(depth, 0)
+    const [bottom] = span(depth, 0)
     const end = data.day[data.day.length - 1]
     const [left, right] = slice.count ? [data.day[slice.first - 1], data.day[slice.last]] : [end, end]
     const some = slice.chosen.days !== null
     const found = {
       strip: {text: strip(data, slice)},
       curve: {data: {day: Array.from(data.day), equity: slice.curve, drawdown: depth}},
-      equity_y: {start: low, end: high}, drawdown_y: {start: bottom, end: top},
+      equity_y: {start: low, end: high}, drawdown_y: {start: bottom, end: 0},
       equity_text: {text: equityWords(data, slice, depth)},
       months: {text: monthTable(data, slice)},
       ...bars(data, "sector", slice.bySector, slice.ok.sector), ...bars(data, "root", slice.byRoot, slice.ok.root),

@@ -406,7 +406,7 @@ def _decide(t, equity, facts, account, weight, instrument, available, state, led
         base = max(0.0, equity) if account.compounding else account.capital
     for i in range(state.target.shape[0]):
         wanted = weight[t, i] * base if available[t, instrument[i]] else 0.0
-        state.target[i] = np.trunc(min(max(wanted, -account.most), account.most))
+        state.target[i] = np.trunc(min(max(wanted, -account.most), account.most)) + 0.0  # never a negative zero
         state.called[i] = False
     if call:
         _event(t, -1, MARGIN_CALL, state, ledger)

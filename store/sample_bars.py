@@ -29,7 +29,7 @@ class Chain:
 
     def __init__(self, market, spec, random):
         calendar = days.calendar(spec.calendar, spec.extra)
-        every = np.arange(START, END + 1)
+        every = np.arange(START, END + days.DAY)
         self.sessions = every[np.is_busday(every, busdaycal=calendar)]
         rows = [row for contract in _months(spec) for row in [_listing(market, spec, contract)] if row]
         self.contracts, starts, self.ends, self.held, limits = (np.array(column) for column in zip(*rows, strict=True))

@@ -106,8 +106,14 @@ def spike(bars, spec):
     return _told(rows, "settle", "price", reason)
 
 
-def _slipped(ratio=None):
-    ratio = pl.col("price") / pl.col("before") if ratio is None else ratio
+def _slipped():
+    """A positive price in another unit than the one before, which is more than a spike; near zero a ratio says nothing."""
+    known = (pl.col("price") > 0) & (pl.col("before") > 0)
+    large = (pl.col("move").abs() > UNITS * pl.col("scale")).fill_null(True)
+    return _about_a_slip(pl.col("price") / pl.col("before")) & known.fill_null(False) & large
+
+
+def _about_a_slip(ratio):
     return pl.any_horizontal((ratio / slip - 1.0).abs() < SLACK for slip in SLIPS).fill_null(False)
 
 
@@ -125,7 +131,7 @@ def unit_level(bars, spec):
     crowd = pl.col("price").median().over("day")
     shared = bars.with_columns((pl.col("price") / crowd).alias("ratio")).filter(pl.len().over("day") >= 3)
     level = shared.group_by("contract").agg(pl.col("ratio").median(), pl.col("day").min(), pl.len().alias("bars"))
-    rows = level.filter(_slipped(pl.col("ratio")))
+    rows = level.filter(_about_a_slip(pl.col("ratio")))
     reason = pl.format("{} times the other contracts of the same days", pl.col("ratio").round(4))
     return _told(rows, "settle", pl.format("{} bars", "bars"), reason)
 

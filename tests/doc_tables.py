@@ -41,8 +41,13 @@ def _keys(place, kind, names):
         if parameter.owner is SideCost:
             default = "the market's own in `config/costs.toml`" if place == "costs" else "that of `[costs]`"
         cells = (f"`{section}.{name}` {note}".strip(), default, settings.allowed(parameter), parameter.doc)
-        cells = [re.sub(r"\d{7,}(?:\.0)?|\b(\d+)\.0\b", lambda m: f"{float(m[0]):g}", cell) for cell in cells]
+        cells = [re.sub(r"\d{7,}(?:\.0)?|\b(\d+)\.0\b", _short, cell) for cell in cells]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _short(match):
+    value = float(match[0])
+    return f"{value:_.0f}" if 1e6 <= value < 1e12 else f"{value:g}".replace("e+", "e")
 
 
 def metrics():

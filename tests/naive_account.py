@@ -1,8 +1,8 @@
 """Slow twin of the account: one bar, one line, one number at a time, written from the rules and not from the engine.
 
 Every cent is one entry (bar, line, cause, amount, trade, leg) of a list; equity, ledger and both tellings of the trades
-are sums over that list. The order of a bar: fills of what was decided, rolls, ends of contracts, marks, interest, margin
-call, next targets.
+are sums over that list. A bar, in order: fills of what was decided, mark, roll or end of the contract, interest, margin
+call, next targets; see the rules in `engine/simulate.py`.
 """
 
 import math

@@ -47,6 +47,7 @@ def test_a_price_keeps_its_ticks(value, text):
 def test_an_axis_holds_all_values_and_its_floor():
     assert charts.span(np.array([1.0, np.nan, 3.0]), 0.0) == (0.0, 3.15)
     assert charts.span(np.array([])) == (-1.0, 1.0)
+    assert charts.span(np.array([0.0, 0.0]), 0.0) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize("text", ["<img onerror=x>", "\"'><script>", "{{ 7 * 7 }}", "{% raw %}", "a&b"])

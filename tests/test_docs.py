@@ -12,7 +12,8 @@ import pytest
 from app.cli import main
 from config import FOLDER
 from engine.simulate import CAUSES
-from store import open_archive, sample
+from engine.strategies import STRATEGIES
+from store import contracts, open_archive, sample
 from store.row_rules import bar_rules
 from tests import doc_tables, market_files
 from tests.conftest import REPO
@@ -29,7 +30,8 @@ def blocks(page, kinds):
 
 
 def command(line):
-    """Run a line of a page in this process."""
+    """Run a line of a page in this process, which forgets the contract master as a new one would."""
+    contracts._load.cache_clear()
     words = shlex.split(line.partition(" #")[0])[1:]
     with pytest.raises(SystemExit) as end:
         main(words)
@@ -54,7 +56,10 @@ def workplace(simulated, tmp_path, monkeypatch):
         (tmp_path / "two-speeds.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FRONTMONTH_STORE", raising=False)
-    return tmp_path
+    ours = dict(STRATEGIES)
+    yield tmp_path
+    STRATEGIES.clear()
+    STRATEGIES.update(ours)
 
 
 @pytest.mark.service
@@ -137,7 +142,7 @@ def sections():
     for part in re.split(r"^## ", page, flags=re.M)[1:]:
         heading, _, text = part.partition("\n")
         rows = re.search(r"^\| key \|.*?\n\n", text + "\n\n", flags=re.S | re.M)
-        cells = [line.split("|")[1] for line in rows[0].splitlines()[2:]] if rows else []
+        cells = [line.split("|")[1] for line in rows[0].strip().splitlines()[2:]] if rows else []
         yield heading, {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
@@ -149,7 +154,7 @@ def test_the_reference_lists_every_key_that_is_printed(workplace, capsys):
         capsys.readouterr()
         command(shlex.join(["frontmonth", *words, "--json"]))
         printed = keys(json.loads(capsys.readouterr().out))
-        patterns = [re.escape(key).replace(r"\*", ".+") + r"(\[\])?" for key in told[heading]]
+        patterns = [re.escape(key).replace(r"\.\*", r"(\..+)?") + r"(\[\])?" for key in told[heading]]
         assert [key for key in printed if not any(re.fullmatch(p, key) for p in patterns)] == [], heading
         absent = [
             key for key, p in zip(told[heading], patterns, strict=True) if not any(re.fullmatch(p, k) for k in printed)

@@ -59,7 +59,7 @@ def facts_of(rng, prices, tight):
 
 
 def market(seed, time=120):
-    """Arguments of a simulation made at random: one seed in three has too little money, two lines may share a market."""
+    """Arguments of a simulation made at random: one seed in three has too little money."""
     rng = np.random.default_rng(seed)
     per_capital, tight = bool(seed % 2), seed % 3 == 0
     capital = 50_000.0 if tight else 400_000.0
@@ -137,6 +137,33 @@ def test_the_markets_made_at_random_hold_what_they_should():
     assert shared > 15
 
 
+def by_hand(position, target, equity, lines):
+    """Position on the bar after a margin call on lines of one market: margin 10,000 a contract, flat prices."""
+    bars = 3
+    flat = np.full((bars, 1), 100.0)
+    never, one = np.zeros((bars, 1), bool), np.ones((bars, 1))
+    contract = np.full((bars, 1), 202403, np.int32)
+    prices = simulate.Prices(flat, flat, 0.0 * flat, contract, never, never, contract, flat, flat, flat, flat)
+    margin = np.array([[0.0], [10_000.0], [10_000.0]])  # nothing is asked of the entry
+    facts = simulate.Facts(one, one, margin, margin, 0.0 * one, 0.0 * one)
+    account = simulate.Account(equity, False, False, True, 1.0, np.inf)
+    weight = np.array([position, target, target], dtype=float)
+    arguments = (prices, facts, account, weight, np.zeros(lines, np.int64), one > 0, np.zeros(bars), np.ones(bars))
+    assert compare(arguments)["calls"][0] == 1
+    return simulate.simulate(*arguments).position[2].tolist()
+
+
+@pytest.mark.parametrize(("target", "after"), [(9, 3), (2, 2), (-2, -2), (-13, -3)])
+def test_t29_a_margin_call_caps_a_target_and_leaves_its_side(target, after):
+    """Five contracts where equity covers three: at most three of what is wanted, on its side."""
+    assert by_hand([5], [target], 30_000.0, 1) == [after]
+
+
+def test_t29_a_margin_call_cuts_lines_that_net_until_the_margin_is_covered():
+    """One contract net, of 3 and -2: nine tenths of each, in whole ones, are 2 and -1, again one net."""
+    assert by_hand([3, -2], [3, -2], 9_000.0, 2) == [0.0, 0.0]
+
+
 @pytest.fixture
 def arguments(monkeypatch):
     """Runs a portfolio and gives the arguments that its simulation was called with, beside the run."""
@@ -149,38 +176,36 @@ def arguments(monkeypatch):
     return run
 
 
-@pytest.fixture(scope="module")
-def sampled(tmp_path_factory):
-    """Six markets of the sample in four currencies."""
+@pytest.fixture(scope="module", params=["USD", "EUR"])
+def sampled(request, tmp_path_factory):
+    """Six markets of the sample in four currencies, and the account's."""
     archive = open_archive(tmp_path_factory.mktemp("sample") / "store", create=True)
     sample.build(archive)
-    return load(archive, ["CL", "FGBL", "JGB", "MES", "Z", "ZC"], end=date(2018, 12, 31))
+    roots = ["CL", "FGBL", "JGB", "MES", "Z", "ZC"]
+    return load(archive, roots, end=date(2018, 12, 31), currency=request.param)
 
 
 @pytest.mark.parametrize(
     "settings",
-    [
-        [],
-        ["portfolio.compounding=false", "execution.fx=hold"],
-        ["portfolio.capital=150000", "limits.max_contracts=2"],
-    ],
+    [[], ["portfolio.compounding=false", "execution.fx=hold"], ["portfolio.capital=150000", "limits.max_contracts=2"]],
 )
 def test_two_years_of_the_sample_are_traded_as_the_twin_does(sampled, arguments, settings):
     trend = Portfolio.from_toml(FOLDER / "portfolios" / "trend.toml")
-    portfolio = trend.with_settings(
-        ["portfolio.start=2017-01-01", "strategies.0.fast=10", "strategies.0.slow=40", *settings]
-    )
-    _, given = arguments(sampled, portfolio)
+    settings = [f"portfolio.currency={sampled.currency}", "strategies.0.fast=10", "strategies.0.slow=40", *settings]
+    _, given = arguments(sampled, trend.with_settings(["portfolio.start=2017-01-01", *settings]))
     assert len(given[3]) > 500
-    assert len(compare(given)["legs"]) > 50
+    twin = compare(given)
+    assert len(twin["legs"]) > 50
+    assert any(cause == "interest" and amount != 0.0 for (_, _, cause), amount in twin["ledger"].items())
 
 
-@pytest.mark.parametrize("name", ["trend", "fixed"])
-def test_two_years_of_24_real_markets_are_traded_as_the_twin_does(real, arguments, name):
-    portfolio = Portfolio.from_toml(FOLDER / "portfolios" / f"{name}.toml").with_settings(
-        ["portfolio.start=2019-06-01"]
-    )
-    made, given = arguments(load(real, end=date(2021, 6, 30)), portfolio)
+@pytest.mark.parametrize(
+    ("name", "fill", "fx"), [("trend", "settle", "sweep"), ("fixed", "settle", "sweep"), ("trend", "open", "hold")]
+)
+def test_two_years_of_24_real_markets_are_traded_as_the_twin_does(real, arguments, name, fill, fx):
+    settings = ["portfolio.start=2019-06-01", f"rolls.fill={fill}", f"execution.fx={fx}"]
+    portfolio = Portfolio.from_toml(FOLDER / "portfolios" / f"{name}.toml").with_settings(settings)
+    made, given = arguments(load(real, end=date(2021, 6, 30), roll_fill=fill), portfolio)
     twin = compare(given)
     assert len(given[4]) == 24
     assert made.summary["metrics"]["final_equity"] == pytest.approx(twin["equity"][-1], abs=1e-6)

@@ -73,13 +73,13 @@ class Equity(View):
         days, curve = charts.milliseconds(picked.columns.days), picked.curve
         depth = drawdown(curve)
         low, high = charts.span(curve)
-        bottom, top = charts.span(depth, 0.0)
+        bottom = charts.span(depth, 0.0)[0]
         whole = picked.chosen["days"] is None
         left, right = (days[picked.first - 1], days[picked.last]) if picked.count else (days[-1], days[-1])
         return {
             "curve": {"data": {"day": days, "equity": curve, "drawdown": depth}},
             "equity_y": {"start": low, "end": high},
-            "drawdown_y": {"start": bottom, "end": top},
+            "drawdown_y": {"start": bottom, "end": 0.0},
             "equity_text": {"text": describe(picked, curve, depth)},
             **{f"veil_left_{k}": {"right": float(left), "visible": not whole} for k in (0, 1)},
             **{f"veil_right_{k}": {"left": float(right), "visible": not whole} for k in (0, 1)},

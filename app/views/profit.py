@@ -35,15 +35,15 @@ def columns_of(names, amounts, picked):
     }
 
 
-def describe(names, amounts, currency):
-    """The best and the worst in a sentence."""
-    if not len(names) or not np.any(amounts):
+def describe(names, amounts, picked, currency):
+    """The best and the worst of what is picked, in a sentence."""
+    full = np.flatnonzero(picked & (amounts != 0.0))
+    if not len(full):
         return '<p class="note">No profit and no loss in what is picked.</p>'
-    best, worst = int(np.argmax(amounts)), int(np.argmin(amounts))
+    best, worst = full[np.argmax(amounts[full])], full[np.argmin(amounts[full])]
     told = [f"{charts.esc(names[k])} {charts.esc(charts.money(amounts[k], currency))}" for k in (best, worst)]
-    return (
-        f'<p class="note">Best {told[0]}, worst {told[1]}; sum {charts.esc(charts.money(amounts.sum(), currency))}.</p>'
-    )
+    total = charts.esc(charts.money(amounts[full].sum(), currency))
+    return f'<p class="note">Best {told[0]}, worst {told[1]}; sum {total}.</p>'
 
 
 class Bars(View):
@@ -71,11 +71,12 @@ class Bars(View):
         rows = np.array([row for _, row in self.order], int)
         names = [name for name, _ in self.order]
         amounts = getattr(picked, f"by_{self.kind}")[rows]
+        chosen = getattr(picked, f"{self.kind}_picked")[rows]
         low, high = charts.span(amounts, 0.0)
         return {
-            f"by_{self.kind}": {"data": columns_of(names, amounts, getattr(picked, f"{self.kind}_picked")[rows])},
+            f"by_{self.kind}": {"data": columns_of(names, amounts, chosen)},
             f"by_{self.kind}_x": {"start": low, "end": high},
-            f"by_{self.kind}_text": {"text": describe(names, amounts, picked.columns.currency)},
+            f"by_{self.kind}_text": {"text": describe(names, amounts, chosen, picked.columns.currency)},
         }
 
     def wire(self):

@@ -26,9 +26,14 @@ def create(store_path, run=None):
     rows = []
     try:
         archive = open_archive(store_path)
-        rows = listed(archive)
-        if not rows:
+        damaged = []
+        rows = listed(archive, damaged)
+        for reason in damaged:
+            log.error("%s", reason)
+        if not rows and not damaged:
             return nothing("There is no run yet.", NO_RUN.format(store=esc(store_path)))
+        if damaged and not rows:
+            return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
         return dashboard(columns_of(archive, name), chooser(rows, name))
     except ArchiveMissing as error:

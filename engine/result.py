@@ -18,6 +18,7 @@ import polars as pl
 
 from engine.portfolio import Portfolio
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
+from engine.strategy import load_user
 from store.archive import Conflict
 
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
@@ -29,15 +30,24 @@ class RunUnknown(ValueError):
     """No run of that name, or more than one."""
 
 
+class RunDamaged(ValueError):
+    """A stored run that cannot be read; the message names it and says what to do."""
+
+
 class RunResult:
     """One run: `summary` (what `run --json` prints), `portfolio`, `events`, and the tables."""
 
     def __init__(self, summary, portfolio, events, tables, meta=None):
         self.summary = summary
-        self.portfolio = portfolio
+        self._portfolio = portfolio
         self.events = events
         self.meta = {"note": "", "tags": [], "created": ""} | (meta or {})
         self._tables = tables
+
+    @cached_property
+    def portfolio(self):
+        """The Portfolio that was run; of a stored run it is made when first asked for."""
+        return self._portfolio() if callable(self._portfolio) else self._portfolio
 
     @property
     def id(self):
@@ -164,15 +174,25 @@ def load(archive, name):
         raise RunUnknown(f"{what} {name!r} in {archive.path}; `frontmonth runs` lists them")
     record = _record(archive, fits[0])
     tables = {table: archive.runs / fits[0] / f"{table}.parquet" for table in TABLES}
-    return RunResult(
-        record["summary"], Portfolio.from_toml(record["portfolio"]), record["events"], tables, record["meta"]
-    )
+
+    def portfolio():
+        load_user(archive.path / "strategies")  # it may use one of the user's own
+        return Portfolio.from_toml(record["portfolio"])
+
+    return RunResult(record["summary"], portfolio, record["events"], tables, record["meta"])
 
 
-def listed(archive):
-    """Summary and meta of every stored run, newest first."""
-    records = [_record(archive, i) for i in _ids(archive)]
-    rows = [r["summary"] | {"created": r["meta"]["created"], "note": r["meta"]["note"]} for r in records]
+def listed(archive, damaged=None):
+    """Summary and meta of every stored run, newest first; unreadable ones are told in the list `damaged`."""
+    rows = []
+    for run_id in _ids(archive):
+        try:
+            record = _record(archive, run_id)
+            rows.append(record["summary"] | {"created": record["meta"]["created"], "note": record["meta"]["note"]})
+        except (RunDamaged, KeyError) as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
     return sorted(rows, key=lambda r: (r["created"], r["run"]), reverse=True)
 
 
@@ -183,7 +203,13 @@ def _ids(archive):
 
 
 def _record(archive, run_id):
-    return json.loads((archive.runs / run_id / "run.json").read_text())
+    path = archive.runs / run_id / "run.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunDamaged(
+            f"run {run_id}: {path.name} cannot be read: {error}; delete its folder and run it again"
+        ) from error
 
 
 def result_hash(ledger):

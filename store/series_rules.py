@@ -12,7 +12,7 @@ and adds
 
 Only bars up to the row's own go in, so that a longer history keeps earlier findings; to see a price come back, `spike`
 alone looks ahead. The thresholds were set on Barchart's 24 markets (743,035 rows, 1978 to 2026: "the real set"), so
-that the findings can be read one by one, 452 in all; the counts stand at the rules.
+that the findings can be read one by one, 444 in all; the counts stand at the rules.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _none(bars):
 
 def spike(bars, spec):
     """A move of more than `UNITS` usual ones that no neighbour shares and that is more than half undone within `BACK`
-    bars, or is the last one known. 13 in the real set."""
+    bars, or is the last one known. 15 in the real set."""
     size = pl.col("move").abs()
     ahead = [pl.col("price").shift(-n).over("contract") - pl.col("price") for n in range(1, BACK + 1)]
     undone = pl.max_horizontal(-step * pl.col("move").sign() for step in ahead)
@@ -107,7 +107,7 @@ def spike(bars, spec):
 
 
 def _slipped():
-    """A positive price in another unit than the one before, which is more than a spike; near zero a ratio says nothing."""
+    """A price in another unit than the one before: a ratio near a slip's, and a spike besides, as near zero any is."""
     known = (pl.col("price") > 0) & (pl.col("before") > 0)
     large = (pl.col("move").abs() > UNITS * pl.col("scale")).fill_null(True)
     return _about_a_slip(pl.col("price") / pl.col("before")) & known.fill_null(False) & large
@@ -169,7 +169,7 @@ def no_volume(bars, spec):
 
 
 def after_last_trade(bars, spec):
-    """Bars after the contract's last trading day, told once a contract. Exchanges move days by notice (T12). 107 in the
+    """Bars after the contract's last trading day, told once a contract. Exchanges move days by notice (T12). 108 in the
     real set."""
     if spec is None:
         return _none(bars)
@@ -182,7 +182,7 @@ def after_last_trade(bars, spec):
 
 def no_session(bars, spec):
     """Trade on a day without a session, told once a day; once in all, if the market does so habitually: then the
-    calendar is not that of these prices. 12 in the real set, one of them Barchart's Nikkei, which is CME's."""
+    calendar is not that of these prices. 3 in the real set, one of them Barchart's Nikkei, which is CME's."""
     if spec is None:
         return _none(bars)
     calendar = days.calendar(spec.calendar, spec.extra)

@@ -1,11 +1,15 @@
 """Saved runs: whole or not there, found by id or name, exported so that they add up."""
 
+import shutil
+
 import polars as pl
 import pytest
 
 from engine import Portfolio
 from engine.backtest import run
-from engine.result import RunUnknown, listed, load
+from engine.result import RunDamaged, RunUnknown, listed, load
+from engine.strategies import STRATEGIES
+from engine.strategy import load_user
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
 
@@ -51,6 +55,36 @@ def test_runs_are_listed_newest_first(archive, made):
     assert rows[0]["created"] >= rows[1]["created"]
     other.delete(archive)
     assert [row["run"] for row in listed(archive)] == [made.id]
+
+
+def test_a_damaged_run_is_named_and_hides_no_other(archive, made):
+    broken = archive.runs / "0123456789ab"
+    broken.mkdir()
+    (broken / "run.json").write_text('{"summary": ')
+    damaged = []
+    assert [row["run"] for row in listed(archive, damaged)] == [made.id]
+    assert damaged[0].startswith("run 0123456789ab: run.json cannot be read")
+    with pytest.raises(RunDamaged, match="0123456789ab"):
+        load(archive, "0123456789ab")
+    shutil.rmtree(broken)
+
+
+def test_a_run_of_a_user_s_own_strategy_is_found_again(archive, made):
+    folder = archive.path / "strategies"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "import numpy as np\nfrom engine.strategy import Strategy\n\n\n"
+        "class AlwaysLong(Strategy):\n    def forecast(self, market):\n        return np.ones(market.mark.shape)\n"
+    )
+    load_user(folder)
+    own = run(
+        archive, Portfolio.from_toml(PORTFOLIO.replace("moving_average_cross", "always_long").replace("params =", "# "))
+    )[0]
+    del STRATEGIES["always_long"]
+    assert load(archive, own.id).portfolio == own.portfolio
+    own.delete(archive)
+    shutil.rmtree(folder)
+    load_user(folder)
 
 
 def test_an_export_adds_up(archive, made, tmp_path):

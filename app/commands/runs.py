@@ -122,8 +122,11 @@ def runs(context: typer.Context):
     """The stored runs, newest first."""
     from engine import result
 
-    rows = result.listed(opened(context))
+    damaged = []
+    rows = result.listed(opened(context), damaged)
     emit(context, rows, _show_runs)
+    for reason in damaged:
+        typer.echo(f"frontmonth: {reason}", err=True)
 
 
 def _show_runs(rows):

@@ -2,6 +2,7 @@
 
     python -m bench.run                       # the sample store; simulation stretched to 24 markets x 20 years
     python -m bench.run --store DIR --json    # your own store, which is not changed
+    python -m bench.run --readme              # writes the table of README.md, of the sample store
 
 Whole processes are timed from outside; the simulation in this process, in turns with `bench.floor`, on warm code: what
 else the machine does then slows both. Medians and best of `--rounds`.
@@ -39,6 +40,8 @@ DAYS = 252  # bars of a year
 def main(arguments=None):
     """Measure, print a table, or one JSON document."""
     options = parser().parse_args(arguments)
+    if options.readme and (options.store or options.quick):
+        raise SystemExit("--readme goes with the sample store and all timings: leave out --store and --quick")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         found = {"machine": machine()}
@@ -48,6 +51,9 @@ def main(arguments=None):
         found["process"] = processes(folder, options.rounds, options.quick)
         found["simulation"] = simulation(folder / "store", options.markets, options.years, options.rounds)
     print(json.dumps(found, indent=2) if options.json else table(found))
+    if options.readme:
+        page = REPO / "README.md"
+        page.write_text(readme(page.read_text(encoding="utf-8"), table(found)), encoding="utf-8")
 
 
 def parser():
@@ -58,6 +64,7 @@ def parser():
     made.add_argument("--years", type=float, default=20.0, help="years of the simulation (20)")
     made.add_argument("--rounds", type=int, default=7, help="how often each warm thing is timed (7)")
     made.add_argument("--quick", action="store_true", help="leave out the import and the run that compiles everything")
+    made.add_argument("--readme", action="store_true", help="write the table into README.md")
     made.add_argument("--json", action="store_true", help="print one JSON document")
     return made
 
@@ -273,6 +280,15 @@ def table(found):
         lines.append(row(f"{label}, {size}", one["median"], f"{best(one)}, {one['ns_per_bar']} ns a bar"))
     lines.append(f"{'simulation / bare loop':<52}{simulated['ratio']:>9.1f} times")
     return "\n".join(lines)
+
+
+def readme(text, lines):
+    """The page with these lines between its marks."""
+    begin, end = "<!-- timings: made by `make bench ARGS=--readme` -->", "<!-- end -->"
+    head, found, rest = text.partition(begin)
+    if not found or end not in rest:
+        raise SystemExit(f"README.md has lost its mark {begin} or {end}")
+    return f"{head}{begin}\n\n```text\n{lines}\n```\n\n{end}{rest.partition(end)[2]}"
 
 
 def row(label, seconds, note):

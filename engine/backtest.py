@@ -129,7 +129,7 @@ def backtest(market, portfolio):
     lines = [(labels[s], market.roots[m]) for s, m in zip(strategy, instrument, strict=True)]
     first = _first_row(market, portfolio)
     initial, maintenance, estimated = margins(market, portfolio.margin)
-    usable = market.available & ~np.isnan(initial) & ~np.isnan(maintenance)
+    usable = market.available & (initial > 0) & (maintenance > 0)  # nan and 0 alike are unknown
     market = _with(market, initial_margin=initial, maintenance_margin=maintenance, available=usable)
     weight = weights(market, portfolio, strategy, instrument)
     part = market.rows(first)
@@ -277,6 +277,10 @@ def _notes(market, estimated):
         if missing := int((begun & ~market.fresh)[:, m].sum()):
             currency = market.currencies[m]
             yield f"{root}: not traded on {missing} days without a rate for {currency} of at most {STALE} days"
+    for m, root in enumerate(market.roots):
+        last = market.days[~np.isnan(market.mark[:, m])].max(initial=market.days[0])
+        if market.closed[:, m].any() and last < market.days[np.flatnonzero(market.closed[:, m])[-1]]:
+            yield f"{root}: its prices end on {last}; what was held was closed at that price when its contract ended"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

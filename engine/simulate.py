@@ -411,16 +411,19 @@ def _decide(t, equity, facts, account, weight, instrument, available, state, led
     if call:
         _event(t, -1, MARGIN_CALL, state, ledger)
         cap = margin.cut(state.position, equity, initial)
+        left = margin.required(cap, instrument, facts.initial[t], fx)
+        while left > max(equity, 0.0):  # lines net: fewer of each can leave the net as it was
+            cap = margin.cut(cap, equity, left)
+            left = margin.required(cap, instrument, facts.initial[t], fx)
         for i in range(state.target.shape[0]):
             if abs(state.target[i]) > abs(cap[i]):
                 state.called[i] = cap[i] != state.position[i]
-                state.target[i] = cap[i]
-    else:
-        allowed = margin.affordable(state.target, state.position, instrument, facts.initial[t], fx, equity)
-        for i in range(state.target.shape[0]):
-            if allowed[i] != state.target[i]:
-                _event(t, i, MARGIN_REFUSED, state, ledger)
-                state.target[i] = allowed[i]
+                state.target[i] = np.copysign(cap[i], state.target[i]) + 0.0  # a cap: who wants to turn, turns
+    allowed = margin.affordable(state.target, state.position, instrument, facts.initial[t], fx, equity)
+    for i in range(state.target.shape[0]):
+        if allowed[i] != state.target[i]:
+            _event(t, i, MARGIN_REFUSED, state, ledger)
+            state.target[i] = allowed[i] + 0.0
 
 
 @kernel

@@ -103,7 +103,8 @@ class Month:
 
     def later(self, months):
         """The month so many months away."""
-        return Month((self.first.astype("datetime64[M]") + np.timedelta64(months, "M")).astype("datetime64[D]"), self.calendar)
+        month = self.first.astype("datetime64[M]") + np.timedelta64(months, "M")
+        return Month(month.astype("datetime64[D]"), self.calendar)
 
     def session(self, n):
         """The n-th trading day of the month (1 the first), from its end if negative (-1 the last)."""

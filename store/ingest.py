@@ -3,7 +3,8 @@
 1. Every row that was read ends up accepted, warned about (stored too) or quarantined (kept apart with its text and
    reason); the three add up to the rows read, file by file.
 2. A file is taken whole or not at all: one that cannot be read, or gives no usable row, leaves nothing in the store.
-3. The same content under the same vendor and root is skipped. Files that overlap are merged: the row of the later file
+3. The same content under the same name, vendor and root is skipped (of a zip, whose members have their own names, under
+   any). Files that overlap are merged: the row of the later file
    counts, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
 4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
 """
@@ -129,16 +130,23 @@ def _readers(archive, vendor):
 
 
 def _known(archive, snapshot):
-    """What was imported: sha256 -> {(vendor, roots), ...}."""
+    """What was imported: sha256 -> {(file, vendor, roots), ...}."""
     known = {}
-    for sha256, vendor, roots in archive.read("imports", snapshot, ["sha256", "vendor", "roots"]).iter_rows():
-        known.setdefault(sha256, set()).add((vendor, roots))
+    for sha256, *rest in archive.read("imports", snapshot, ["sha256", "file", "vendor", "roots"]).iter_rows():
+        known.setdefault(sha256, set()).add(tuple(rest))
     return known
 
 
-def _imported(known, sha256, vendor, root):
-    """Whether this content was imported, under this vendor and root where they are given."""
-    return any(vendor in (None, v) and root in (None, r) for v, r in known.get(sha256, ()))
+def _imported(known, file, report, vendor, root):
+    """Whether this content was imported, under this vendor and root where they are given.
+
+    The name counts too unless the file is a zip: two contracts of a few equal rows are told apart by it alone, and
+    pysystemtrade's SP500.csv and SP500_micro.csv are the same bytes.
+    """
+    name = None if file.packed else _name(report)
+    return any(
+        name in (None, n) and vendor in (None, v) and root in (None, r) for n, v, r in known.get(file.sha256, ())
+    )
 
 
 def _take_file(path, readers, vendor, root, master, known, taken):
@@ -146,7 +154,7 @@ def _take_file(path, readers, vendor, root, master, known, taken):
     try:
         file = raw.open_file(path)
         report.sha256 = file.sha256
-        if _imported(known, file.sha256, vendor, root):
+        if _imported(known, file, report, vendor, root):
             report.skip()
             return
         reader = readers[0] if vendor else next((r for r in readers if r.recognises(file)), None)
@@ -179,8 +187,12 @@ def _placed(path, message):
     return f"{told.removesuffix(name)}{message}" if message.startswith(name) else f"{told}: {message}"
 
 
+def _name(report):
+    return Path(report.file).name
+
+
 def _under(report):
-    return report.vendor, ",".join(report.roots)
+    return _name(report), report.vendor, ",".join(report.roots)
 
 
 def _take(readings, root, master, taken):
@@ -289,7 +301,7 @@ def _merged(rows, table, import_id):
 def _log(reports, import_id):
     same = ("sha256", "vendor", *COUNTS)
     rows = [
-        {"import_id": import_id, "time": datetime.now(UTC), "file": Path(r.file).name, "roots": ",".join(r.roots)}
+        {"import_id": import_id, "time": datetime.now(UTC), "file": _name(r), "roots": ",".join(r.roots)}
         | {"reasons": json.dumps(r.reasons, sort_keys=True)}
         | {name: getattr(r, name) for name in same}
         for r in reports

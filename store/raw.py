@@ -57,12 +57,13 @@ class Part:
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file as it came: its tables, and the members of a zip that are none."""
+    """A file as it came: its tables, whether they are members of a zip, and the members that are none."""
 
     path: Path
     sha256: str
     parts: tuple
     left_out: tuple = ()
+    packed: bool = False
 
 
 def plain(text, length=None):
@@ -137,7 +138,7 @@ def open_file(path):
         raise
     except _DAMAGE as error:
         raise Unreadable(f"{told}: cannot be unpacked: {plain(error, 100)}") from error
-    return RawFile(path, hashlib.sha256(data).hexdigest(), tuple(parts), tuple(left_out))
+    return RawFile(path, hashlib.sha256(data).hexdigest(), tuple(parts), tuple(left_out), data[:4] in ZIP)
 
 
 def _small(told, size):

@@ -162,7 +162,7 @@ TABLES = {
         ),
         Table(
             "imports",
-            "Files that were imported; the same content is not imported twice under one vendor and root.",
+            "Files that were imported; the same content is not imported twice under one name, vendor and root.",
             {
                 "import_id": (TEXT, ""),
                 "time": (TIME, "when it was imported"),
@@ -176,7 +176,7 @@ TABLES = {
                 "quarantined": (WHOLE, ""),
                 "reasons": (TEXT, "JSON: reason -> rows"),
             },
-            ("sha256", "vendor", "roots"),
+            ("sha256", "file", "vendor", "roots"),
         ),
         Table(
             "revisions",

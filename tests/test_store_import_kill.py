@@ -23,12 +23,13 @@ DAYS = [f"2024-01-{day:02d}" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16, 17, 1
 
 def frontmonth(store, *arguments):
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "app.cli", *map(str, arguments), "--store", str(store), "--json"]
+    command = [sys.executable, "-c", "from app.cli import main; main()", *map(str, arguments)]
+    command += ["--store", str(store), "--json"]
     return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def written(folder, number):
-    """A folder as a vendor sends it one evening: six contracts, no price of which is another folder's."""
+    """A folder as a vendor sends it one evening: six contracts; after ten folders the contracts come again, revised."""
     folder.mkdir()
     for k, market in enumerate(MARKETS):
         for month in (3, 6):

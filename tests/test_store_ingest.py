@@ -1,7 +1,6 @@
 """The whole way in: each row accounted for, one commit, twice is once, overlaps are merged, what is bad is named."""
 
 import gzip
-import shutil
 from datetime import date
 
 import polars as pl
@@ -94,11 +93,24 @@ def test_progress_is_told_by_file_and_at_the_commit(archive):
 def test_the_same_file_again_is_skipped_and_commits_nothing(archive, tmp_path):
     import_paths(archive, [MARCH])
     before = archive.head()
-    copy = shutil.copy(MARCH, tmp_path / "Day_SP500_micro_20990300.csv")  # the content counts, not the name
+    copy = put(tmp_path / "elsewhere", NAME, data=MARCH.read_bytes())
     for path in (MARCH, copy):
         report = one(archive, path)
         assert (report.skipped, report.error, counts(report)) == (True, "", (0, 0, 0, 0))
     assert archive.head() == before
+
+
+def test_a_zip_is_known_by_its_content_under_any_name(archive, tmp_path):
+    path = zipped(tmp_path / "in", "m.zip", {NAME: MARCH.read_text()})
+    assert one(archive, path).accepted == 10
+    assert one(archive, put(tmp_path / "in", "m (1).zip", data=path.read_bytes())).skipped
+
+
+def test_two_contracts_with_the_same_rows_are_two_contracts(archive, tmp_path):
+    for name in ("Day_SP500_micro_20240300.csv", "Day_SP500_micro_20240600.csv", "Day_SILVER_20240300.csv"):
+        put(tmp_path / "in", name, LINES)
+    assert [r.accepted for r in import_paths(archive, [tmp_path / "in"])] == [10, 10, 10]
+    assert archive.read("contract_bars").select("root", "contract").n_unique() == 3
 
 
 def test_the_same_file_twice_in_a_call_is_read_once(archive):

@@ -54,7 +54,8 @@ def run(
     archive = opened(context)
     changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
     wanted = _portfolio(portfolio, archive).with_settings(changes)
-    made, stored = backtest(archive, wanted, force=force)
+    with progress("run"):
+        made, stored = backtest(archive, wanted, force=force)
     if stored:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
     emit(context, made.summary | {"stored": stored}, _show_run)
@@ -164,7 +165,8 @@ def replay(context: typer.Context, name: Run):
     """
     from engine.backtest import replay as again
 
-    before, after = again(opened(context), name)
+    with progress("replay"):
+        before, after = again(opened(context), name)
     stored, replayed = before.summary["hashes"], after.summary["hashes"]
     different = [name for name in stored if replayed[name] != stored[name]]
     document = {
@@ -202,9 +204,10 @@ def report(
     if folder:
         files = [str(target / file) for file in found.export(target)]
     else:
-        from app.report import report as write
+        with progress("report"):
+            from app.report import report as write
 
-        files = [str(write(found, target))]
+            files = [str(write(found, target))]
     emit(context, {"run": found.id, "files": files}, lambda d: say("\n".join(d["files"])))
 
 

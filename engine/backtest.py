@@ -270,17 +270,23 @@ def _metrics(ledger, market, portfolio):
     )
 
 
+def _ends(market):
+    """Markets whose prices end before their last contract does: (root, last day)."""
+    for m, root in enumerate(market.roots):
+        bars, closes = np.flatnonzero(~np.isnan(market.mark[:, m])), np.flatnonzero(market.closed[:, m])
+        if len(bars) and len(closes) and bars[-1] < closes[-1]:
+            yield root, market.days[bars[-1]]
+
+
 def _notes(market, estimated):
     """What a reader of the result must know."""
     begun = market.contract > 0
-    for m, root in enumerate(market.roots):
-        if missing := int((begun & ~market.fresh)[:, m].sum()):
-            currency = market.currencies[m]
-            yield f"{root}: not traded on {missing} days without a rate for {currency} of at most {STALE} days"
-    for m, root in enumerate(market.roots):
-        last = market.days[~np.isnan(market.mark[:, m])].max(initial=market.days[0])
-        if market.closed[:, m].any() and last < market.days[np.flatnonzero(market.closed[:, m])[-1]]:
-            yield f"{root}: its prices end on {last}; what was held was closed at that price when its contract ended"
+    stale = [f"{root} {n}" for root, n in zip(market.roots, (begun & ~market.fresh).sum(axis=0), strict=True) if n]
+    if stale:
+        yield f"not traded for want of an exchange rate of at most {STALE} days, days: {', '.join(stale)}"
+    ended = [f"{root} {day}" for root, day in _ends(market)]
+    if ended:
+        yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

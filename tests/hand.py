@@ -6,7 +6,7 @@ from engine.simulate import Account, Facts, Prices, simulate
 
 
 def account(fill, mark, target, **changes):
-    """Ledger of one market: `fill`, `mark`, `target` by bar; fields of Prices, Facts, Account, `rate`, `days` by name."""
+    """Ledger of one market from `fill`, `mark` and `target` by bar; other fields of the inputs by name."""
     shape = (len(mark), 1)
     column = {"fill": fill, "mark": mark}
     zero, no = np.zeros(shape), np.zeros(shape, bool)

@@ -425,6 +425,18 @@ def test_the_demo_refuses_a_store_of_real_prices(call, store):
     assert open_archive(store).head().hash == before
 
 
+@pytest.mark.service
+def test_the_demo_makes_a_store_a_run_and_a_report_and_twice_makes_no_second(call, document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = document("demo", "--no-serve")
+    assert set(made) == {"store", "sample", "run", "report"}
+    assert (tmp_path / made["report"]).stat().st_size > 100_000
+    assert [run["simulated"] for run in document("runs")] == [True]
+    again = call("demo", "--no-serve").out
+    assert "is there already" in again and "Simulated prices" in again
+    assert [run["run"] for run in document("runs")] == [made["run"]]
+
+
 # the command itself
 
 

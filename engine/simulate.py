@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import margin
-from engine.kernel import inlined, kernel
+from engine.kernel import bare, inlined, kernel
 
 CAUSES = (
     "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_commission", "interest", "fx",
@@ -203,7 +203,7 @@ def _simulate(prices, facts, account, weight, instrument, available, rate, days,
     return state.count
 
 
-@kernel
+@bare
 def _lines(t, instrument, prices, facts, account, state, ledger):
     """Every line's bar: fill, mark, roll.
 
@@ -255,7 +255,7 @@ def _lines(t, instrument, prices, facts, account, state, ledger):
             balance[i] += cash
 
 
-@kernel
+@bare
 def _order(t, i, quote, state, ledger):
     """The bar of a line that trades to its target: profit before and after the fill, costs; returns local cash."""
     held, wanted = state.position[i], state.target[i]
@@ -336,14 +336,16 @@ def _close(t, i, kind, contract, price, why, state, ledger):
     trade = state.open[kind, i]
     trade[EXIT], trade[EXIT_CONTRACT], trade[EXIT_PRICE], trade[WHY] = t, contract, price, why
     if kind == WHOLE:
-        ledger.trades[state.count[1]] = trade
+        for field in range(len(TRADE_FIELDS)):
+            ledger.trades[state.count[1], field] = trade[field]
     else:
-        ledger.legs[state.count[2]] = trade
+        for field in range(len(TRADE_FIELDS)):
+            ledger.legs[state.count[2], field] = trade[field]
     state.count[1 + kind] += 1
     trade[:] = 0.0
 
 
-@kernel
+@bare
 def _roll(t, i, quote, into, legs, sides, state, ledger):
     """Two legs of the position: out of the quote's contract and `into` the next; returns costs and gap as local cash.
 
@@ -371,7 +373,7 @@ def _roll(t, i, quote, into, legs, sides, state, ledger):
     return gap + slippage + commission
 
 
-@kernel
+@bare
 def _end(t, i, quote, state, ledger):
     """Close the position at its last price because no roll was possible; returns the costs as local cash."""
     q, price, contract, fx = state.position[i], state.last[i], quote.contract, quote.fx

@@ -123,8 +123,9 @@ def open_file(path):
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):
             raise Unreadable(f"{told}: not a regular file")
+        _small(told, facts.st_size)
         with open(path, "rb") as file:
-            data = file.read(LIMIT + 1) if facts.st_size <= LIMIT else b"x" * (LIMIT + 1)
+            data = file.read(LIMIT + 1)  # it may be growing
     except FileNotFoundError:
         raise Unreadable(f"{told}: no such file") from None
     except OSError as error:

@@ -17,8 +17,10 @@ import polars as pl
 QUARANTINE, WARN = "quarantine", "warn"
 PRICES = ("open", "high", "low", "close", "settle")
 ACTIVITY = ("volume", "open_interest")
-LISTED = 15 * 12  # months before delivery at most: the longest listing is that of CME's three-month SOFR, ten years
-AFTER = 2  # months after the delivery month in which a contract may still trade; LME-style and late settlements
+LISTED = (
+    15 * 12
+)  # months before delivery at most; Barchart's 24 markets reach 46, ten-year strips of rates have to pass
+AFTER = 2  # months after the delivery month at most; none of Barchart's rows lies after it
 FAR = 0.5  # share of the price by which a settlement may lie outside high-low: Barchart's real ones reach 0.02
 
 

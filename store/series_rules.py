@@ -10,8 +10,8 @@ and adds
     usual_volume  median of the 20 bars before
     last          whether it is the contract's last bar
 
-Only bars up to the row's own go in, so that a longer history keeps earlier findings; to see a price come back, `spike`
-alone looks ahead. The thresholds were set on Barchart's 24 markets (743,035 rows, 1978 to 2026: "the real set"), so
+Only bars up to the row's own go in, so that a longer history keeps these; a rule may look ahead, as `spike` does to see
+a price come back. The thresholds were set on Barchart's 24 markets (743,035 rows, 1978 to 2026: "the real set"), so
 that the findings can be read one by one, 444 in all; the counts stand at the rules.
 """
 
@@ -156,7 +156,8 @@ def settle_outside(bars, spec):
 
 def no_volume(bars, spec):
     """No volume on a day with a range, where there usually is. A day on which no contract has any is told once; a
-    contract's last bar is left out: Barchart often gives its volume as 0. 188 in the real set, 76 of 2001."""
+    contract's last bar is left out: Barchart has 0 there in 37 % of the contracts since 2002. 188 in the real set, 76
+    of 2001."""
     silent = (pl.col("volume") == 0) & (pl.col("high") > pl.col("low")) & (pl.col("usual_volume") > BUSY)
     busy = bars.group_by("day").agg((pl.col("volume") > 0).any().alias("busy"))
     rows = bars.filter(silent & ~pl.col("last")).join(busy, on="day").sort("contract", "day")

@@ -138,5 +138,5 @@ def test_the_real_findings_are_few_enough_to_be_read(real):
     }
     assert {rule: n for rule, n in counts.items() if n > limits.get(rule, 10)} == {}
     spikes = pl.concat(frames).filter(pl.col("rule") == "spike").select("root", "contract", "day").rows()
-    assert ("MES", 202112, date(2021, 9, 1)) in spikes  # 4275 between 4510.75 and 4521.25: Barchart's own fault
+    assert ("MES", 202112, date(2021, 9, 1)) in spikes  # 4275, flat, between 4510.75 and 4525.5
     assert not [day for root, _, day in spikes if root == "QG"]  # gas of 2018-11-14 was real

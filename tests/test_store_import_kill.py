@@ -28,6 +28,13 @@ def frontmonth(store, *arguments):
     return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def ended(process):
+    """Exit code and output of a process that was left alone; nothing may stand on stderr."""
+    out, errors = process.communicate()
+    assert errors == ""
+    return process.returncode, json.loads(out)
+
+
 def written(folder, number):
     """A folder as a vendor sends it one evening: six contracts; after ten folders the contracts come again, revised."""
     folder.mkdir()
@@ -48,7 +55,7 @@ def hashes(folder):
 def seconds(store, folder):
     """How long an import takes that nobody kills."""
     start = time.monotonic()
-    assert frontmonth(store, "import", folder).wait() == 0
+    assert ended(frontmonth(store, "import", folder))[0] == 0
     return time.monotonic() - start
 
 
@@ -69,10 +76,10 @@ def test_an_import_that_is_killed_is_wholly_there_or_not_at_all(tmp_path, kills)
         folder = written(tmp_path / str(number), number)
         process = frontmonth(store, "import", folder)
         try:
-            process.wait(usual * chance.uniform(0.5, 1.2))
+            out, errors = process.communicate(timeout=usual * chance.uniform(0.5, 1.2))
         except subprocess.TimeoutExpired:
             process.kill()
-        out, errors = process.communicate()
+            out, errors = process.communicate()
         assert errors == ""
         if process.returncode == 0:
             done.add(number)
@@ -85,23 +92,22 @@ def test_an_import_that_is_killed_is_wholly_there_or_not_at_all(tmp_path, kills)
         assert archive.read("contract_bars").select("root", "contract", "time").is_duplicated().sum() == 0
         assert all(before < snapshot <= archive.head().number for snapshot in told[-1:] if number in done)
         before = archive.head().number
-        shown = frontmonth(store, "markets")
-        assert (shown.wait(), len(json.load(shown.stdout))) == (0, len(MARKETS) if there else 0)
+        code, markets = ended(frontmonth(store, "markets"))
+        assert (code, len(markets)) == (0, len(MARKETS) if there else 0)
     _completed(store, tmp_path, kills)
 
 
 def _completed(store, folders, kills):
     """The same imports again bring in what is lacking, and then there is nothing left to bring in."""
     paths = [folders / str(number) for number in range(kills)]
-    assert frontmonth(store, "import", *paths).wait() == 0
+    assert ended(frontmonth(store, "import", *paths))[0] == 0
     archive = open_archive(store)
     assert all(whole(archive, path) for path in paths)
     number = archive.head().number
     rows = archive.read("contract_bars")
     years = min(kills, 10)
     assert rows.height == years * 2 * len(MARKETS) * len(DAYS)
-    again = frontmonth(store, "import", *paths)
-    out, errors = again.communicate()
-    assert (again.returncode, errors, json.loads(out)["snapshot"]) == (0, "", number)
-    assert all(file["skipped"] for file in json.loads(out)["files"])
+    code, document = ended(frontmonth(store, "import", *paths))
+    assert (code, document["snapshot"]) == (0, number)
+    assert all(file["skipped"] for file in document["files"])
     assert archive.verify() == []

@@ -1,4 +1,4 @@
-"""Vendors whose files can be read: one file a source, each with NAME, `recognises(file)` and `read(file, master)`."""
+"""Vendors whose files can be read: one file a source, each with NAME, `recognises(file)` and `read(file)`."""
 
 from store.vendors import barchart, profile, pysystemtrade
 

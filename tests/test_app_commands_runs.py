@@ -1,0 +1,163 @@
+"""Verbs on runs: what scripts rely on, once computed and found again, repeated, exported, deleted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from store import open_archive
+from tests import command
+from tests.command import PORTFOLIO, Command
+
+METRICS = {
+    "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
+    "var_95", "var_99", "cvar_95", "cvar_99", "win_rate", "profit_factor", "expectancy", "trades", "turnover",
+    "cost_share", "time_in_market", "final_equity",
+}  # fmt: skip
+SUMMARY = {
+    "run", "portfolio", "markets", "start", "end", "simulated", "metrics", "identity_residual", "ledger", "hashes",
+    "seconds",
+}  # fmt: skip
+CAUSES = {
+    "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_commission", "interest", "fx",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    return command.ran(tmp_path_factory.mktemp("ran"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return command.built(tmp_path_factory.mktemp("made"))[1]
+
+
+@pytest.fixture
+def portfolio(tmp_path):
+    path = tmp_path / "cross.toml"
+    path.write_text(PORTFOLIO)
+    return path
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    return Command(capsys, monkeypatch)
+
+
+@pytest.fixture
+def document(call):
+    return call.document
+
+
+def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran):
+    store, name = ran
+    made = document("show", name, "--store", store)
+    assert set(made) >= SUMMARY
+    assert set(made) - SUMMARY == {"currency", "identity_holds", "notes", "snapshot"}
+    assert (set(made["metrics"]), set(made["ledger"])) == (METRICS, CAUSES)
+    assert set(made["hashes"]) == {"data", "rolls", "contracts", "portfolio", "code", "result"}
+    assert {"load", "simulate", "analyse", "total"} <= set(made["seconds"])
+    assert (made["run"], made["portfolio"], made["simulated"]) == (name, "cross", False)
+    assert (made["markets"], made["start"], made["end"]) == (["FGBL", "MES", "ZC"], "2021-01-04", "2022-12-30")
+    assert made["metrics"]["final_equity"] == pytest.approx(1_000_000 + sum(made["ledger"].values()))
+
+
+def test_the_same_run_is_not_computed_twice_unless_forced(call, document, ran, portfolio):
+    store, name = ran
+    again = call("run", portfolio, "--store", store, "--json")
+    assert json.loads(again.out)["stored"] is True
+    assert json.loads(again.out)["run"] == name
+    assert f"run {name} is stored already" in again.err
+    forced = document("run", portfolio, "--force", "--store", store)
+    assert (forced["run"], forced["stored"]) == (name, False)
+
+
+def test_settings_and_days_change_the_run(document, ran, portfolio):
+    store, name = ran
+    words = ("--set", "sizing.target=0.1", "--set", "slow=30", "--set", "markets=MES,ZC", "--start", "2021-06-01")
+    made = document("run", portfolio, *words, "--end", "2022-06-30", "--store", store)
+    assert made["run"] != name
+    assert (made["markets"], made["start"], made["end"]) == (["MES", "ZC"], "2021-06-01", "2022-06-30")
+    assert document("delete", made["run"], "--store", store) == {"deleted": [made["run"]]}
+
+
+def test_a_run_of_an_unknown_market_names_the_facts_to_add(call, ran, portfolio):
+    found = call("run", portfolio, "--set", "markets=PLUTONIUM", "--store", ran[0], code=1)
+    assert "PLUTONIUM" in found.err and found.err.count("\n") == 1
+
+
+def test_text_of_a_run_shows_metrics_in_their_order_and_a_ledger_that_adds_up(call, ran):
+    out = call("show", "last", "--store", ran[0]).out
+    assert out.index("Total return") < out.index("Volatility") < out.index("Maximum drawdown")
+    assert "change of equity" in out and "identity holds" in out
+
+
+def test_runs_lists_them_newest_first(document, ran):
+    rows = document("runs", "--store", ran[0])
+    assert rows[0]["run"] == ran[1]
+    assert set(rows[0]) >= SUMMARY | {"created", "note"}
+
+
+def test_runs_of_a_store_without_one_is_empty(call, document, built):
+    assert document("runs", "--store", built) == []
+    assert "No run yet" in call("runs", "--store", built).out
+
+
+def test_replay_proves_that_the_run_repeats(document, ran):
+    made = document("replay", ran[1], "--store", ran[0])
+    assert set(made) == {"run", "same", "different", "hashes"}
+    assert (made["run"], made["same"], made["different"]) == (ran[1], True, [])
+
+
+def test_replay_of_a_run_whose_numbers_differ_exits_1(document, ran, tmp_path):
+    store = Path(shutil.copytree(ran[0], tmp_path / "store"))
+    path = store / "runs" / ran[1] / "run.json"
+    record = json.loads(path.read_text())
+    record["summary"]["hashes"]["result"] = "0" * 64
+    path.write_text(json.dumps(record))
+    made = document("replay", "last", "--store", store, code=1)
+    assert (made["same"], made["different"]) == (False, ["result"])
+
+
+def test_report_into_a_folder_writes_tables_that_add_up(document, ran, tmp_path):
+    made = document("report", "last", "--out", f"{tmp_path}/tables/", "--store", ran[0])
+    assert set(made) == {"run", "files"}
+    names = ["equity.csv", "trades.csv", "contract_trades.csv", "positions.csv", "ledger.csv", "portfolio.toml"]
+    assert [Path(file).name for file in made["files"]] == names
+    equity, ledger = (pl.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("equity", "ledger"))
+    assert equity.columns == ["day", "equity", "cash", "margin", "drawdown"]
+    assert ledger["amount"].sum() == pytest.approx(equity["equity"][-1] - equity["equity"][0], abs=0.005)
+
+
+def test_an_exported_portfolio_is_the_same_run_again(document, ran, tmp_path):
+    document("report", "last", "--out", f"{tmp_path}/tables/", "--store", ran[0])
+    assert document("run", tmp_path / "tables" / "portfolio.toml", "--store", ran[0])["stored"] is True
+
+
+def test_report_of_another_kind_is_wrong_usage(call, ran):
+    assert ".html" in call("report", "last", "--out", "run.docx", "--store", ran[0], code=2).err
+
+
+def test_a_run_that_is_not_there_is_said(call, ran):
+    assert "no run 'zzz'" in call("show", "zzz", "--store", ran[0], code=1).err
+
+
+def test_the_demo_refuses_a_store_of_real_prices(call, built):
+    before = open_archive(built).head().hash
+    assert "a store of its own" in call("demo", "--no-serve", "--store", built, code=1).err
+    assert open_archive(built).head().hash == before
+
+
+@pytest.mark.service
+def test_the_demo_makes_a_store_a_run_and_a_report_and_twice_makes_no_second(call, document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = document("demo", "--no-serve")
+    assert set(made) == {"store", "sample", "run", "report"}
+    assert (tmp_path / made["report"]).stat().st_size > 100_000
+    assert [run["simulated"] for run in document("runs")] == [True]
+    again = call("demo", "--no-serve").out
+    assert "is there already" in again and "Simulated prices" in again
+    assert [run["run"] for run in document("runs")] == [made["run"]]

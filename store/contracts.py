@@ -40,6 +40,7 @@ __all__ = [
     "quote",
 ]
 
+FILES = ("contracts.csv", "symbols.csv", "holidays.csv")
 CONTINUOUS = re.compile(
     r"(?P<root>.+)\.(?P<rule>[cvn])\.(?P<rank>\d+)"
 )  # ES.c.0 calendar, .v. volume, .n. open interest
@@ -119,7 +120,8 @@ class Master:
     @classmethod
     def load(cls, extra=None):
         """The shipped master, with the rows of a user's own files in the folder `extra` after ours."""
-        return _load(Path(extra).resolve() if extra is not None else None)
+        extra = Path(extra).resolve() if extra is not None else None
+        return _load(extra, tuple((path, path.stat().st_mtime_ns) for name in FILES for path in sources(name, extra)))
 
     def facts(self, root, field):
         """All dated values of a field, oldest first; none is an empty list."""
@@ -182,9 +184,10 @@ class Master:
 
 
 @cache
-def _load(extra):
+def _load(extra, files):
+    """The master made of `files`, each with the time of its last change, so that an edited file is read again."""
     facts, aliases, digest = {}, {}, hashlib.sha256()
-    for path in [path for file in ("contracts.csv", "symbols.csv", "holidays.csv") for path in sources(file, extra)]:
+    for path, _ in files:
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))  # the same on a checkout that has Windows line ends
     for path in sources("contracts.csv", extra):
         for place, (root, field, value, valid_from, source) in _rows(path, FACT_COLUMNS):

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 import subprocess
 import sys
 import zipfile
@@ -303,3 +304,12 @@ def test_the_hash_is_the_same_in_every_process():
     code = "from store.contracts import Master; print(Master.load().hash)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPO)
     assert done.stdout.strip() == MASTER.hash
+
+
+def test_an_edited_file_of_the_user_is_read_again(tmp_path):
+    own = tmp_path / "contracts.csv"
+    own.write_text("root,field,value,valid_from,source\nMES,tick,0.5,2031-01-01,me\n")
+    assert Master.load(tmp_path).facts("MES", "tick")[-1].value == "0.5"
+    own.write_text("root,field,value,valid_from,source\nMES,tick,0.125,2031-01-01,me\n")
+    os.utime(own, ns=(1, 1))
+    assert Master.load(tmp_path).facts("MES", "tick")[-1].value == "0.125"

@@ -59,6 +59,9 @@ def import_(
     """
     from store import ingest
 
+    there = [path for path in paths if path.exists()]
+    if not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
+        raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
     archive = opened(context, create=True)
     with progress("import") as bar:
         reports = ingest.import_paths(archive, paths, vendor, root, bar)

@@ -43,3 +43,53 @@ def real(shared, tmp_path_factory):
     assert not [r.error for r in reports if r.error]
     archive.reports = reports
     return archive
+
+
+@pytest.fixture(scope="session")
+def sent(tmp_path_factory):
+    """(files, store): a vendor's small files, and a store that the command imported them into."""
+    from tests import command
+
+    return command.built(tmp_path_factory.mktemp("sent"))
+
+
+@pytest.fixture(scope="session")
+def files(sent):
+    """A vendor's small files."""
+    return sent[0]
+
+
+@pytest.fixture(scope="session")
+def built(sent):
+    """A store of those files, not to be changed."""
+    return sent[1]
+
+
+@pytest.fixture
+def store(built, tmp_path):
+    """A copy of that store, for a test that changes it."""
+    from tests import command
+
+    return command.copied(built, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory):
+    """(store, run): a store with one run in it, not to be changed."""
+    from tests import command
+
+    return command.ran(tmp_path_factory.mktemp("ran"))
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """The command in this process, as a function of its words."""
+    from tests.command import Command
+
+    return Command(capsys, monkeypatch)
+
+
+@pytest.fixture
+def document(call):
+    """The command's JSON, as a function of its words."""
+    return call.document

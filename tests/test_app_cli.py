@@ -10,39 +10,8 @@ import pytest
 
 from app.cli import hoisted, main
 from store import open_archive
-from tests import command, market_files
-from tests.command import Command
+from tests import market_files
 from tests.conftest import REPO
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    return command.ran(tmp_path_factory.mktemp("ran"))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return command.built(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def built(made):
-    return made[1]
-
-
-@pytest.fixture
-def store(built, tmp_path):
-    return command.copied(built, tmp_path)
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    return Command(capsys, monkeypatch)
-
-
-@pytest.fixture
-def document(call):
-    return call.document
 
 
 def test_options_of_every_verb_may_stand_before_or_after_it(call, built):

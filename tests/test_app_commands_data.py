@@ -6,40 +6,9 @@ import polars as pl
 import pytest
 
 from store import open_archive
-from tests import command, market_files
-from tests.command import Command
+from tests import market_files
 
 COUNTS = {"rows_read", "accepted", "warned", "quarantined"}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return command.built(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def files(made):
-    return made[0]
-
-
-@pytest.fixture(scope="module")
-def built(made):
-    return made[1]
-
-
-@pytest.fixture
-def store(built, tmp_path):
-    return command.copied(built, tmp_path)
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    return Command(capsys, monkeypatch)
-
-
-@pytest.fixture
-def document(call):
-    return call.document
 
 
 def test_import_counts_every_row_file_by_file(document, files, tmp_path):

@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 
 from store import open_archive
-from tests import command
-from tests.command import PORTFOLIO, Command
+from tests.command import PORTFOLIO
 
 METRICS = {
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
@@ -25,31 +24,11 @@ CAUSES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    return command.ran(tmp_path_factory.mktemp("ran"))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    return command.built(tmp_path_factory.mktemp("made"))[1]
-
-
 @pytest.fixture
 def portfolio(tmp_path):
     path = tmp_path / "cross.toml"
     path.write_text(PORTFOLIO)
     return path
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    return Command(capsys, monkeypatch)
-
-
-@pytest.fixture
-def document(call):
-    return call.document
 
 
 def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran):

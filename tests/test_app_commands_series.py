@@ -4,38 +4,11 @@ import polars as pl
 import pytest
 
 from store import open_archive
-from tests import command
-from tests.command import Command
 
 CONTINUOUS = (
     "time,day,source_time,contract,open,high,low,close,settle,volume,open_interest,offset,factor,adjusted,"
     "next_contract,next_price,roll"
 )
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return command.built(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def built(made):
-    return made[1]
-
-
-@pytest.fixture
-def store(built, tmp_path):
-    return command.copied(built, tmp_path)
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    return Command(capsys, monkeypatch)
-
-
-@pytest.fixture
-def document(call):
-    return call.document
 
 
 def test_roll_tells_every_roll_with_its_prices_and_reasons(document, store):

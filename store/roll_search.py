@@ -7,7 +7,8 @@ import numpy as np
 from store import days, expiry
 from store.roll_rules import KNOWN_AFTER, NAMES
 
-FALLBACK = 2  # business days between a planned roll and the last allowed day
+FALLBACK = 2  # business days between the roll planned for unknown activity and the last allowed day
+NOT_CROSSED = "fallback: no crossing"
 CLOSED = "closed: no matched price"
 
 
@@ -36,12 +37,14 @@ class Follower:
         limit = self.end if last is None else self.chain_day(last + timedelta(days=1)) - 1
         planned, reason = self.dates.planned(k)
         due = self.end + 1 if planned is None else max(self.chain_day(planned), since + 1)
-        crossing = self._crossing(k, since, min(due, limit)) if self.rule.kind == "activity" else None
+        crossing = None
+        if self.rule.kind == "activity":
+            fallback = self._fallback(due)
+            if fallback == NOT_CROSSED and last is not None:  # what is known may still cross, up to the last allowed day
+                due = max(self.chain_day(last), since + 1)
+            crossing = self._crossing(k, since, min(due, limit))
+            reason = self.rule.name if crossing else fallback + reason
         trigger, target = crossing or (due, None)
-        if crossing:
-            reason = self.rule.name
-        elif self.rule.kind == "activity":
-            reason = self._fallback(due) + reason
         for t in range(trigger, limit + 1):
             c = self._candidate(k, t) if target is None else target
             pair = None if c is None else self.chain.matched(k, c, t)
@@ -88,7 +91,7 @@ class Follower:
     def _fallback(self, due):
         unknown = [name for name in self.rule.reads if self.chain.known[name] > due - KNOWN_AFTER[name]]
         if not unknown or (self.rule.either and len(unknown) < len(self.rule.reads)):
-            return "fallback: no crossing"
+            return NOT_CROSSED
         return "fallback: unknown " + " and ".join(NAMES[name] for name in unknown)
 
     def _candidate(self, k, t):

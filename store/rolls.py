@@ -8,9 +8,10 @@
    counts if the next one is busier than every nearer contract that may still be held, those already left included.
    Without that, two idle back months race ahead on a few trades: by held against next alone, Barchart's silver sat ten
    months out from 2001 to 2010, coffee from 2003 to 2005, the Bund six months out from 2001 to 2008.
-3. **Fallback**: where activity is unknown, or has not crossed, the roll is planned `FALLBACK` business days before the
-   last allowed day, min(first notice, last trade) less one business day (T11). Zero volume is unknown, not small, until
-   some contract of the chain has shown any: vendors write 0 for years in which they had none.
+3. **Fallback**: where activity is unknown the roll is planned `FALLBACK` business days before the last allowed day,
+   min(first notice, last trade) less one business day (T11); where it is known but has not crossed, on that day: until
+   then the old contract is the busier one. Zero volume is unknown, not small, until some contract of the chain has
+   shown any: vendors write 0 for years in which they had none.
 4. **Waiting**: a leg without a price on D lets the roll wait for the next day on which both have one, at the latest
    the last allowed day (T13). If none comes, the position ends in the old contract at its last price; the row says
    `closed: no matched price`, its `decided` is the last allowed day, on which the position ends, its `day` the first

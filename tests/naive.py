@@ -217,9 +217,9 @@ def _volume_trigger(t, days, price, volume, last, planned, confirm, held, since)
     seen = [s for s in range(t - confirm, t) if s >= since and _crossed(days, volume, last, s, held, target)]
     if len(seen) == confirm:
         return t, target, "volume"
-    if days[t] < planned[held]:
-        return None
-    return t, None, "fallback: no crossing" if _volume_known(volume, t - 1) else "fallback: unknown volume"
+    if days[t] >= planned[held] and not _volume_known(volume, t - 1):
+        return t, None, "fallback: unknown volume"
+    return (t, None, "fallback: no crossing") if days[t] >= last[held] else None
 
 
 def _crossed(days, volume, last, s, held, target):

@@ -130,7 +130,7 @@ def test_t11_a_position_leaves_by_the_last_allowed_day(market):
     days = weekdays(10)
     bars = make_bars(days, {202401: flat(10, volume=[9] * 10), 202402: flat(10, volume=[1] * 10)})
     found = calendar(bars, market({202401: days[7]}))
-    assert rows(found) == [(days[5], 202401, 202402, 100.0, 100.0, "fallback: no crossing")]
+    assert rows(found) == [(days[7], 202401, 202402, 100.0, 100.0, "fallback: no crossing")]
 
 
 def test_zero_volume_is_unknown_until_some_contract_has_shown_any(market):
@@ -142,7 +142,7 @@ def test_zero_volume_is_unknown_until_some_contract_has_shown_any(market):
     found = calendar(bars, market({202401: days[4], 202402: days[10]}))
     assert [row[::5] for row in rows(found)] == [
         (days[2], "fallback: unknown volume"),
-        (days[8], "fallback: no crossing"),
+        (days[10], "fallback: no crossing"),
     ]
     assert rows(calendar(bars, market({202401: days[4]}), "oi"))[0][5] == "fallback: unknown open interest"
 

@@ -15,7 +15,7 @@ import engine
 import store
 from engine import margin, result
 from engine.indicators import change, volatility
-from engine.market import STALE, code_hash, load, stored
+from engine.market import STALE, code_hash, load, specified
 from engine.metrics import summary
 from engine.ratios import period_returns
 from engine.simulate import (
@@ -50,9 +50,9 @@ def run(archive, portfolio, snapshot=None, force=False):
     """
     snapshot = snapshot or archive.head()
     began = time.perf_counter()
-    known = _specified(archive, snapshot)
+    known, lacking = specified(archive, snapshot)
     market = load(
-        archive, portfolio.roots(known), end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
+        archive, _roots(portfolio, known), end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
         roll_fill=portfolio.rolls.fill, snapshot=snapshot,
     )  # fmt: skip
     loaded = time.perf_counter() - began
@@ -62,6 +62,8 @@ def run(archive, portfolio, snapshot=None, force=False):
     made = backtest(market, portfolio)
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
+    if lacking and "all" in (portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)):
+        made.summary["notes"].append(f"not traded, their facts are missing: {', '.join(lacking)}")
     made.summary["snapshot"] = {"number": snapshot.number, "hash": snapshot.hash}
     if force and (archive.runs / run_id).exists():
         result.load(archive, run_id).delete(archive)
@@ -69,11 +71,12 @@ def run(archive, portfolio, snapshot=None, force=False):
     return made, False
 
 
-def _specified(archive, snapshot):
-    from store.contracts import Master
-
-    master = Master.load(archive.path)
-    return sorted(root for root in stored(archive, snapshot) if root in master.roots)
+def _roots(portfolio, known):
+    """Markets to load: those that the portfolio names, or all that are `known`; `load` says what a named one lacks."""
+    lists = [portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)]
+    named = {root for markets in lists if markets != "all" for root in markets}
+    strangers = sorted(named - set(known))
+    return strangers or portfolio.roots(known)
 
 
 def replay(archive, name):
@@ -128,7 +131,7 @@ def backtest(market, portfolio):
     labels = portfolio.labels()
     lines = [(labels[s], market.roots[m]) for s, m in zip(strategy, instrument, strict=True)]
     first = _first_row(market, portfolio)
-    initial, maintenance, estimated = margins(market, portfolio.margin)
+    initial, maintenance, estimated = margins(market, portfolio.margin, first)
     usable = market.available & (initial > 0) & (maintenance > 0)  # nan and 0 alike are unknown
     market = _with(market, initial_margin=initial, maintenance_margin=maintenance, available=usable)
     weight = weights(market, portfolio, strategy, instrument)
@@ -168,7 +171,7 @@ def weights(market, portfolio, strategy, instrument):
     return portfolio.sizing.weights(market, forecast, instrument, share, strategy)
 
 
-def margins(market, rule):
+def margins(market, rule, first=0):
     """Initial and maintenance margin (time, market), and where they are estimates.
 
     The exchange's figure from its first dated day on; before it, and where there is none, `rule.k` daily volatilities
@@ -176,11 +179,13 @@ def margins(market, rule):
     """
     missing = np.isnan(market.initial_margin) | np.isnan(market.maintenance_margin)
     begun = market.contract > 0
-    if rule.missing == "error" and (missing & begun).any():
-        row, column = np.argwhere(missing & begun)[0]
+    lacking = [root for root, bad in zip(market.roots, (missing & begun)[first:].any(axis=0), strict=True) if bad]
+    if rule.missing == "error" and lacking:
+        days = {root: market.days[first:][(missing & begun)[first:, market.roots.index(root)]][0] for root in lacking}
+        told = ", ".join(f"{root} on {day}" for root, day in days.items())
         raise margin.MarginUnknown(
-            f"{market.roots[column]}: no margin on {market.days[row]}; add dated rows initial_margin and "
-            f"maintenance_margin to contracts.csv beside the store, or set [margin] missing = 'estimate'"
+            f"no margin for {told}; add dated rows initial_margin and maintenance_margin to contracts.csv beside the "
+            f"store, or set [margin] missing = 'estimate'"
         )
     guess = margin.estimated(volatility(change(market.adjusted), SPAN), market.multiplier, rule.k)
     return (
@@ -230,6 +235,7 @@ def _result(ledger, market, portfolio, lines, instrument, estimated):
     tables = result.tables(ledger, market, lines, instrument, portfolio.capital)
     hashes = _hashes(market, portfolio) | {"result": result.result_hash(ledger)}
     totals = ledger.amount.sum(axis=(0, 1))
+    events = result.events(ledger, market, lines)
     document = {
         "run": identity(market, portfolio),
         "portfolio": portfolio.name,
@@ -242,10 +248,11 @@ def _result(ledger, market, portfolio, lines, instrument, estimated):
         "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
         "identity_holds": result.identity_holds(ledger),
         "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
-        "notes": list(_notes(market, estimated)),
+        "events": {kind: sum(e["kind"] == kind for e in events) for kind in sorted({e["kind"] for e in events})},
+        "notes": list(_notes(market, estimated, ledger, events)),
         "hashes": hashes,
     }
-    return result.RunResult(document, portfolio, result.events(ledger, market, lines), tables)
+    return result.RunResult(document, portfolio, events, tables)
 
 
 def _metrics(ledger, market, portfolio):
@@ -278,7 +285,7 @@ def _ends(market):
             yield root, market.days[bars[-1]]
 
 
-def _notes(market, estimated):
+def _notes(market, estimated, ledger, events):
     """What a reader of the result must know."""
     begun = market.contract > 0
     stale = [f"{root} {n}" for root, n in zip(market.roots, (begun & ~market.fresh).sum(axis=0), strict=True) if n]
@@ -287,6 +294,13 @@ def _notes(market, estimated):
     ended = [f"{root} {day}" for root, day in _ends(market)]
     if ended:
         yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"
+    over = dict(_ends(market))
+    closed = [event for event in events if event["kind"] == "closed: no matched price" and event["root"] not in over]
+    gone = [f"{event['root']} {event['day']}" for event in closed]
+    if gone:
+        yield f"closed because no price to roll at came in time: {', '.join(gone)}"
+    if not len(ledger.trades):
+        yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

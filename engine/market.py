@@ -126,7 +126,8 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     master = Master.load(archive.path)
     sources = stored(archive, snapshot)
     roots = sorted(set(roots)) if roots else sorted(root for root in sources if root in master.roots)
-    _known(roots, sources, master)
+    _known(roots, sources, master, {s.labels["root"] for s in archive.files("vendor_chains", snapshot)})
+    _priced(archive, snapshot, currency)
     holidays = [_hash(path.read_text(encoding="utf-8")) for path in config_files("holidays.csv", archive.path)]
     series, versions = {}, {}
     for root in roots:
@@ -187,18 +188,38 @@ def _hash(content):
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _known(roots, sources, master):
+def specified(archive, snapshot):
+    """Stored markets whose facts are known, sorted, and those whose facts are missing."""
+    roots = Master.load(archive.path).roots
+    held = stored(archive, snapshot)
+    return sorted(r for r in held if r in roots), sorted(r for r in held if r not in roots)
+
+
+def _known(roots, sources, master, chains=()):
+    """Refuse markets that cannot be run, each with what it lacks."""
+    for root in roots:
+        if root in sources and root not in master.roots:
+            raise MarketUnknown(
+                f"{root}: its facts are not known; add rows (root, field, value, valid_from, source) for multiplier, "
+                f"tick, currency, last_trade to contracts.csv beside the store"
+            )
+        if root not in sources and root in chains:
+            raise MarketUnknown(f"{root}: only a vendor's chain is stored; a run needs dated contracts")
     absent = [root for root in roots if root not in sources]
     if absent:
-        raise MarketUnknown(f"not stored: {', '.join(absent)}; stored are {', '.join(sorted(sources)) or 'none'}")
-    unknown = [root for root in roots if root not in master.roots]
-    if unknown:
         raise MarketUnknown(
-            f"{unknown[0]}: its facts are not known; add rows (root, field, value, valid_from, source) for multiplier, "
-            f"tick, currency, last_trade to contracts.csv beside the store"
+            f"not stored: {', '.join(absent)}{_meant(absent[0], master)}; "
+            f"stored are {', '.join(sorted(sources)) or 'none'}"
         )
     if not roots:
         raise MarketUnknown("the store holds no market whose facts are known; import prices first")
+
+
+def _meant(name, master):
+    try:
+        return f" (its root is {master.resolve(name)})"
+    except LookupError:
+        return ""
 
 
 def _data_hash(archive, snapshot, roots, sources):
@@ -298,7 +319,9 @@ def _prices(table, roll_fill):
     settled = np.where(np.isnan(columns["settle"]), columns["close"], columns["settle"])
     columns["mark"] = np.where(np.isnan(legs), settled, legs)
     columns["offset"] = _carried(columns["offset"])
-    columns["contract"] = np.nan_to_num(_carried(columns["contract"])).astype(np.int32)
+    left = np.where(flags["roll"], columns["roll_contract"], columns["contract"])  # what is held after the bar
+    contract = np.where(np.isnan(columns["contract"]), _carried(left), columns["contract"])
+    columns["contract"] = np.nan_to_num(contract).astype(np.int32)
     columns["roll_contract"] = np.nan_to_num(columns["roll_contract"]).astype(np.int32)
     at_open = (roll_fill == "open") & ~np.isnan(open_from) & ~np.isnan(open_to)
     columns["roll_from_fill"] = np.where(at_open, open_from, columns["roll_from"])
@@ -335,6 +358,15 @@ def _fx(archive, snapshot, days, currencies, account):
     same = np.array([c == account for c in currencies])
     rate[:, same], age[:, same] = 1.0, 0
     return np.ascontiguousarray(rate), age <= STALE
+
+
+def _priced(archive, snapshot, currency):
+    """Refuse an account in a currency without any rate."""
+    known = {"USD"} | {s.labels["currency"] for s in archive.files("fx", snapshot)}
+    if currency not in known:
+        raise MarketUnknown(
+            f"no exchange rate of {currency} is stored; stored: {', '.join(sorted(known))}; import rates"
+        )
 
 
 def _published(archive, snapshot, currency, days):

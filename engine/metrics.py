@@ -150,4 +150,4 @@ def summary(daily_returns, days, equity, trade_net, *, names=SUMMARY, **rest):
 
 def plain(value, format):
     """A count or a length as int, all else as float."""
-    return int(value) if format in ("count", "days") and not np.isnan(value) else float(value)
+    return int(value) if format in ("count", "days") and not np.isnan(value) else float(value) + 0.0  # no negative zero

@@ -318,8 +318,7 @@ def _positions(ledger, market, lines, instrument):
     m = instrument[line]
     rolled = market.roll[t, m]
     held = np.where(rolled, market.roll_contract[t, m], market.contract[t, m])
-    last = _last_mark(market)
-    mark = np.where(rolled, market.roll_to[t, m], last[t, m])
+    mark = _carried(np.where(market.roll, market.roll_to, market.mark))[t, m]
     q = ledger.position[t, line]
     worth = market.multiplier[t, m] * market.fx[t, m]
     return pl.DataFrame(
@@ -335,9 +334,10 @@ def _positions(ledger, market, lines, instrument):
     )
 
 
-def _last_mark(market):
-    rows = np.where(np.isnan(market.mark), 0, np.arange(len(market.days))[:, None])
-    return np.take_along_axis(market.mark, np.maximum.accumulate(rows, axis=0), axis=0)
+def _carried(values):
+    """Last value of each column that is not nan, row by row."""
+    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
 def _ledger(ledger, market, lines):

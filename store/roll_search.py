@@ -40,7 +40,7 @@ class Follower:
         crossing = None
         if self.rule.kind == "activity":
             fallback = self._fallback(due)
-            if fallback == NOT_CROSSED and last is not None:  # what is known may still cross, up to the last allowed day
+            if fallback == NOT_CROSSED and last is not None:  # it may cross up to the last allowed day
                 due = max(self.chain_day(last), since + 1)
             crossing = self._crossing(k, since, min(due, limit))
             reason = self.rule.name if crossing else fallback + reason

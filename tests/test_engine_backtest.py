@@ -1,5 +1,6 @@
 """Runs over a small store: accounts, dates, margins, what is said about them."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -112,3 +113,12 @@ def test_two_strategies_share_the_markets_as_lines(market, portfolio):
         "moving_average_cross 2",
     ]
     assert run.identity_holds
+
+
+def test_t30_only_days_that_are_traded_need_a_margin(market, portfolio):
+    known = np.where(np.arange(len(market.days))[:, None] < 100, np.nan, 5000.0) * np.ones(2)
+    market = replace(market, initial_margin=known, maintenance_margin=known)
+    portfolio = portfolio.with_settings(["margin.missing=error"])
+    with pytest.raises(MarginUnknown, match="no margin for FGBL on 2021-02-01, MES on 2021-02-01; add dated rows"):
+        backtest(market, portfolio)
+    assert backtest(market, portfolio.with_settings([f"start={market.days[100]}"])).identity_holds

@@ -1,12 +1,17 @@
 """What a run reads, against a store made by hand."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
+from engine import Portfolio, backtest
 from engine.market import MarketUnknown, load
 from tests.small_store import build, sessions
+from tests.test_engine_backtest import PORTFOLIO
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +74,8 @@ def test_an_account_in_euro_has_the_inverse_rate(archive):
 
 
 def test_a_currency_without_rates_is_never_one(archive):
-    market = load(archive, currency="JPY")
-    assert np.isnan(market.fx).all()
-    assert not market.available.any()
+    with pytest.raises(MarketUnknown, match="no exchange rate of JPY is stored; stored: EUR, USD"):
+        load(archive, currency="JPY")
 
 
 @pytest.mark.parametrize(("roots", "said"), [(["ES"], "not stored: ES"), (["MES", "NOPE"], "NOPE")])
@@ -111,3 +115,30 @@ def test_rolls_may_fill_at_the_open_while_the_series_uses_the_settlement(archive
     assert settle.roll_from_fill[t, 0] == settle.roll_from[t, 0]
     assert opened.roll_from_fill[t, 0] == opened.open[t, 0]
     assert np.array_equal(settle.adjusted, opened.adjusted, equal_nan=True)
+
+
+def test_a_holiday_after_a_roll_shows_the_contract_rolled_into(tmp_path):
+    archive = build(tmp_path)
+    market = load(archive, ["MES"])
+    t = int(np.flatnonzero(market.roll[:, 0])[0])
+    holiday = market.days[t + 1].item()
+    bars = archive.read("contract_bars", root="MES").filter(pl.col("day") != holiday)
+    archive.commit(
+        [archive.write("contract_bars", bars, source="barchart", root="MES")],
+        archive.files("contract_bars", root="MES"),
+    )
+    both = load(archive)
+    t, m = both.days.tolist().index(holiday), both.roots.index("MES")
+    assert np.isnan(both.mark[t, m])
+    assert both.contract[t - 1 : t + 2, m].tolist() == [202103, 202106, 202106]
+    run = backtest(both, Portfolio.from_toml(PORTFOLIO.replace("2021-02-01", "2021-01-04")))
+    held = run.positions().filter(
+        pl.col("root").cast(pl.String) == "MES", pl.col("day").is_between(holiday - 3 * DAY, holiday)
+    )
+    assert held["contract"].unique().to_list() in ([202106], [202103, 202106], [])
+    assert held["contract"].is_sorted()
+
+
+def test_a_market_known_by_another_name_is_told_its_root(archive):
+    with pytest.raises(MarketUnknown, match=r"not stored: SP500_micro \(its root is MES\)"):
+        load(archive, ["SP500_micro"])

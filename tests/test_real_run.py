@@ -141,3 +141,9 @@ def test_t50_a_run_is_saved_once_and_replays_to_the_same_hashes(real, trend):
     assert before.summary["hashes"] == after.summary["hashes"]
     assert before.trades().equals(after.trades())
     first.delete(real)
+
+
+def test_t09_a_contract_that_was_left_is_never_held_again(either):
+    held = either.positions().with_columns(pl.col("root").cast(pl.String), pl.col("strategy").cast(pl.String))
+    back = held.sort("day").filter(pl.col("contract").diff().over("strategy", "root") < 0)
+    assert back.is_empty()

@@ -155,7 +155,7 @@ class Portfolio(param.Parameterized):
         made = self
         for change in sorted(changes, key=_after_kinds):
             made = _changed(made, change)
-        return _checked(made, "--set")
+        return _checked(made, "portfolio")
 
     def labels(self) -> list[str]:
         """One name for each strategy; a second one of the same kind is told apart by a number.

@@ -114,6 +114,8 @@ def _load(archive, root, rule, snapshot):
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in found if pair[0] == "contract_bars"]
     own = [pair for pair in found if pair == ("vendor_chains", rule)]
+    if rule in VENDORS and not own:
+        raise NotStored(f"{root}: no chain of {rule} is stored; its contracts can be rolled by volume or by date")
     if rule is not None and not own and not dated:
         raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {found[0][1]} is stored")
     table_, source = (own or dated or found)[0]

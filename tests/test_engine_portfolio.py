@@ -224,7 +224,7 @@ def test_a_new_rule_keeps_what_both_rules_know():
 def test_dates_are_judged_after_all_settings():
     old = small(start=datetime.date(2001, 1, 1), end=datetime.date(2005, 1, 1))
     assert old.with_settings(["start=2010-01-01", "end=2012-01-01"]).start.year == 2010
-    with pytest.raises(ConfigError, match=r"--set: \[portfolio\] end = 2005-01-01 is before start = 2010-01-01"):
+    with pytest.raises(ConfigError, match=r"portfolio: \[portfolio\] end = 2005-01-01 is before start = 2010-01-01"):
         old.with_settings(["start=2010-01-01"])
 
 

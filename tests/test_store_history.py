@@ -126,3 +126,8 @@ def test_calendars_that_another_writer_changed_meanwhile_are_not_lost(archive, m
     with pytest.raises(Conflict):
         history.save(archive, made)
     assert archive.read("roll_calendars")["rule"].unique().to_list() == ["last-trade-20"]
+
+
+def test_a_vendor_without_a_chain_of_the_market_is_no_rule_for_it(built):
+    with pytest.raises(history.NotStored, match="MES: no chain of pysystemtrade is stored"):
+        history.calendar(built, "MES", "pysystemtrade")

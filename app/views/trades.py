@@ -21,12 +21,12 @@ WHOLE, PRICE = "0,0", "0,0.[000000000]"
 RESULT = "result"  # a whole number in the colour of its sign
 TONES = ("var(--loss, #b3541a)", "var(--gain, #1f6ca6)")
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
-    ("root", "Market", 62, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
-    ("contracts", "Contracts", 70, WHOLE), ("entry_day", "Entry", 80, "date"), ("exit_day", "Exit", 80, "date"),
-    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 74, RESULT), ("costs", "Costs", 62, WHOLE),
-    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 42, WHOLE), ("bars", "Bars", 42, WHOLE),
+    ("root", "Market", 52, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
+    ("contracts", "Contracts", 70, WHOLE), ("entry_day", "Entry", 76, "date"), ("exit_day", "Exit", 76, "date"),
+    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 70, RESULT), ("costs", "Costs", 58, WHOLE),
+    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 38, WHOLE), ("bars", "Bars", 40, WHOLE),
     ("entry_contract", "First", 56, "text"), ("exit_contract", "Last", 56, "text"),
-    ("entry_price", "Entry price", 80, PRICE), ("exit_price", "Exit price", 80, PRICE), ("trade", "No.", 40, WHOLE),
+    ("entry_price", "Entry price", 98, PRICE), ("exit_price", "Exit price", 98, PRICE), ("trade", "No.", 36, WHOLE),
 )  # fmt: skip
 
 

@@ -55,8 +55,7 @@ class Costs(SideCost):
         Cost(commission_per_side=2.1, slippage_ticks=1.0, source='portfolio')
         """
         known = table()
-        row = known["roots"].get(root) or known["currency"].get(currency) or known["default"]
-        row = known["default"] | row
+        row = known["default"] | known["currency"].get(currency, {}) | known["roots"].get(root, {})
         own = self.roots.get(root, self)
         figures = {
             key: _first(getattr(own, key), getattr(self, key)) for key in ("commission_per_side", "slippage_ticks")

@@ -38,7 +38,9 @@ class Rows:
             day: pair for day, *pair in calendar.frame.select("day", "from_contract", "to_contract").iter_rows()
         }
         self.multiplier, self.tick = fact(root, "multiplier"), fact(root, "tick")
-        cost = tomllib.loads((FOLDER / "costs.toml").read_text(encoding="utf-8"))["roots"][root]
+        known = tomllib.loads((FOLDER / "costs.toml").read_text(encoding="utf-8"))
+        euro = known["currency"]["EUR"] if root == "FGBL" else {}
+        cost = known["default"] | euro | known["roots"].get(root, {})
         self.side = cost["commission_per_side"] + cost["slippage_ticks"] * self.tick * self.multiplier
         published = archive.read("fx", currency="EUR").sort("day")
         self.rates = None if root == "MES" else list(zip(published["day"], published["rate"], strict=True))
@@ -101,7 +103,8 @@ def test_t05_a_short_of_the_micro_s_and_p_over_three_rolls_as_it_stands_in_the_f
     sides = 2 + 3 * 2
     net = points * 5.0 - sides * (0.62 + 0.25 * 5.0)
     assert round(net, 2) == 1041.29
-    trade = made(market, "fixed").trades().filter(root="MES", entry_day=date(2022, 3, 16)).row(0, named=True)
+    costs = ("costs.commission_per_side=0.62", "costs.slippage_ticks=1")
+    trade = made(market, "fixed", *costs).trades().filter(root="MES", entry_day=date(2022, 3, 16)).row(0, named=True)
     assert (trade["direction"], trade["contracts"], trade["rolls"]) == ("short", 1.0, 3)
     assert (trade["entry_contract"], trade["exit_contract"]) == (202206, 202303)
     assert trade["exit_day"] == date(2023, 2, 10)

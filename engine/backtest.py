@@ -294,9 +294,9 @@ def _notes(market, estimated, ledger, events):
     ended = [f"{root} {day}" for root, day in _ends(market)]
     if ended:
         yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"
-    over = dict(_ends(market))
-    closed = [event for event in events if event["kind"] == "closed: no matched price" and event["root"] not in over]
-    gone = [f"{event['root']} {event['day']}" for event in closed]
+    last = {root: str(day) for root, day in _ends(market)}
+    closed = [event for event in events if event["kind"] == "closed: no matched price"]
+    gone = [f"{e['root']} {e['day']}" for e in closed if e["day"] <= last.get(e["root"], "9999")]
     if gone:
         yield f"closed because no price to roll at came in time: {', '.join(gone)}"
     if not len(ledger.trades):

@@ -15,7 +15,7 @@ import engine
 import store
 from engine import margin, result
 from engine.indicators import change, volatility
-from engine.market import STALE, code_hash, load, specified
+from engine.market import FRESH, STALE, code_hash, load, specified
 from engine.metrics import summary
 from engine.ratios import period_returns
 from engine.simulate import (
@@ -51,10 +51,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     snapshot = snapshot or archive.head()
     began = time.perf_counter()
     known, lacking = specified(archive, snapshot)
-    market = load(
-        archive, _roots(portfolio, known), end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
-        roll_fill=portfolio.rolls.fill, snapshot=snapshot,
-    )  # fmt: skip
+    market = _market(archive, portfolio, _roots(portfolio, known), snapshot)
     loaded = time.perf_counter() - began
     run_id = identity(market, portfolio)
     if not force and (archive.runs / run_id / "run.json").exists():
@@ -84,11 +81,20 @@ def replay(archive, name):
     before = result.load(archive, name)
     snapshot = archive.snapshot(before.summary["snapshot"]["number"])
     portfolio = before.portfolio
-    market = load(
-        archive, before.summary["markets"], end=portfolio.end, currency=portfolio.currency, rule=portfolio.rolls.rule,
-        roll_fill=portfolio.rolls.fill, snapshot=snapshot,
-    )  # fmt: skip
-    return before, backtest(market, portfolio)
+    return before, backtest(_market(archive, portfolio, before.summary["markets"], snapshot), portfolio)
+
+
+def _market(archive, portfolio, roots, snapshot):
+    """The market of a portfolio, with all history up to its end."""
+    return load(
+        archive,
+        roots,
+        end=portfolio.end,
+        currency=portfolio.currency,
+        rule=portfolio.rolls.rule,
+        roll_fill=portfolio.rolls.fill,
+        snapshot=snapshot,
+    )
 
 
 def code_version():
@@ -285,12 +291,19 @@ def _ends(market):
             yield root, market.days[bars[-1]]
 
 
+def _counted(market, rows):
+    """Markets with the number of their rows that are true."""
+    return ", ".join(f"{root} {n}" for root, n in zip(market.roots, rows.sum(axis=0), strict=True) if n)
+
+
 def _notes(market, estimated, ledger, events):
     """What a reader of the result must know."""
     begun = market.contract > 0
-    stale = [f"{root} {n}" for root, n in zip(market.roots, (begun & ~market.fresh).sum(axis=0), strict=True) if n]
-    if stale:
-        yield f"not traded for want of an exchange rate of at most {STALE} days, days: {', '.join(stale)}"
+    old = begun & (market.fx_age > FRESH) & (market.fx_age <= STALE)
+    if aged := _counted(market, old):
+        yield f"exchange rate older than {FRESH} days, days: {aged}"
+    if stale := _counted(market, begun & (market.fx_age > STALE)):
+        yield f"not traded for want of an exchange rate of at most {STALE} days, days: {stale}"
     ended = [f"{root} {day}" for root, day in _ends(market)]
     if ended:
         yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"

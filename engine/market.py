@@ -8,13 +8,14 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 import store
-from store import continuous, history, rolls
+from store import continuous, durable, history, rolls
 from store.contracts import Master, last_allowed
 from store.days import sources as config_files
 
@@ -78,7 +79,7 @@ class Market:
     initial_margin: np.ndarray  # [local currency / contract]; nan unknown
     maintenance_margin: np.ndarray  # [local currency / contract]; nan unknown
     available: np.ndarray  # bool: has begun, has not ended, exchange rate not stale
-    fresh: np.ndarray  # bool: the exchange rate is at most STALE days old
+    fx_age: np.ndarray  # since the exchange rate was published; infinite before the first [days]
     rate: np.ndarray  # (time,) interest on cash, known at the end of the bar [1/year]
     currencies: tuple  # one a market
     sectors: tuple  # one a market
@@ -145,7 +146,7 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     }
     specs = [master.spec(root) for root in roots]
     currencies = tuple(spec.currency for spec in specs)
-    fx, fresh = _fx(archive, snapshot, days, currencies, currency)
+    fx, fx_age = _fx(archive, snapshot, days, currencies, currency)
     ended = _ended(arrays, specs, days)
     arrays["closed"] |= ended["now"]
     return Market(
@@ -154,8 +155,8 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         **arrays,
         **facts,
         fx=fx,
-        fresh=fresh,
-        available=(arrays["contract"] > 0) & fresh & ~ended["since"],
+        fx_age=fx_age,
+        available=(arrays["contract"] > 0) & (fx_age <= STALE) & ~ended["since"],
         rate=_rate(archive, snapshot, days, currency),
         currencies=currencies,
         sectors=tuple(spec.sector for spec in specs),
@@ -250,10 +251,9 @@ def _series(archive, snapshot, master, root, source, rule, holidays):
     calendar = rolls.calendar(bars, master.spec(root), rule)
     rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{hashlib.sha256(str(id(rows)).encode()).hexdigest()[:8]}.tmp")
-    with open(temporary, "wb") as file:
-        np.save(file, rows, allow_pickle=False)
-    temporary.replace(path)
+    buffer = BytesIO()
+    np.save(buffer, rows, allow_pickle=False)
+    durable.replace_hint(path, buffer.getvalue())
     return rows, key
 
 
@@ -280,26 +280,16 @@ def _rows(frame, calendar, bars):
     frame = frame.join(legs, on=["day", "contract"], how="full", coalesce=True).sort("day", "contract")
     frame = frame.with_columns(pl.col("offset").forward_fill())
     rolls_now = pl.col("to_contract").is_not_null() & ~closing
-    frame = frame.select(
+    frame = frame.with_columns(
         pl.col("day").cast(pl.Int32),
-        "open",
-        "high",
-        "low",
-        "close",
-        "settle",
-        "volume",
-        "open_interest",
-        "contract",
-        "offset",
         rolls_now.alias("roll"),
         pl.col("to_contract").fill_null(0).alias("roll_contract"),
         pl.col("from_price").alias("roll_from"),
         pl.col("to_price").alias("roll_to"),
-        "open_from",
-        "open_to",
         closing.alias("closed"),
     )
-    return np.ascontiguousarray(frame.select(pl.all().cast(pl.Float64).fill_null(np.nan)).to_numpy())
+    frame = frame.select(pl.col(COLUMNS).cast(pl.Float64).fill_null(np.nan))
+    return np.ascontiguousarray(frame.to_numpy())
 
 
 def _align(days, series):
@@ -318,9 +308,9 @@ def _prices(table, roll_fill):
     legs = np.where(flags["roll"], columns["roll_from"], np.nan)
     settled = np.where(np.isnan(columns["settle"]), columns["close"], columns["settle"])
     columns["mark"] = np.where(np.isnan(legs), settled, legs)
-    columns["offset"] = _carried(columns["offset"])
+    columns["offset"] = carried(columns["offset"])
     left = np.where(flags["roll"], columns["roll_contract"], columns["contract"])  # what is held after the bar
-    contract = np.where(np.isnan(columns["contract"]), _carried(left), columns["contract"])
+    contract = np.where(np.isnan(columns["contract"]), carried(left), columns["contract"])
     columns["contract"] = np.nan_to_num(contract).astype(np.int32)
     columns["roll_contract"] = np.nan_to_num(columns["roll_contract"]).astype(np.int32)
     at_open = (roll_fill == "open") & ~np.isnan(open_from) & ~np.isnan(open_to)
@@ -329,7 +319,7 @@ def _prices(table, roll_fill):
     return columns | flags
 
 
-def _carried(values):
+def carried(values):
     """Last value that is not nan, column by column."""
     rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
     return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
@@ -351,13 +341,13 @@ def _facts(master, roots, name, days):
 
 
 def _fx(archive, snapshot, days, currencies, account):
-    """Rates (time, market) into the account's currency, last published, and whether they are fresh enough to trade."""
+    """Rates (time, market) into the account's currency, last published, and their age in days."""
     usd = {c: _published(archive, snapshot, c, days) for c in {*currencies, account}}
     rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
     age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
     same = np.array([c == account for c in currencies])
     rate[:, same], age[:, same] = 1.0, 0
-    return np.ascontiguousarray(rate), age <= STALE
+    return np.ascontiguousarray(rate), np.ascontiguousarray(age)
 
 
 def _priced(archive, snapshot, currency):

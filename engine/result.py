@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from engine.market import carried
 from engine.portfolio import Portfolio
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user
@@ -318,7 +319,7 @@ def _positions(ledger, market, lines, instrument):
     m = instrument[line]
     rolled = market.roll[t, m]
     held = np.where(rolled, market.roll_contract[t, m], market.contract[t, m])
-    mark = _carried(np.where(market.roll, market.roll_to, market.mark))[t, m]
+    mark = carried(np.where(market.roll, market.roll_to, market.mark))[t, m]
     q = ledger.position[t, line]
     worth = market.multiplier[t, m] * market.fx[t, m]
     return pl.DataFrame(
@@ -332,12 +333,6 @@ def _positions(ledger, market, lines, instrument):
             "margin": np.abs(q) * market.initial_margin[t, m] * market.fx[t, m],
         }
     )
-
-
-def _carried(values):
-    """Last value of each column that is not nan, row by row."""
-    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
-    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
 def _ledger(ledger, market, lines):

@@ -122,3 +122,13 @@ def test_t30_only_days_that_are_traded_need_a_margin(market, portfolio):
     with pytest.raises(MarginUnknown, match="no margin for FGBL on 2021-02-01, MES on 2021-02-01; add dated rows"):
         backtest(market, portfolio)
     assert backtest(market, portfolio.with_settings([f"start={market.days[100]}"])).identity_holds
+
+
+def test_an_old_exchange_rate_is_told_before_it_is_too_old(tmp_path, portfolio):
+    market = load(build(tmp_path, euro=[1.10], euro_days=[date(2021, 2, 1)]))
+    notes = backtest(market, portfolio).summary["notes"]
+    aged = sum(7 < (day - date(2021, 2, 1)).days <= 30 for day in market.days.tolist())
+    assert f"exchange rate older than 7 days, days: FGBL {aged}" in notes
+    assert any(
+        note.startswith("not traded for want of an exchange rate of at most 30 days, days: FGBL") for note in notes
+    )

@@ -8,6 +8,7 @@ from store.tables import TABLES
 from store.vendors import VENDORS
 
 DEFAULT = "volume:1"
+WITHIN_DAY = ("-minute", "-hour")  # ends of the names of sources whose bars are shorter than a day
 SAMPLE = "sample"
 ADJUSTMENTS = ("difference", "ratio", "none")
 OUT = (

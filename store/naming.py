@@ -49,15 +49,15 @@ def translated(reading, root, master, notes):
     """
     frame = reading.frame
     if axis(reading.table) == "currency":
-        return reading.name, frame, row_rules.fx_rules() if reading.table == "fx" else row_rules.rate_rules()
+        return reading.name, frame, row_rules.RULES_OF[reading.table]()
     alias = master.alias(reading.vendor, reading.name)
     name = root or (alias.root if alias else reading.name)
     if alias and alias.root == name:
         frame = _in_our_units(frame, reading, alias, master)
     if name not in master.roots:
         notes.append(_stranger(name, reading, master))
-    if reading.table == "vendor_chains":
-        return name, frame, row_rules.chain_rules()
+    if reading.table != "contract_bars":
+        return name, frame, row_rules.RULES_OF[reading.table]()
     negative = name not in master.roots or master.spec(name).sector in BELOW_ZERO
     return name, frame, row_rules.bar_rules(negative)
 

@@ -176,7 +176,7 @@ def _members(name, data):
         return [Part(f"{name}/{plain(names[m])}", names[m].split("/")[-1], archive.read(m)) for m in tables], left_out
 
 
-def table(parts, wanted, separator=","):
+def table(parts, wanted, separator=",", header=None, skip=None):
     r"""The rows of several parts of one layout, columns picked by the names in each part's header.
 
     Parameters
@@ -185,6 +185,10 @@ def table(parts, wanted, separator=","):
     wanted : list of str
         Names of columns; others are left alone.
     separator : str
+    header : list of str, optional
+        Names of the fields of files that have no header line.
+    skip : callable(list of str) -> int, optional
+        How many lines stand before the header (or before the first row), told from a part's lines.
 
     Returns
     -------
@@ -204,8 +208,11 @@ def table(parts, wanted, separator=","):
     """
     alike = {}
     for number, part in enumerate(parts):
-        head, *lines = _split(part.data, part.place)
-        alike.setdefault(head, []).append((number, lines))
+        lines = _split(part.data, part.place)
+        before = skip(lines) if skip else 0
+        head = separator.join(header) if header else lines[before] if before < len(lines) else ""
+        before += not header
+        alike.setdefault(head, []).append((number, before + 1, lines[before:]))
     frames = [_block(parts, head, members, wanted, separator) for head, members in alike.items()]
     return frames[0] if len(frames) == 1 else pl.concat(frames).sort("part", "line")
 
@@ -227,12 +234,12 @@ def _block(parts, head, members, wanted, separator):
         if header.count(column) != 1:
             wrong = "twice" if column in header else f"not in the header, which has {plain(', '.join(header), 120)}"
             raise Unreadable(f"{parts[members[0][0]].place}: line 1: column {column} is {wrong}")
-    lines = [line for _, rows in members for line in rows]
-    counts = [len(rows) for _, rows in members]
+    lines = [line for _, _, rows in members for line in rows]
+    counts = [len(rows) for _, _, rows in members]
     frame = pl.DataFrame(
         {
-            "part": np.repeat(np.array([number for number, _ in members], np.int32), counts),
-            "line": np.concatenate([np.arange(2, count + 2) for count in counts]),
+            "part": np.repeat(np.array([number for number, _, _ in members], np.int32), counts),
+            "line": np.concatenate([np.arange(first, first + len(rows)) for _, first, rows in members]),
             "raw": pl.Series(lines, dtype=pl.String),
         }
     ).filter(pl.col("raw").str.strip_chars(BLANK) != "")

@@ -8,12 +8,25 @@ DAY_ENDS = pl.duration(hours=23)  # end of a daily bar whose source names no hou
 
 
 @dataclass(frozen=True)
+class About:
+    """What `import --help` and the empty store's page say of a vendor; each a short sentence without a full stop."""
+
+    title: str  # the vendor and the kind of file
+    files: str  # how the files are named and what is in them
+    gives: str  # settle or last trade, volume, open interest, expiries, bar sizes
+    export: str  # which settings of the vendor's export work
+    lacks: str  # what a user should know is not in it
+
+
+@dataclass(frozen=True)
 class Reading:
     """Rows of one market (or currency) of one file, as parsed, good and bad alike.
 
     `frame` has the columns of `table` that the vendor gives, in the vendor's units, and `file`, `line`, `raw`,
     `column`, `fault` (null where nothing failed to parse). `name` is the vendor's name of the market. `headings` are
-    the vendor's names of our columns, where they differ: reasons name those.
+    the vendor's names of our columns, where they differ: reasons name those. Bars within the day carry `time` (end of
+    the bar, UTC) and no `day`: the market's session gives it. `partial` rows, such as open interest alone, complete the
+    rows of the same key.
     """
 
     table: str
@@ -21,6 +34,7 @@ class Reading:
     name: str
     frame: pl.DataFrame
     headings: dict = field(default_factory=dict)
+    partial: bool = False
 
 
 def on_session(day):

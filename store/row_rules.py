@@ -101,6 +101,7 @@ def chain_rules():
         _no("time"),
         _future("time"),
         Rule("not_a_number", QUARANTINE, "not a finite number", _each(legs, _infinite)),
+        Rule("negative_volume", QUARANTINE, "below zero", _each(ACTIVITY, lambda c: c < 0)),
     ]
 
 
@@ -127,6 +128,49 @@ def rate_rules():
         Rule("not_a_number", QUARANTINE, "not a finite number", {"rate": _infinite(pl.col("rate"))}),
         Rule("no_rate", QUARANTINE, "no rate, or more than 100 % a year", {"rate": missing}),
     ]
+
+
+def margin_rules():
+    """Rules of `margins`: a day, and amounts above zero, the initial at least the maintenance."""
+    return [
+        _no("day"),
+        _future("day"),
+        Rule("not_a_number", QUARANTINE, "not a finite number", _each(("initial", "maintenance"), _infinite)),
+        Rule("not_positive", QUARANTINE, "no margin, or one at or below zero",
+             _each(("initial", "maintenance"), lambda c: ~(c > 0).fill_null(False))),
+        Rule("initial_below", QUARANTINE, "initial margin below maintenance",
+             {"initial": pl.col("initial") < pl.col("maintenance")}),
+    ]  # fmt: skip
+
+
+def contract_rules():
+    """Rules of `contracts`: a delivery month, and some date."""
+    return [
+        Rule("contract", QUARANTINE, "no delivery month YYYYMM",
+             {"contract": pl.col("contract").is_null() | ~(pl.col("contract") % 100).is_between(1, 12)}),
+        Rule("no_day", QUARANTINE, "no date at all",
+             {"last_trade": pl.all_horizontal(pl.col("first_trade", "last_trade", "first_notice").is_null())}),
+    ]  # fmt: skip
+
+
+def calendar_rules():
+    """Rules of `roll_calendars`: a day, and two contracts of which the second is the later."""
+    return [
+        _no("day"),
+        Rule("contract", QUARANTINE, "not from one contract to a later one",
+             {"to_contract": ~(pl.col("to_contract") > pl.col("from_contract")).fill_null(False)}),
+    ]  # fmt: skip
+
+
+RULES_OF = {
+    "vendor_chains": chain_rules,
+    "fx": fx_rules,
+    "rates": rate_rules,
+    "margins": margin_rules,
+    "contracts": contract_rules,
+    "roll_calendars": calendar_rules,
+}
+"""Rules of each table but `contract_bars`, whose rules depend on the market."""
 
 
 def _no(column):
@@ -206,7 +250,10 @@ def _one_of_each(good, table):
 
 def _in_order(good, table):
     """Rows that are earlier than the one before of the same contract get the warning `unsorted`."""
+    if not {"time", "day"} & set(table.key):
+        return good
     moment = pl.col("time" if "time" in table.key else "day")
-    before = moment.shift().over("contract") if "contract" in table.key else moment.shift()
+    apart = [name for name in ("contract", "rank") if name in table.key]
+    before = moment.shift().over(apart) if apart else moment.shift()
     told = pl.when(pl.col("warning").is_null() & (moment < before)).then(pl.lit("unsorted")).otherwise("warning")
     return good.with_columns(told.alias("warning"))

@@ -45,6 +45,7 @@ class Table:
 _SOURCE = {"source": (TEXT, "where the rows come from: a vendor, or `sample` for simulated prices")}
 _ROOT = {"root": (TEXT, "the master's symbol of the market, or the vendor's name of one it does not know")}
 _STAMP = {"source_time": (TEXT, "the vendor's stamp, unchanged")}
+_KNOWN = {"known": (TIME, "when this version of the row came into the store; null in simulated rows")}
 
 TABLES = {
     table.name: table
@@ -65,27 +66,66 @@ TABLES = {
                 "settle": (REAL, "the exchange's settlement; null where the vendor gives only the last trade [price]"),
                 "volume": (REAL, "[contracts]"),
                 "open_interest": (REAL, "as the vendor stamps it [contracts]"),
+                "filled_from": (
+                    TEXT,
+                    "the source that a missing row was filled from; null in a row of its own source",
+                ),
             }
-            | _STAMP,
+            | _STAMP
+            | _KNOWN,
             ("source", "root", "contract", "time"),
         ),
         Table(
             "vendor_chains",
-            "Held, carry and forward prices that a vendor publishes instead of contracts.",
+            "Held, carry and forward prices, or nearby series, that a vendor publishes instead of contracts.",
             _SOURCE
             | _ROOT
             | {
+                "rank": (pl.Int32, "1: the chain's held or front contract; n: the n-th nearby"),
                 "time": (TIME, "UTC"),
                 "day": (DAY, "trade date"),
-                "price": (REAL, "held contract [price]"),
-                "price_contract": (CONTRACT, "YYYYMM"),
+                "price": (REAL, "settlement, else last trade, of the held contract or the nearby [price]"),
+                "price_contract": (CONTRACT, "YYYYMM; null where the vendor does not say"),
                 "carry": (REAL, "[price]"),
                 "carry_contract": (CONTRACT, "YYYYMM"),
                 "forward": (REAL, "next contract to be held [price]"),
                 "forward_contract": (CONTRACT, "YYYYMM"),
+                "open": (REAL, "of the contract of `price` [price]"),
+                "high": (REAL, "[price]"),
+                "low": (REAL, "[price]"),
+                "volume": (REAL, "[contracts]"),
+                "open_interest": (REAL, "as the vendor stamps it [contracts]"),
             }
-            | _STAMP,
-            ("source", "root", "time"),
+            | _STAMP
+            | _KNOWN,
+            ("source", "root", "rank", "time"),
+        ),
+        Table(
+            "contracts",
+            "What a vendor says of single contracts; his dates go before the rules of the master.",
+            _SOURCE
+            | _ROOT
+            | {
+                "contract": (CONTRACT, "delivery month, YYYYMM"),
+                "first_trade": (DAY, ""),
+                "last_trade": (DAY, ""),
+                "first_notice": (DAY, "null: not told, or none"),
+            }
+            | _KNOWN,
+            ("source", "root", "contract"),
+        ),
+        Table(
+            "margins",
+            "Margins of the user's own, of a broker or a vendor; they go before the exchange's in the master.",
+            _SOURCE
+            | _ROOT
+            | {
+                "day": (DAY, "valid from"),
+                "initial": (REAL, "overnight [currency of the market / contract]"),
+                "maintenance": (REAL, "[currency of the market / contract]"),
+            }
+            | _KNOWN,
+            ("source", "root", "day"),
         ),
         Table(
             "fx",
@@ -96,13 +136,16 @@ TABLES = {
                 "day": (DAY, "the day the rate was published"),
                 "rate": (REAL, "[USD per unit]"),
             }
-            | _STAMP,
+            | _STAMP
+            | _KNOWN,
             ("source", "currency", "day", "source_time"),
         ),
         Table(
             "rates",
             "Interest rates on cash.",
-            _SOURCE | {"currency": (TEXT, "ISO code"), "day": (DAY, "known from this day"), "rate": (REAL, "[1/year]")},
+            _SOURCE
+            | {"currency": (TEXT, "ISO code"), "day": (DAY, "known from this day"), "rate": (REAL, "[1/year]")}
+            | _KNOWN,
             ("source", "currency", "day"),
         ),
         Table(
@@ -145,9 +188,26 @@ TABLES = {
             ("id",),
         ),
         Table(
+            "decisions",
+            "What somebody decided about findings and quarantined rows; a later one goes before an earlier.",
+            {
+                "id": (TEXT, ""),
+                "time": (TIME, ""),
+                "author": (TEXT, ""),
+                "action": (TEXT, "release, accept, revoke or fill"),
+                "finding": (TEXT, "id of what is released or, of a decision, revoked; null for a rule"),
+                "rule": (TEXT, "the rule that is accepted; null for a single finding"),
+                "root": (TEXT, "the market; null for all"),
+                "source": (TEXT, "of `fill`: where rows are taken from"),
+                "reason": (TEXT, ""),
+            },
+            ("id",),
+        ),
+        Table(
             "quarantine",
             "Rows that were refused, as they came.",
             {
+                "id": (TEXT, "hash of vendor, file name, text and rule; the same row keeps it"),
                 "import_id": (TEXT, ""),
                 "vendor": (TEXT, ""),
                 "file": (TEXT, "name as imported; for a zip, archive and member"),

@@ -49,7 +49,9 @@ def _chain(part):
         frame = raw.number(frame, leg, leg.lower(), _MISSING)
         frame = raw.month(frame, f"{leg}_CONTRACT", f"{leg.lower()}_contract", _MISSING)
     london = pl.col("stamp").dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
-    frame = frame.with_columns(london.dt.convert_time_zone("UTC").alias("time"), *_places(part))
+    frame = frame.with_columns(
+        london.dt.convert_time_zone("UTC").alias("time"), pl.lit(1, pl.Int32).alias("rank"), *_places(part)
+    )
     headings = {"time": "DATETIME", "day": "DATETIME"} | {column.lower(): column for column in CHAIN[1:]}
     return Reading("vendor_chains", NAME, part.name.split(".")[0], frame, headings)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import data, runs, series
+from app.commands import data, imports, runs, series, trust
 
 app = typer.Typer(
     name="frontmonth",
@@ -25,9 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (data, series, runs):
+for group in (imports, trust, data, series, runs):
     for verb, (function, short, example) in group.VERBS.items():
-        app.command(verb, short_help=short, epilog=f"Example: {example}")(function)
+        kind = imports.ImportCommand if verb == "import" else None
+        app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)
 
 ANYWHERE = {"--store": True, "--json": False, "--debug": False}  # option -> takes a value
 INTERRUPTED = 130

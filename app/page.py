@@ -31,13 +31,17 @@ def create(store_path, run=None):
         for reason in damaged:
             log.error("%s", reason)
         if not rows and not damaged:
+            if not any(archive.files(table) for table in ("contract_bars", "vendor_chains")):
+                return nothing("The store is empty.", NO_STORE + VENDORS.format(table=shell.vendors()))
             return nothing("There is no run yet.", NO_RUN.format(store=esc(store_path)))
         if damaged and not rows:
             return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
         return dashboard(columns_of(archive, name), chooser(rows, name))
     except ArchiveMissing as error:
-        return nothing("There is no store here.", f"<p>{esc(error)}</p>{NO_STORE}")
+        return nothing(
+            "There is no store here.", f"<p>{esc(error)}</p>{NO_STORE}{VENDORS.format(table=shell.vendors())}"
+        )
     except Exception as error:
         log.exception("page of run %s in %s", wanted, store_path)
         reason = failure(f"The run {wanted or 'last'} cannot be shown.", f"{type(error).__name__}: {error}")
@@ -48,10 +52,14 @@ NO_STORE = (
     "<p>Make one, with simulated prices or with files of your own:</p>"
     "<p><code>frontmonth demo</code></p><p><code>frontmonth import FOLDER</code></p>"
 )
+VENDORS = (
+    "<h3>What can be imported</h3><p>Each file is recognised by its name and header; <code>--vendor READER</code> "
+    "names the reader, <code>--dry-run</code> shows what would happen. Any other CSV: its layout is guessed and shown "
+    "to you first.</p>{table}"
+)
 NO_RUN = (
-    "<p>The store {store} is there, but no portfolio was run on it:</p>"
-    "<p><code>frontmonth run config/portfolios/trend.toml</code></p><p>An empty store is filled by "
-    "<code>frontmonth import FOLDER</code>, or <code>frontmonth demo</code> makes one. Then load this page again.</p>"
+    "<p>The store {store} holds prices, but no portfolio was run on them:</p>"
+    "<p><code>frontmonth run config/portfolios/trend.toml</code></p><p>Then load this page again.</p>"
 )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.charts import esc
 
+ABOUT = (("Vendor", "title"), ("Files", "files"), ("Gives", "gives"), ("Export", "export"), ("Lacks", "lacks"))
 HERE = Path(__file__).parent
 SECTIONS = ("strip", "equity", "months", "markets", "sectors", "positions", "trades", "about")
 LINKS = (("strip", "Numbers"), ("months", "Months"), ("sectors", "Profit"), ("positions", "Positions"),
@@ -43,11 +44,13 @@ def template(views, run, chooser="", scripts="", notice="", after=""):
         f"{{{{ embed(roots.{name}) }}}}</section>"
         for name in SECTIONS
     )
-    simulated = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
+    told = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
+    simulated = told if run.simulated else ""
+    simulated += marks(run.summary.get("data", {}))
     small = " · ".join(filter(None, (run.id, run.note)))
     body = (
         top(run.name, small)
-        + (simulated if run.simulated else "")
+        + simulated
         + f'<div class="frame"><aside aria-label="Filters">{chooser}'
         + '<details class="filters" open><summary><h2>Filters</h2></summary>'
         + "{{ embed(roots.controls) }}</details></aside>"
@@ -55,6 +58,38 @@ def template(views, run, chooser="", scripts="", notice="", after=""):
         + f"{parts}</div></main></div>{after}"
     )
     return blocks(body, scripts)
+
+
+def marks(data):
+    """A line above the page that names markets with proxy or filled prices."""
+    proxies = [
+        f"{root} ({told['proxy_days']:,} days of {told['proxy']})" for root, told in data.items() if told["proxy_days"]
+    ]
+    filled = [f"{root} ({told['filled']:,} rows)" for root, told in data.items() if told["filled"]]
+    said = {"Prices of another contract stand in: ": proxies, "Rows filled from a second source: ": filled}
+    return "".join(
+        f'<div class="marked" role="note">{title}{esc(", ".join(names))}</div>'
+        for title, names in said.items()
+        if names
+    )
+
+
+def vendors():
+    """What each vendor's files bring, as a table; for the page of an empty store."""
+    from store.vendors import VENDORS
+
+    rows = "".join(
+        f'<tr><th scope="row" class="text">{esc(name)}</th>'
+        + "".join(f'<td class="text wrap">{esc(text)}</td>' for text in _of(vendor.ABOUT))
+        + "</tr>"
+        for name, vendor in VENDORS.items()
+    )
+    heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("Reader", *(name for name, _ in ABOUT)))
+    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _of(about):
+    return [getattr(about, field) for _, field in ABOUT]
 
 
 def blocks(body, scripts=""):

@@ -7,6 +7,7 @@ of the portfolio's start: its targets fill on the bar after.
 import hashlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import engine
 import store
 from engine import margin, result
 from engine.indicators import change, volatility
-from engine.market import FRESH, STALE, code_hash, load, specified
+from engine.market import FRESH, STALE, code_hash, load, refused, specified
 from engine.metrics import summary
 from engine.ratios import period_returns
 from engine.simulate import (
@@ -43,6 +44,8 @@ class NoRows(ValueError):
 def run(archive, portfolio, snapshot=None, force=False):
     """Load, backtest and save; a run that is stored already is returned as it is, unless `force`.
 
+    Markets that have to be decided about first (`frontmonth check`) are left out where all are asked for, and named.
+
     Returns
     -------
     (RunResult, bool)
@@ -51,7 +54,9 @@ def run(archive, portfolio, snapshot=None, force=False):
     snapshot = snapshot or archive.head()
     began = time.perf_counter()
     known, lacking = specified(archive, snapshot)
-    market = _market(archive, portfolio, _roots(portfolio, known), snapshot)
+    undecided = refused(archive, snapshot)
+    roots = _roots(portfolio, known, undecided)
+    market = _market(archive, portfolio, roots, snapshot)
     loaded = time.perf_counter() - began
     run_id = identity(market, portfolio)
     if not force and (archive.runs / run_id / "run.json").exists():
@@ -59,8 +64,10 @@ def run(archive, portfolio, snapshot=None, force=False):
     made = backtest(market, portfolio)
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
-    if lacking and "all" in (portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)):
-        made.summary["notes"].append(f"not traded, their facts are missing: {', '.join(lacking)}")
+    if "all" in (portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)):
+        left = sorted(set(undecided) & set(known) - set(roots))
+        told = {"their facts are missing": lacking, "to be decided about, see `frontmonth check`": left}
+        made.summary["notes"] += [f"not traded, {why}: {', '.join(names)}" for why, names in told.items() if names]
     made.summary["snapshot"] = {"number": snapshot.number, "hash": snapshot.hash}
     if force and (archive.runs / run_id).exists():
         result.load(archive, run_id).delete(archive)
@@ -68,12 +75,13 @@ def run(archive, portfolio, snapshot=None, force=False):
     return made, False
 
 
-def _roots(portfolio, known):
-    """Markets to load: those that the portfolio names, or all that are `known`; `load` says what a named one lacks."""
+def _roots(portfolio, known, undecided):
+    """Markets to load: those that the portfolio names, or all that are `known` and not `undecided`; `load` says what a
+    named one lacks."""
     lists = [portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)]
     named = {root for markets in lists if markets != "all" for root in markets}
     strangers = sorted(named - set(known))
-    return strangers or portfolio.roots(known)
+    return strangers or portfolio.roots([root for root in known if root in named or root not in undecided])
 
 
 def replay(archive, name):
@@ -181,7 +189,8 @@ def margins(market, rule, first=0):
     """Initial and maintenance margin (time, market), and where they are estimates.
 
     The exchange's figure from its first dated day on; before it, and where there is none, `rule.k` daily volatilities
-    of the contract, maintenance and initial alike. Never zero, never carried back (T30).
+    of the contract, maintenance and initial alike. Never zero, never carried back (T30). A broker asks `rule.house`
+    times that; what the user's own table says is taken as it is.
     """
     missing = np.isnan(market.initial_margin) | np.isnan(market.maintenance_margin)
     begun = market.contract > 0
@@ -194,9 +203,10 @@ def margins(market, rule, first=0):
             f"store, or set [margin] missing = 'estimate'"
         )
     guess = margin.estimated(volatility(change(market.adjusted), SPAN), market.multiplier, rule.k)
+    house = np.where(market.own_margin, 1.0, rule.house)
     return (
-        np.where(missing, guess, market.initial_margin),
-        np.where(missing, guess, market.maintenance_margin),
+        np.where(missing, guess, market.initial_margin) * house,
+        np.where(missing, guess, market.maintenance_margin) * house,
         missing & begun,
     )
 
@@ -255,10 +265,25 @@ def _result(ledger, market, portfolio, lines, instrument, estimated):
         "identity_holds": result.identity_holds(ledger),
         "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
         "events": {kind: sum(e["kind"] == kind for e in events) for kind in sorted({e["kind"] for e in events})},
+        "data": {root: _data(market, m) for m, root in enumerate(market.roots)},
         "notes": list(_notes(market, estimated, ledger, events)),
         "hashes": hashes,
     }
     return result.RunResult(document, portfolio, events, tables)
+
+
+def _data(market, m):
+    """What a result says of one market's prices: source, quality, proxies, filled rows."""
+    found, root = market.sources.get(market.roots[m], {}), market.roots[m]
+    proxies = int(market.proxy[:, m].sum())
+    score = market.quality.get(root)
+    return {
+        "source": found.get("source", ""),
+        "proxy": found.get("proxy", "") if proxies else "",
+        "proxy_days": proxies,
+        "filled": found.get("filled", 0),
+        "quality": asdict(score) if score else None,
+    }
 
 
 def _metrics(ledger, market, portfolio):
@@ -291,9 +316,14 @@ def _ends(market):
             yield root, market.days[bars[-1]]
 
 
+def _each(market, rows):
+    """(root, number of its rows that are true), market by market."""
+    return zip(market.roots, rows.sum(axis=0).tolist(), strict=True)
+
+
 def _counted(market, rows):
     """Markets with the number of their rows that are true."""
-    return ", ".join(f"{root} {n}" for root, n in zip(market.roots, rows.sum(axis=0), strict=True) if n)
+    return ", ".join(f"{root} {n}" for root, n in _each(market, rows) if n)
 
 
 def _notes(market, estimated, ledger, events):
@@ -314,6 +344,12 @@ def _notes(market, estimated, ledger, events):
         yield f"closed because no price to roll at came in time: {', '.join(gone)}"
     if not len(ledger.trades):
         yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
+    proxies = [f"{root} {n} of {market.sources[root]['proxy']}" for root, n in _each(market, market.proxy) if n]
+    if proxies:
+        yield f"proxy days, prices of another contract stand in: {', '.join(proxies)}"
+    filled = [f"{root} {told['filled']}" for root, told in market.sources.items() if told["filled"]]
+    if filled:
+        yield f"rows filled from a second source: {', '.join(filled)}"
     share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
     if share > 0:
         yield f"margin is estimated from volatility on {share:.1%} of the markets' days"

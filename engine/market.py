@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 import store
-from store import continuous, durable, history, rolls
+from store import continuous, decisions, durable, history, quality, rolls
 from store.contracts import Master, last_allowed
 from store.days import sources as config_files
 
 FOREVER = "0001-01-01"  # day of a fact that has always held
+OWN = "plain"  # source of the user's own margin tables
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
 COLUMNS = (
     "day",
@@ -39,11 +40,17 @@ COLUMNS = (
     "open_from",
     "open_to",
     "closed",
+    "filled",
 )
+ROLL_COLUMNS = [COLUMNS.index(name) for name in ("day", "contract", "roll", "roll_contract", "roll_from", "roll_to")]
 
 
 class MarketUnknown(ValueError):
     """A market that cannot be run: not stored, or without the facts that a run needs."""
+
+
+class MarketRefused(ValueError):
+    """A market whose data have a fault that nobody has decided about; the message says how to."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,8 @@ class Market:
     fx: np.ndarray  # account currency per local; the last published, nan before the first
     initial_margin: np.ndarray  # [local currency / contract]; nan unknown
     maintenance_margin: np.ndarray  # [local currency / contract]; nan unknown
+    own_margin: np.ndarray  # bool: the margins are the user's own, not the exchange's
+    proxy: np.ndarray  # bool: a bar of the full-size contract, from before this one was listed
     available: np.ndarray  # bool: has begun, has not ended, exchange rate not stale
     fx_age: np.ndarray  # since the exchange rate was published; infinite before the first [days]
     rate: np.ndarray  # (time,) interest on cash, known at the end of the bar [1/year]
@@ -85,6 +94,8 @@ class Market:
     sectors: tuple  # one a market
     currency: str  # of the account
     simulated: bool  # whether any price is simulated
+    sources: dict = field(default_factory=dict)  # root -> {"source", "proxy", "until", "filled"}
+    quality: dict = field(default_factory=dict)  # root -> store.quality.Quality
     hashes: dict = field(default_factory=dict)  # data, rolls, contracts
 
     @property
@@ -122,52 +133,108 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     ------
     MarketUnknown
         A root is not stored, or its facts are missing; the message names them.
+    MarketRefused
+        A root has a finding of severity `refuse` that nobody has decided about.
     """
     snapshot = snapshot or archive.head()
     master = Master.load(archive.path)
-    sources = stored(archive, snapshot)
-    roots = sorted(set(roots)) if roots else sorted(root for root in sources if root in master.roots)
-    _known(roots, sources, master, {s.labels["root"] for s in archive.files("vendor_chains", snapshot)})
+    plans = _plans(archive, roots, master, snapshot)
+    roots = list(plans)
+    _undecided(archive, snapshot, plans)
     _priced(archive, snapshot, currency)
     holidays = [_hash(path.read_text(encoding="utf-8")) for path in config_files("holidays.csv", archive.path)]
-    series, versions = {}, {}
-    for root in roots:
-        series[root], versions[root] = _series(archive, snapshot, master, root, sources[root], rule, holidays)
+    specs = [history.spec(archive, root, master, snapshot) for root in roots]
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
-    series = {root: rows[rows[:, 0] <= last] for root, rows in series.items()}
+    series = {}
+    for spec in specs:
+        rows = _series(archive, plans[spec.root], spec, rule, holidays)
+        series[spec.root] = rows[rows[:, 0] <= last]
     if not any(len(rows) for rows in series.values()):
         raise MarketUnknown(f"no bar of {', '.join(roots)} up to {end}")
     days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
-    table = _align(days, [series[root] for root in roots])
+    table = _align(days, list(series.values()))
     arrays = _prices(table, roll_fill)
-    facts = {
-        name: _facts(master, roots, name, days)
-        for name in ("multiplier", "tick", "initial_margin", "maintenance_margin")
-    }
-    specs = [master.spec(root) for root in roots]
+    facts = {name: _facts(master, roots, name, days) for name in ("multiplier", "tick")}
+    facts |= _margins(archive, snapshot, master, roots, days)
     currencies = tuple(spec.currency for spec in specs)
     fx, fx_age = _fx(archive, snapshot, days, currencies, currency)
     ended = _ended(arrays, specs, days)
     arrays["closed"] |= ended["now"]
+    rate = _rate(archive, snapshot, days, currency)
     return Market(
         roots=tuple(roots),
         days=days.astype("datetime64[D]"),
         **arrays,
         **facts,
+        proxy=_proxies(table, plans, days),
         fx=fx,
         fx_age=fx_age,
         available=(arrays["contract"] > 0) & (fx_age <= STALE) & ~ended["since"],
-        rate=_rate(archive, snapshot, days, currency),
+        rate=rate,
         currencies=currencies,
         sectors=tuple(spec.sector for spec in specs),
         currency=currency,
-        simulated=any(sources[root] == "sample" for root in roots),
+        simulated=any(plan.source == history.SAMPLE for plan in plans.values()),
+        sources={root: _told(plan, table[:, m]) for m, (root, plan) in enumerate(plans.items())},
+        quality=quality.score(archive, roots, snapshot),
         hashes={
-            "data": _data_hash(archive, snapshot, roots, sources),
-            "rolls": _hash(versions),
+            "data": _content([*series.values(), fx, fx_age, rate, *facts.values()], roots),
+            "rolls": _content([rows[:, ROLL_COLUMNS] for rows in series.values()], [rule, *roots]),
             "contracts": master.hash,
         },
     )
+
+
+def _plans(archive, roots, master, snapshot):
+    """Root -> where its bars come from; all stored markets whose facts are known, if none is named."""
+    held = stored(archive, snapshot)
+    named = sorted(set(roots)) if roots else sorted(root for root in held if root in master.roots)
+    plans = {root: history.bars(archive, root, master, held.get(root), snapshot) for root in named}
+    lent = {root: plan.source for root, plan in plans.items() if plan and root in master.roots}
+    chains = {segment.labels["root"] for segment in archive.files("vendor_chains", snapshot)}
+    _known(named, held | lent, master, chains)
+    return plans
+
+
+def _undecided(archive, snapshot, roots):
+    """Refuse markets with a fault of severity `refuse` that nobody has decided about."""
+    open_ = decisions.refused(archive, snapshot, list(roots))
+    if open_.is_empty():
+        return
+    first = open_.row(0, named=True)
+    more = f" and {open_.height - 1} more" if open_.height > 1 else ""
+    raise MarketRefused(
+        f"{first['root']}: {first['rule']} {first['day'] or ''} {first['value'] or ''}: {first['reason']}{more}; mend "
+        f"the data, or decide: frontmonth check --release {first['id']} --reason TEXT"
+    )
+
+
+def refused(archive, snapshot):
+    """Stored markets that a run refuses until somebody decides about their findings, sorted."""
+    return sorted(set(decisions.refused(archive, snapshot)["root"]))
+
+
+def _proxies(table, plans, days):
+    """Bars that are proxies (time, market)."""
+    out = np.zeros(table.shape[:2], bool)
+    for m, plan in enumerate(plans.values()):
+        if plan.until:
+            out[:, m] = (days < np.datetime64(plan.until, "D").astype(np.int64)) & ~np.isnan(table[:, m, 0])
+    return out
+
+
+def _told(plan, rows):
+    """Where a market's bars came from, as results say it."""
+    filled = int(np.nansum(rows[:, COLUMNS.index("filled")]))
+    return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
+
+
+def _content(arrays, names):
+    """Hash of what was read, whatever files held it: the same prices give the same hash in any store."""
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for values in arrays:
+        digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def stored(archive, snapshot):
@@ -223,38 +290,29 @@ def _meant(name, master):
         return ""
 
 
-def _data_hash(archive, snapshot, roots, sources):
-    used = [
-        s.sha256 for root in roots for s in archive.files("contract_bars", snapshot, root=root, source=sources[root])
-    ]
-    used += [s.sha256 for table in ("fx", "rates") for s in archive.files(table, snapshot)]
-    return _hash(sorted(used))
-
-
-def _series(archive, snapshot, master, root, source, rule, holidays):
-    """The rolled history of one market as an array (bar, COLUMNS), and its version; from the cache if it is there."""
-    segments = archive.files("contract_bars", snapshot, root=root, source=source)
+def _series(archive, plan, spec, rule, holidays):
+    """The rolled history of one market as an array (bar, COLUMNS); from the cache if it is there."""
     made_of = [
-        sorted(s.sha256 for s in segments),
-        root,
+        sorted(s.sha256 for s in plan.files()),
+        plan.root,
+        plan.until,
         rule,
-        replace(master.spec(root), extra=None),  # a store that moves keeps its hashes
+        replace(spec, extra=None),  # a store that moves keeps its hashes
         holidays,
         code_hash(Path(store.__file__).parent),
         COLUMNS,
     ]
-    key = _hash(made_of)
-    path = archive.path / "cache" / f"{key}.npy"
+    path = archive.path / "cache" / f"{_hash(made_of)}.npy"
     if path.exists():
-        return np.load(path, allow_pickle=False), key
-    bars = archive.read("contract_bars", snapshot, root=root, source=source)
-    calendar = rolls.calendar(bars, master.spec(root), rule)
+        return np.load(path, allow_pickle=False)
+    bars = plan.read()
+    calendar = rolls.calendar(bars, spec, rule)
     rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
     path.parent.mkdir(exist_ok=True)
     buffer = BytesIO()
     np.save(buffer, rows, allow_pickle=False)
     durable.replace_hint(path, buffer.getvalue())
-    return rows, key
+    return rows
 
 
 def _rows(frame, calendar, bars):
@@ -277,6 +335,8 @@ def _rows(frame, calendar, bars):
     frame = frame.select(
         "day", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest", "offset"
     )
+    taken = bars.filter(pl.col("filled_from").is_not_null()).select("day", "contract", filled=True).unique()
+    frame = frame.join(taken, on=["day", "contract"], how="left")
     frame = frame.join(legs, on=["day", "contract"], how="full", coalesce=True).sort("day", "contract")
     frame = frame.with_columns(pl.col("offset").forward_fill())
     rolls_now = pl.col("to_contract").is_not_null() & ~closing
@@ -287,6 +347,7 @@ def _rows(frame, calendar, bars):
         pl.col("from_price").alias("roll_from"),
         pl.col("to_price").alias("roll_to"),
         closing.alias("closed"),
+        pl.col("filled").fill_null(False),
     )
     frame = frame.select(pl.col(COLUMNS).cast(pl.Float64).fill_null(np.nan))
     return np.ascontiguousarray(frame.to_numpy())
@@ -302,7 +363,7 @@ def _align(days, series):
 
 def _prices(table, roll_fill):
     columns = {name: np.ascontiguousarray(table[:, :, k]) for k, name in enumerate(COLUMNS)}
-    del columns["day"]
+    del columns["day"], columns["filled"]
     flags = {name: columns.pop(name) == 1.0 for name in ("roll", "closed")}
     open_from, open_to = columns.pop("open_from"), columns.pop("open_to")
     legs = np.where(flags["roll"], columns["roll_from"], np.nan)
@@ -338,6 +399,25 @@ def _facts(master, roots, name, days):
         earlier = np.nan if name.endswith("margin") else value[0]  # what a contract is, it has been; what it cost, not
         out[:, m] = np.where(row >= 0, value[row.clip(0)], earlier)
     return out
+
+
+def _margins(archive, snapshot, master, roots, days):
+    """Both margins (time, market): the exchange's, and from the first day of a stored table on that one's.
+
+    Of several tables the user's own goes last and wins; `own_margin` is true where it does.
+    """
+    names = {"initial_margin": "initial", "maintenance_margin": "maintenance"}
+    out = {name: _facts(master, roots, name, days) for name in names}
+    own = np.zeros((len(days), len(roots)), bool)
+    for m, root in enumerate(roots):
+        frame = archive.read("margins", snapshot, root=root).sort("day")
+        for source in sorted(set(frame["source"]), key=lambda source: (source == OWN, source)):
+            rows = frame.filter(pl.col("source") == source)
+            row = np.searchsorted(rows["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1
+            for name, column in names.items():
+                out[name][:, m] = np.where(row >= 0, rows[column].to_numpy()[row.clip(0)], out[name][:, m])
+            own[:, m] |= (row >= 0) & (source == OWN)
+    return out | {"own_margin": own}
 
 
 def _fx(archive, snapshot, days, currencies, account):

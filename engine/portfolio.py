@@ -26,7 +26,14 @@ class Sleeve(param.Parameterized):
 
 
 class Margin(param.Parameterized):
-    """Where the margin of a contract is not known for a day."""
+    """What a broker asks beyond the exchange, and where the margin of a contract is not known for a day."""
+
+    house = param.Number(
+        default=1.0,
+        bounds=(0, 10),
+        inclusive_bounds=(False, True),
+        doc="The broker asks this times the exchange's margin; a table of one's own is taken as it is. [1]",
+    )
 
     missing = param.Selector(
         default="estimate", objects=["estimate", "error"], doc="Estimate it and flag the result, or refuse the run."

@@ -13,7 +13,8 @@ A power cut loses nothing that was reported done, if the disk honours a flush.
 import os
 import re
 import time
-from datetime import timedelta
+from bisect import bisect_left
+from datetime import date, timedelta
 from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
@@ -136,6 +137,23 @@ class Archive:
     def snapshot(self, number):
         """The snapshot of that number."""
         return self._manifests.snapshot(number)
+
+    def as_known(self, day):
+        """The newest snapshot of that day (UTC) or before: the store as it was when the day ended.
+
+        Raises
+        ------
+        Refused
+            The store was made later.
+        """
+        end = (date.fromisoformat(day) if isinstance(day, str) else day).isoformat() + "T24"
+        numbers = range(1, self.head().number + 1)
+        if not numbers:
+            return EMPTY
+        found = bisect_left(numbers, True, key=lambda number: self.snapshot(number).time > end)
+        if not found:
+            raise Refused(f"the store knew nothing on {day}: its first snapshot is of {self.snapshot(1).time[:10]}")
+        return self.snapshot(numbers[found - 1])
 
     def history(self):
         """All snapshots, oldest first."""

@@ -12,7 +12,7 @@ import csv
 import hashlib
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
@@ -38,6 +38,7 @@ __all__ = [
     "last_trade",
     "parse_code",
     "quote",
+    "with_dates",
 ]
 
 FILES = ("contracts.csv", "symbols.csv", "holidays.csv")
@@ -91,20 +92,28 @@ class ContractSpec:
     session_start: str  # HH:MM at the exchange; from noon on, the next day's session
     initial_margin: float = math.nan  # currency per contract, overnight; nan unknown
     maintenance_margin: float = math.nan
+    negative_prices: str = "no"  # yes: may trade at or below zero
+    price_limit: str = ""  # widest move from the last settlement in a day: `7%`, or points; '' none, or unknown
+    history_from: str = ""  # root whose prices stand in for those before this market was listed (Master.history)
     last_trade_rules: tuple = ()  # ((first contract, rule), ...), oldest first: rules change by delivery month
     first_notice_rules: tuple = ()
+    dates: tuple = ()  # ((contract, last trade, first notice or None), ...) of a vendor: they go before the rules (T12)
     extra: Path | None = None  # the folder of a user's own holidays
 
 
 FIELDS = {
     field.name: field
     for field in fields(ContractSpec)
-    if field.name not in ("root", "extra", "last_trade_rules", "first_notice_rules")
+    if field.name not in ("root", "extra", "dates", "last_trade_rules", "first_notice_rules")
 }
 NUMBERS = ("multiplier", "tick", "initial_margin", "maintenance_margin")
+NEVER_BEFORE = ("initial_margin", "maintenance_margin", "price_limit")  # unknown before the first dated row
 FACT_COLUMNS = ("root", "field", "value", "valid_from", "source")
 ALIAS_COLUMNS = ("vendor", "name", "root", "price_factor", "history_from", "valid_from")
-MAY_LACK = ("first_notice", "initial_margin", "maintenance_margin")
+MAY_LACK = {
+    field: "" if FIELDS[field].default is MISSING else FIELDS[field].default
+    for field in ("first_notice", *(name for name in FIELDS if FIELDS[name].default is not MISSING))
+}
 
 
 class Master:
@@ -139,8 +148,13 @@ class Master:
                 f"the facts of {root} lack {', '.join(lacking)}: add them to contracts.csv beside the store"
             )
         rules = {f"{field}_rules": _rules(market.get(field, ())) for field in ("last_trade", "first_notice")}
-        values["first_notice"] = values["first_notice"] or ""
+        values |= {field: MAY_LACK[field] for field, value in values.items() if value is None}
         return ContractSpec(root=root, extra=self._extra, **values, **rules)
+
+    def history(self, root):
+        """(root, day) whose prices stand in for those of a market before its own first `day`; None where none do."""
+        rows = self.facts(root, "history_from")
+        return (rows[-1].value, rows[-1].valid_from) if rows and rows[-1].value else None
 
     def resolve(self, name):
         """Root of a name: a root, a vendor's name, `vendor:name`, or a continuous name (`ES.c.0`)."""
@@ -181,6 +195,14 @@ class Master:
 
     def _names(self):
         return [*self.roots, *sorted({name for _, name in self._aliases})]
+
+
+def with_dates(spec, frame):
+    """The spec with the dates that a vendor gives single contracts: rows of the table `contracts` of this market, of
+    which a later `known` goes before an earlier. A row without a last trade leaves the rules in force."""
+    rows = frame.drop_nulls("last_trade").sort("known", "contract", nulls_last=False)
+    found = {row["contract"]: (row["contract"], row["last_trade"], row["first_notice"]) for row in rows.to_dicts()}
+    return replace(spec, dates=tuple(found[contract] for contract in sorted(found)))
 
 
 @cache
@@ -227,6 +249,10 @@ def _check(field, value, place):
         raise ValueError(f"{_at(place)}: no field {field!r} in the contract master{_nearest(field, FIELDS)}")
     if field in NUMBERS and not _number(value, place) > 0:
         raise ValueError(f"{_at(place)}: {field} is {value!r}, it must be above 0")
+    if field == "negative_prices" and value not in ("yes", "no"):
+        raise ValueError(f"{_at(place)}: {field} is {value!r}, it must be yes or no")
+    if field == "price_limit" and value and not _number(value.removesuffix("%"), place) > 0:
+        raise ValueError(f"{_at(place)}: {field} is {value!r}, write 7% or 0.45")
 
 
 def _number(text, place):
@@ -248,11 +274,10 @@ def _at(place):
 
 
 def _value(field, rows, day):
-    """Value on a day. Before its first row a margin is unknown; any other fact is what it first was."""
+    """Value on a day, None if unknown. Before its first row a margin is; any other fact is what it first was."""
     known = [fact for fact in rows if day is None or fact.valid_from is None or fact.valid_from <= day]
-    if field.endswith("_margin"):
-        return float(known[-1].value) if known else math.nan
-    value = known[-1].value if known else rows[0].value if rows else None
+    earliest = rows[0].value if rows and field not in NEVER_BEFORE else None
+    value = known[-1].value if known else earliest
     return float(value) if field in NUMBERS and value is not None else value
 
 

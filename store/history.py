@@ -1,9 +1,16 @@
-"""The rolled history of a stored market: its calendar by a rule, and its continuous table, read from one snapshot."""
+"""The rolled history of a stored market: its calendar by a rule, and its continuous table, read from one snapshot.
+
+A market's bars are those of one source; before a micro contract was listed, those of its full-size contract stand in
+(`history_from` in the contract master), as proxies: the same prices, which the market itself never traded.
+"""
+
+from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
 from store import continuous, rolls
-from store.contracts import Master
+from store.contracts import Master, with_dates
 from store.tables import TABLES
 from store.vendors import VENDORS
 
@@ -21,16 +28,109 @@ class NotStored(LookupError):
     """Nothing is stored of a market, or not what the rule needs."""
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Where a market's bars come from: its own files, and those of the full-size contract that stands in before.
+
+    Rows before `until` are proxies: those of `proxy`, or rows of its own source that really are another market's.
+    """
+
+    archive: object
+    root: str
+    source: str
+    snapshot: object
+    proxy: str = ""
+    proxy_source: str = ""
+    until: date | None = None
+
+    def files(self):
+        """The segments that are read."""
+        own = self.archive.files("contract_bars", self.snapshot, root=self.root, source=self.source)
+        if not self.proxy_source:
+            return own
+        return own + self.archive.files("contract_bars", self.snapshot, root=self.proxy, source=self.proxy_source)
+
+    def read(self):
+        """The rows with a price, all under `root` and `source`."""
+        own = self._priced(self.root, self.source)
+        if not self.proxy_source:
+            return own
+        begin = min(self.until, own["day"].min() or self.until)
+        before = self._priced(self.proxy, self.proxy_source).filter(pl.col("day") < begin)
+        return pl.concat([before.with_columns(root=pl.lit(self.root), source=pl.lit(self.source)), own])
+
+    def _priced(self, root, source):
+        frame = self.archive.scan("contract_bars", self.snapshot, root=root, source=source)
+        return frame.filter(pl.coalesce("settle", "close").is_not_null()).collect(engine="in-memory")
+
+
+def bars(archive, root, master=None, source=None, snapshot=None):
+    """Where the bars of `root` come from; None where no dated contracts are stored, of it or of what stands in for it.
+
+    Parameters
+    ----------
+    archive : Archive
+    root : str
+    master : Master, optional
+    source : str, optional
+        The first of `sources`, if not given.
+    snapshot : Snapshot, optional
+
+    Returns
+    -------
+    Bars or None
+    """
+    master, snapshot = master or Master.load(archive.path), snapshot or archive.head()
+    source = source or _first_dated(archive, root, snapshot)
+    full, until = _full_size(master, root)
+    if source is None:
+        stand_in = full and _first_dated(archive, full, snapshot)
+        return Bars(archive, root, stand_in, snapshot, full, stand_in, date.max) if stand_in else None
+    stand_in = full and _first_dated(archive, full, snapshot)
+    if stand_in and (stand_in == SAMPLE) == (source == SAMPLE):  # never simulated prices before real ones
+        return Bars(archive, root, source, snapshot, full, stand_in, until)
+    other = next((a.history_from for a in _names(master, root, source) if a.history_from), "")
+    if other:
+        return Bars(archive, root, source, snapshot, other, "", until or date.max)
+    return Bars(archive, root, source, snapshot, full or "", "", until)
+
+
+def _full_size(master, root):
+    """The contract that stands in, and the first day of the market's own history; (None, None) where there is none."""
+    facts = master.facts(root, "history_from") if root in master.roots else []
+    return (facts[-1].value, facts[-1].valid_from) if facts else (None, None)
+
+
+def _names(master, root, source):
+    """What the source of stored rows calls the market."""
+    if root not in master.roots:
+        return []
+    return [master.alias(vendor, name) for vendor, name in master.aliases(root) if vendor == source]
+
+
+def _first_dated(archive, root, snapshot):
+    return next((source for table, source in sources(archive, root, snapshot) if table == "contract_bars"), None)
+
+
 def sources(archive, root, snapshot=None):
     """(table, source) pairs that hold `root`, the one to be read first: dated contracts before chains; real prices
-    before simulated ones; then in the order of `VENDORS`."""
+    before simulated ones, daily bars before shorter ones; then in the order of `VENDORS`."""
     order = {name: k for k, name in enumerate(VENDORS)}
+    first = lambda name: (name == SAMPLE, name.endswith(WITHIN_DAY), order.get(name, len(order)), name)  # noqa: E731
     snapshot = snapshot or archive.head()
     found = []
     for table in ("contract_bars", "vendor_chains"):
         names = {segment.labels["source"] for segment in archive.files(table, snapshot, root=root)}
-        found += [(table, name) for name in sorted(names, key=lambda n: (n == SAMPLE, order.get(n, len(order)), n))]
+        found += [(table, name) for name in sorted(names, key=first)]
     return found
+
+
+def spec(archive, root, master=None, snapshot=None):
+    """Facts of a market with the dates of single contracts that vendors gave; None for one the master does not know."""
+    master = master or Master.load(archive.path)
+    if root not in master.roots:
+        return None
+    return with_dates(master.spec(root), archive.read("contracts", snapshot, root=root))
 
 
 def calendar(archive, root, rule=None, snapshot=None):
@@ -57,7 +157,7 @@ def calendar(archive, root, rule=None, snapshot=None):
         Nothing is stored of the market, or a rule is asked of which only a chain is stored.
     """
     kind, source, rows = _load(archive, root, rule, snapshot)
-    return _calendar(archive, root, rule, kind, rows), source
+    return _calendar(archive, root, rule, kind, rows, snapshot), source
 
 
 def table(archive, root, rule=None, adjust="difference", snapshot=None):
@@ -81,7 +181,7 @@ def table(archive, root, rule=None, adjust="difference", snapshot=None):
     if kind == "vendor_chains":
         frame = continuous.stitch_chain(rows)
     else:
-        frame = continuous.stitch(rows, _calendar(archive, root, rule, kind, rows))
+        frame = continuous.stitch(rows, _calendar(archive, root, rule, kind, rows, snapshot))
     return frame.with_columns(continuous.adjusted(frame, adjust).alias("adjusted")).select(OUT)
 
 
@@ -111,6 +211,9 @@ def _load(archive, root, rule, snapshot):
     """Table, source and rows to be read for a rule."""
     snapshot = snapshot or archive.head()
     found = sources(archive, root, snapshot)
+    stand_in = not found and bars(archive, root, snapshot=snapshot)
+    if stand_in:
+        found = [("contract_bars", stand_in.source)]
     if not found:
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in found if pair[0] == "contract_bars"]
@@ -120,11 +223,14 @@ def _load(archive, root, rule, snapshot):
     if rule is not None and not own and not dated:
         raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {found[0][1]} is stored")
     table_, source = (own or dated or found)[0]
-    return table_, source, archive.read(table_, snapshot, root=root, source=source)
+    if table_ == "contract_bars":
+        plan = stand_in or bars(archive, root, source=source, snapshot=snapshot)
+        return table_, source, plan.read()
+    rows = archive.read(table_, snapshot, root=root, source=source)
+    return table_, source, rows.filter(pl.col("rank").fill_null(1) == 1)
 
 
-def _calendar(archive, root, rule, kind, rows):
+def _calendar(archive, root, rule, kind, rows, snapshot):
     if kind == "vendor_chains":
         return rolls.chain_calendar(rows)
-    master = Master.load(archive.path)
-    return rolls.calendar(rows, master.spec(root) if root in master.roots else None, rule or DEFAULT)
+    return rolls.calendar(rows, spec(archive, root, snapshot=snapshot), rule or DEFAULT)

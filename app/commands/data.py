@@ -1,15 +1,11 @@
-"""Verbs on stored data: import, check, markets, contracts, verify."""
+"""Verbs on what is stored: markets, contracts, verify; and what other verbs share."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.output import emit, number, percent, progress, say, table
-
-COUNTS = ("rows_read", "accepted", "warned", "quarantined")
-SHOWN = 100  # findings shown as a table; all of them are in --json
+from app.commands.output import emit, number, percent, say, table
 
 Root = Annotated[
     str, typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False)
@@ -39,115 +35,13 @@ def resolved(archive, names):
     return list(dict.fromkeys(roots))
 
 
-def import_(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.", show_default=False)],
-    vendor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Read with this reader: barchart, pysystemtrade, or a layout described in vendors.toml, such as "
-            "contract-csv. Without it every reader is asked whether the file is one of its own.",
-        ),
-    ] = None,
-    root: Annotated[str | None, typer.Option(metavar="ROOT", help="Store what is read under this root.")] = None,
-):
-    """Recognise, read, check and store vendors' files: csv or txt, plain or in zip and gz.
+def counted(count, what):
+    """A number of things.
 
-    Every row is accepted, warned about or quarantined, and counted. All files of one call are committed at once; a file
-    imported before is skipped. The exit code is 1 if any file could not be read or had no usable row.
+    >>> counted(1, "file"), counted(1200, "file")
+    ('1 file', '1,200 files')
     """
-    from store import ingest
-
-    there = [path for path in paths if path.exists()]
-    if not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
-        raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
-    archive = opened(context, create=True)
-    with progress("import") as bar:
-        reports = ingest.import_paths(archive, paths, vendor, root, bar)
-    document = {
-        "snapshot": archive.head().number,
-        "files": [
-            {"file": r.file, "vendor": r.vendor or None, "roots": r.roots} | {c: getattr(r, c) for c in COUNTS}
-            | {"reasons": r.reasons, "first": r.first or None, "notes": r.notes}
-            | {"skipped": r.skipped, "error": r.error or None}
-            for r in reports
-        ],
-        "totals": {c: sum(getattr(r, c) for r in reports) for c in COUNTS},
-    }  # fmt: skip
-    emit(context, document, _show_import)
-    failed = [r for r in reports if r.error]
-    for report in failed:
-        typer.echo(f"frontmonth: {report.error}", err=True)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _show_import(document):
-    files, totals = document["files"], document["totals"]
-    table(
-        files,
-        {
-            "file": lambda f: Path(f["file"]).name,
-            "vendor": lambda f: f["vendor"],
-            "roots": lambda f: ", ".join(f["roots"][:6]) + (" ..." if len(f["roots"]) > 6 else ""),
-            "rows read": lambda f: f"{f['rows_read']:,}",
-            "accepted": lambda f: f"{f['accepted']:,}",
-            "warned": lambda f: f"{f['warned']:,}",
-            "quarantined": lambda f: f"{f['quarantined']:,}",
-            "": lambda f: "imported before" if f["skipped"] else (f["error"] and "failed") or _reasons(f["reasons"]),
-        },
-    )
-    skipped = sum(f["skipped"] for f in files)
-    say(
-        f"{_counted(len(files), 'file')}, {totals['rows_read']:,} rows read = {totals['accepted']:,} accepted + "
-        f"{totals['warned']:,} warned + {totals['quarantined']:,} quarantined"
-        + (f"; {_counted(skipped, 'file')} imported before" if skipped else "")
-    )
-    if skipped and skipped == len(files):
-        say("Nothing new: the store is as it was.")
-    for first in (file["first"] for file in files if file["first"]):
-        say(f"first in quarantine: {first}")
-    for note in dict.fromkeys(note for file in files for note in file["notes"]):
-        say(note)
-
-
-def _counted(count, what):
     return f"{count:,} {what}" + ("s" if count != 1 else "")
-
-
-def _reasons(reasons):
-    return ", ".join(f"{name} {count:,}" for name, count in reasons.items())
-
-
-def check(
-    context: typer.Context,
-    roots: Annotated[
-        list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
-    ] = None,
-):
-    """Look for what a row alone cannot show: spikes, unit slips, stale prices, gaps, impossible days.
-
-    Nothing is changed; what is found is stored as findings and printed. Findings are no failure: the exit code is 0.
-    """
-    from store import checks
-
-    archive = opened(context)
-    wanted = resolved(archive, roots)
-    with progress("check") as bar:
-        findings = checks.run(archive, wanted, bar)
-    rows = findings.drop("source").to_dicts()
-    emit(context, [row | {"contract": code_text(row["contract"])} for row in rows], _show_findings)
-
-
-def _show_findings(rows):
-    if rows:
-        columns = ("severity", "rule", "root", "contract", "day", "field", "value", "reason")
-        table(rows[:SHOWN], {name: (lambda row, name=name: row[name]) for name in columns})
-    by_rule = Counter(row["rule"] for row in rows)
-    say(_counted(len(rows), "finding") + "".join(f"; {name} {count:,}" for name, count in by_rule.most_common()))
-    if len(rows) > SHOWN:
-        say(f"The first {SHOWN} are shown; --json prints all.")
 
 
 def code_text(contract):
@@ -155,16 +49,36 @@ def code_text(contract):
     return None if contract is None else str(contract)
 
 
+def day_of(text, option):
+    """The day that an option names, None without one."""
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise typer.BadParameter(f"{text}: write a day as 2001-01-31", param_hint=option) from None
+
+
 def markets(context: typer.Context):
     """What the store holds, a line a market; simulated prices are marked."""
-    from store import checks
+    from store import quality
     from store.contracts import Master
 
     archive = opened(context)
     master = Master.load(archive.path)
     rows = [_market(archive, master, root) for root in resolved(archive, None)]
-    quality = checks.quality(archive, [row["root"] for row in rows])
-    emit(context, [row | {"quality": quality[row["root"]]} for row in rows], _show_markets)
+    scores = quality.score(archive, [row["root"] for row in rows])
+    emit(context, [row | _quality(scores.get(row["root"])) for row in rows], _show_markets)
+
+
+def _quality(score):
+    """Quality of a market as JSON has it: one number, and what it is made of."""
+    from dataclasses import asdict
+
+    if score is None:
+        return {"quality": None, "quality_of": None}
+    parts = asdict(score)
+    return {"quality": parts.pop("score"), "quality_of": parts}
 
 
 def _market(archive, master, root):
@@ -220,20 +134,45 @@ def _show_markets(rows):
         say("`frontmonth check` fills the column quality: the share of rows without a finding.")
 
 
-def contracts(context: typer.Context, root: Root):
-    """The stored contracts of one market: days, volume, last trade and first notice."""
+def contracts(
+    context: typer.Context,
+    root: Annotated[
+        str | None,
+        typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False),
+    ] = None,
+    asof: Annotated[str | None, typer.Option(metavar="DAY", help="The chain as it was known on that day.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare the master with a broker's contract or margin list.")
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOT.FIELD", help="Write that broker's value as a dated row of one's own; or `all`."),
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="Valid from, of what is accepted; today.")] = None,
+):
+    """The stored contracts of one market: days, volume, last trade and first notice; or the master against a list."""
+    if against:
+        _against(context, against, accept or [], since)
+    elif root is None:
+        raise typer.BadParameter("which market? Or --against FILE", param_hint="ROOT")
+    elif asof:
+        _as_of(context, root, day_of(asof, "--asof"))
+    else:
+        _contracts(context, root)
+
+
+def _contracts(context, root):
     import polars as pl
 
     from store import history
-    from store.contracts import Master, code, first_notice, last_trade
+    from store.contracts import code, first_notice, last_trade
 
     archive = opened(context)
     (root,) = resolved(archive, [root])
     kind, source = history.sources(archive, root)[0]
     if kind != "contract_bars":
         raise LookupError(f"{root}: only the chain of {source} is stored, no dated contracts")
-    master = Master.load(archive.path)
-    spec = master.spec(root) if root in master.roots else None
+    spec = history.spec(archive, root)
     bars = archive.read("contract_bars", columns=["contract", "day", "volume"], root=root, source=source)
     rows = (
         bars.group_by("contract").agg(
@@ -252,21 +191,71 @@ def contracts(context: typer.Context, root: Root):
     emit(context, rows, lambda rows: table(rows, columns))
 
 
+def _as_of(context, root, day):
+    from store import asof
+
+    archive = opened(context)
+    (root,) = resolved(archive, [root])
+    rows = [row | {"contract": code_text(row["contract"])} for row in asof.chain(archive, root, day).to_dicts()]
+    emit(context, rows, lambda rows: _show_chain(rows, root, day))
+
+
+def _show_chain(rows, root, day):
+    if not rows:
+        say(f"{root}: no contract had a bar by {day}.")
+        return
+    said = {"settle": "g", "volume": ",.0f", "open_interest": ",.0f"}
+    show = lambda name: lambda row: number(row[name], said[name]) if name in said else row[name]  # noqa: E731
+    table(rows, {name.replace("_", " "): show(name) for name in rows[0]}, f"{root} as known on {day}")
+
+
+def _against(context, path, accepted, since):
+    import datetime
+
+    from store import broker
+    from store.contracts import Master
+
+    day = day_of(since, "--since") or datetime.date.today()
+    own = context.obj.store if context.obj.store.is_dir() else None
+    rows = broker.against(path, Master.load(own)).to_dicts()
+    names = {f"{row['root']}.{row['field']}" for row in rows}
+    unknown = [name for name in accepted if name != "all" and name not in names]
+    if unknown:
+        raise LookupError(
+            f"{unknown[0]} is no disagreement of this list; there are {', '.join(sorted(names)) or 'none'}"
+        )
+    taken = [row for row in rows if "all" in accepted or f"{row['root']}.{row['field']}" in accepted]
+    if taken:
+        broker.accept(opened(context).path, taken, path.name, day)
+    emit(context, [row | {"accepted": row in taken} for row in rows], _show_broker)
+
+
+def _show_broker(rows):
+    if not rows:
+        say("The list and the master agree.")
+        return
+    columns = ("root", "field", "ours", "theirs", "row")
+    shown = {name: (lambda row, name=name: row.get(name)) for name in columns}
+    table(rows, shown | {"": lambda row: "accepted" if row["accepted"] else ""})
+    if not any(row["accepted"] for row in rows):
+        say(
+            "`--accept ROOT.FIELD` (or `--accept all`) writes theirs as dated rows into contracts.csv beside the store."
+        )
+
+
 def verify(context: typer.Context):
     """Check every stored file against its checksum, and the chain of snapshots."""
     archive = opened(context)
     problems = [str(found) for found in archive.verify()]
     head = archive.head()
     document = {"snapshot": head.number, "hash": head.hash, "files": len(head.files), "problems": problems}
-    whole = f"snapshot {head.number}: all of its {_counted(len(head.files), 'file')} are as they were written"
+    whole = f"snapshot {head.number}: all of its {counted(len(head.files), 'file')} are as they were written"
     emit(context, document, lambda d: say("\n".join(d["problems"]) or whole))
     if problems:
         raise typer.Exit(1)
 
 
 VERBS = {
-    "import": (import_, "Bring vendors' files into the store.", "frontmonth import prices/ --vendor barchart"),
-    "check": (check, "Look for faults in what is stored.", "frontmonth check MES ZC"),
     "markets": (markets, "What the store holds.", "frontmonth markets --json"),
     "contracts": (contracts, "The stored contracts of one market.", "frontmonth contracts ZC"),
     "verify": (verify, "Compare every stored file with its checksum.", "frontmonth verify"),

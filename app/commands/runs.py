@@ -1,12 +1,11 @@
 """Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.data import opened
+from app.commands.data import day_of, opened
 from app.commands.output import emit, money, number, percent, progress, say, table
 
 Run = Annotated[
@@ -39,6 +38,10 @@ def run(
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="DAY", help="First day, as 2001-01-31.")] = None,
     end: Annotated[str | None, typer.Option(metavar="DAY", help="Last day.")] = None,
+    as_known: Annotated[
+        str | None,
+        typer.Option("--as-known", metavar="DAY", help="Use the store as it was on that day, restatements undone."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute it again although it is stored.")] = False,
 ):
     """Backtest a portfolio and save the run under the hash of all that went in.
@@ -48,24 +51,21 @@ def run(
     for change in set_ or []:
         if not change.partition("=")[1]:
             raise typer.BadParameter(f"{change}: write KEY=VALUE, as sizing.target=0.1", param_hint="--set")
-    days = {"start": _day(start, "--start"), "end": _day(end, "--end")}
+    days = {"start": day_of(start, "--start"), "end": day_of(end, "--end")}
+    known = day_of(as_known, "--as-known")
     from engine.backtest import run as backtest
 
     archive = opened(context)
     changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
     wanted = _portfolio(portfolio, archive).with_settings(changes)
     with progress("run"):
-        made, stored = backtest(archive, wanted, force=force)
+        made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force)
+    if known:
+        snapshot = made.summary["snapshot"]["number"]
+        typer.echo(f"the store as it was on {known}: snapshot {snapshot}", err=True)
     if stored:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
     emit(context, made.summary | {"stored": stored}, _show_run)
-
-
-def _day(text, option):
-    try:
-        return text and date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text}: write a day as 2001-01-31", param_hint=option) from None
 
 
 def _portfolio(path, archive):

@@ -9,6 +9,8 @@ from app.views.strip import tile
 from engine.metrics import METRICS
 
 EVENTS = 200  # shown; the rest is counted
+DATA = (("Market", "text"), ("Source", "text"), ("Quality", ""), ("Coverage", ""), ("Freshness", ""), ("Findings", ""),
+        ("Marks", "text"))  # fmt: skip
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # DESIGN 4: of the identity [account currency], [share of the profit moved]
 
 
@@ -60,6 +62,39 @@ def events(rows):
     return f'<h3>Events</h3><p class="note">{told}.{more}</p>{table}'
 
 
+def data(rows):
+    """Where each market's prices come from and how good they are; proxies and filled rows are marked."""
+    if not rows:
+        return ""
+    lines = "".join(_market(root, told, told.get("quality") or {}) for root, told in rows.items())
+    heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in DATA)
+    return (
+        '<h3>Data</h3><p class="note">Quality is 0 to 1: coverage of the sessions, freshness, and the share of rows '
+        f'without an open finding.</p><div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>'
+        "</table></div>"
+    )
+
+
+def _market(root, told, quality):
+    marks = []
+    if told.get("proxy_days"):
+        marks.append(
+            f'<span class="badge mark">{charts.number(told["proxy_days"])} proxy days of {esc(told["proxy"])}</span>'
+        )
+    if told.get("filled"):
+        marks.append(f'<span class="badge mark">{charts.number(told["filled"])} rows filled</span>')
+    numbers = "".join(
+        f"<td>{_share(quality.get(part))}</td>" for part in ("score", "coverage", "freshness", "findings")
+    )
+    words = f'<td class="text">{esc(told.get("source", ""))}</td>'
+    head, last = f'<th scope="row" class="text">{esc(root)}</th>', f'<td class="text wrap">{" ".join(marks)}</td>'
+    return f"<tr>{head}{words}{numbers}{last}</tr>"
+
+
+def _share(value):
+    return "" if value is None else f"{value:.3f}"
+
+
 def origin(run):
     """Id, dates, markets, hashes."""
     summary = run.summary
@@ -86,6 +121,7 @@ class About(View):
             identity(run, columns)
             + numbers(run.metrics(), columns.currency)
             + pairs("Origin", origin(run))
+            + data(run.summary.get("data", {}))
             + events(run.events)
             + toml
         )

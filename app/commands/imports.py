@@ -1,0 +1,306 @@
+"""The verbs import and export: vendors' files, folders that fill, databases and vendors' services."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from app.commands.data import counted, opened, resolved
+from app.commands.output import clean, emit, progress, say, table
+
+COUNTS = ("rows_read", "accepted", "warned", "quarantined")
+KINDS = ("margins", "fx", "rates")
+DATABASES = ("postgresql://", "postgres://")
+LOOK = 2.0  # between two looks into a watched folder [s]
+
+
+class ImportCommand(TyperCommand):
+    """The command whose help ends with what each vendor delivers."""
+
+    def format_epilog(self, ctx, formatter):
+        super().format_epilog(ctx, formatter)
+        from store.vendors import VENDORS
+
+        with formatter.section("Readers (--vendor)"):
+            for name, vendor in VENDORS.items():
+                about = vendor.ABOUT
+                formatter.write_text(f"{name}: {about.title}. Files: {about.files}. Gives {about.gives}. "
+                                     f"Export: {about.export}. Lacks {about.lacks}.")  # fmt: skip
+                formatter.write_paragraph()
+
+
+def import_(
+    context: typer.Context,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[margins|fx|rates] SOURCE...",
+            help="Files or folders; postgresql://HOST/DATABASE with --table; databento:ES or norgate:ES.",
+            show_default=False,
+        ),
+    ] = None,
+    vendor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Read with this reader; without it every reader is asked whether a file is its own."
+        ),
+    ] = None,
+    root: Annotated[str | None, typer.Option(metavar="ROOT", help="Store what is read under this root.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="margins, fx or rates: what the files hold; or KIND as the first word."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, change nothing.")] = False,
+    watch: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Import files as they come into this folder, until Ctrl-C.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Say yes: to a guessed layout, and to the cost of a download.")
+    ] = False,
+    table_: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Table of a database.")] = None,
+    map_: Annotated[
+        str | None, typer.Option("--map", metavar="OURS=THEIRS,...", help="Columns of the table, as time=ts,settle=px.")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of a download.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day of a download.")] = None,
+):
+    """Recognise, read, check and store prices, exchange and interest rates, margins.
+
+    Every row is accepted, warned about or quarantined, and counted. All files of one call are committed at once; a file
+    imported before is skipped. The exit code is 1 if any file could not be read or had no usable row.
+    """
+    sources = list(sources or [])
+    if sources and sources[0] in KINDS and not Path(sources[0]).exists():
+        kind = sources.pop(0)
+    if kind and kind not in KINDS:
+        raise typer.BadParameter(f"{kind}: {', '.join(KINDS)} are known; prices need none", param_hint="--kind")
+    if watch:
+        return _watch(context, watch, vendor, root)
+    if not sources:
+        raise typer.BadParameter("what shall be imported? Files, folders, or --watch DIR", param_hint="SOURCE")
+    paths = [Path(source) for source in sources if not _remote(source)]
+    there = [path for path in paths if path.exists()]
+    if paths and not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
+        raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
+    archive = opened(context, create=True)
+    reports = []
+    for source in filter(_remote, sources):
+        reports += _from_remote(archive, source, root, table_, map_, (first, last), yes, dry_run)
+    if paths:
+        from store import ingest
+
+        def call(files):
+            with progress("import") as bar:
+                return ingest.import_paths(archive, files, vendor, root, bar, kind, dry_run, _ask(context, bar))
+
+        reports += _guessed(context, archive, call(paths), call, yes)
+    emit(context, _document(archive, reports, dry_run), _show_import)
+    failed = [report for report in reports if report.error]
+    for report in failed:
+        typer.echo(f"frontmonth: {report.error}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _document(archive, reports, dry_run=False):
+    return {
+        "snapshot": archive.head().number,
+        "dry_run": dry_run,
+        "files": [
+            {"file": r.file, "vendor": r.vendor or None, "roots": r.roots} | {c: getattr(r, c) for c in COUNTS}
+            | {"reasons": r.reasons, "first": r.first or None, "notes": r.notes}
+            | {"skipped": r.skipped, "error": r.error or None}
+            for r in reports
+        ],
+        "totals": {c: sum(getattr(r, c) for r in reports) for c in COUNTS},
+    }  # fmt: skip
+
+
+def _remote(source):
+    return source.startswith((*DATABASES, "databento:", "norgate:"))
+
+
+def _from_remote(archive, source, root, table_, map_, days, yes, dry_run):
+    """Reports of what a database or a vendor's service gave."""
+    from store import ingest
+
+    with progress("import") as bar:
+        if source.startswith(DATABASES):
+            from store import postgres
+
+            return postgres.import_table(archive, source, table_, _mapping(map_), root, dry_run, bar)
+        if source.startswith("norgate:"):
+            from store.vendors import norgate
+
+            return [ingest.import_readings(archive, *norgate.read_api([source.partition(":")[2]]), root, dry_run)]
+        from store import databento_api
+
+        return databento_api.fetch(archive, source.partition(":")[2], *days, ask=lambda cost: _pay(cost, yes))
+
+
+def _pay(cost, yes):
+    """Whether the user wants a download at this cost."""
+    told = f"Databento says that this download costs {cost:,.2f} USD."
+    if yes:
+        typer.echo(told, err=True)
+        return True
+    return sys.stdin.isatty() and typer.confirm(f"{told} Download?", err=True)
+
+
+def _mapping(text):
+    """{ours: theirs} of `time=ts,settle=px`."""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part]
+    for ours, _, theirs in pairs:
+        if not theirs:
+            raise typer.BadParameter(f"{ours}: write OURS=THEIRS, as time=ts", param_hint="--map")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+def _ask(context, bar):
+    """Asks on a terminal what an unknown market near a known one is; nobody is asked elsewhere."""
+    if context.obj.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(name, near, file):
+        text = f"{file}: the master knows no {name}. Is it {near}? [y: store as {near}; n: a market of its own]"
+        return near if typer.confirm(text, default=False, err=True) else None
+
+    return ask
+
+
+def _guessed(context, archive, reports, call, yes):
+    """The reports; files of an unknown layout are read by a guessed one, if the user agrees."""
+    from store import guess, raw
+
+    again = []
+    for report in [r for r in reports if r.guess]:
+        path = Path(report.file)
+        try:
+            found = guess.guess(raw.open_file(path).parts[0], path.stem)
+        except raw.Unreadable as why:
+            report.error += f"; and its layout cannot be guessed: {why}"
+            continue
+        _show_guess(found, report.file)
+        if yes or (sys.stdin.isatty() and not context.obj.json and typer.confirm(
+            f"Save this layout as [{found.name}] and import the file?", err=True)):  # fmt: skip
+            guess.save(archive.path, found)
+            again.append(path)
+        else:
+            report.error += "; a layout is guessed above: --yes saves it and imports the file"
+    if not again:
+        return reports
+    done = {report.file: report for report in call(again)}
+    return [done.get(report.file, report) for report in reports]
+
+
+def _show_guess(found, file):
+    """The guessed layout and five rows by it, on stderr."""
+    typer.echo(f"{file}: no reader knows this layout. Guessed, as it would stand in vendors.toml:", err=True)
+    typer.echo(found.toml(), err=True)
+    for row in found.rows:
+        typer.echo(
+            "  " + ", ".join(f"{name} {clean(value)}" for name, value in row.items() if value is not None), err=True
+        )
+    for doubt in found.doubts:
+        typer.echo(f"  doubt: {doubt}", err=True)
+
+
+def _watch(context, folder, vendor, root):
+    """Import what comes into a folder, a line a batch, until interrupted."""
+    from store import ingest, watch
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    archive, seen = opened(context, create=True), {}
+    typer.echo(f"watching {folder}; Ctrl-C ends it", err=True)
+    while True:
+        files = watch.arrivals(folder, seen)
+        if files:
+            reports = ingest.import_paths(archive, files, vendor, root)
+            fresh = [report for report in reports if not report.skipped]
+            if fresh:
+                emit(context, _document(archive, fresh), _show_import)
+                sys.stdout.flush()
+            for report in fresh:
+                if report.error:
+                    typer.echo(f"frontmonth: {report.error}", err=True)
+        time.sleep(LOOK)
+
+
+def _show_import(document):
+    files, totals = document["files"], document["totals"]
+    shown = files if len(files) <= 60 else [f for f in files if f["error"] or f["reasons"]][:60]
+    table(
+        shown,
+        {
+            "file": lambda f: Path(f["file"]).name,
+            "vendor": lambda f: f["vendor"],
+            "roots": lambda f: ", ".join(f["roots"][:6]) + (" ..." if len(f["roots"]) > 6 else ""),
+            "rows read": lambda f: f"{f['rows_read']:,}",
+            "accepted": lambda f: f"{f['accepted']:,}",
+            "warned": lambda f: f"{f['warned']:,}",
+            "quarantined": lambda f: f"{f['quarantined']:,}",
+            "": lambda f: "imported before" if f["skipped"] else (f["error"] and "failed") or _reasons(f["reasons"]),
+        },
+    )
+    if len(shown) < len(files):
+        say(f"{len(shown)} of {len(files):,} files are shown, those with something to tell; --json prints all.")
+    skipped = sum(f["skipped"] for f in files)
+    say(
+        f"{counted(len(files), 'file')}, {totals['rows_read']:,} rows read = {totals['accepted']:,} accepted + "
+        f"{totals['warned']:,} warned + {totals['quarantined']:,} quarantined"
+        + (f"; {counted(skipped, 'file')} imported before" if skipped else "")
+    )
+    if document["dry_run"]:
+        say("A dry run: nothing was stored.")
+    elif skipped and skipped == len(files):
+        say("Nothing new: the store is as it was.")
+    for first in [file["first"] for file in files if file["first"]][:SHOWN_FIRST]:
+        say(f"first in quarantine: {first}")
+    for note in dict.fromkeys(note for file in files for note in file["notes"]):
+        say(note)
+
+
+SHOWN_FIRST = 10  # files whose first quarantined row is told
+
+
+def _reasons(reasons):
+    return ", ".join(f"{name} {count:,}" for name, count in reasons.items())
+
+
+def export(
+    context: typer.Context,
+    roots: Annotated[
+        list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
+    ] = None,
+    to: Annotated[str, typer.Option(metavar="URL", help="postgresql://USER@HOST/DATABASE; no password in it.")] = "",
+    schema: Annotated[
+        str, typer.Option(metavar="NAME", help="Schema of the tables; made where it is missing.")
+    ] = "public",
+):
+    """Write the stored tables into a PostgreSQL database: keyed, typed, all or nothing.
+
+    Rows of the exported markets that are there already are replaced. A password comes from PGPASSWORD or ~/.pgpass.
+    """
+    if not to.startswith(DATABASES):
+        raise typer.BadParameter(f"{to or 'nothing'}: a postgresql://USER@HOST/DATABASE is wanted", param_hint="--to")
+    from store import postgres
+
+    archive = opened(context)
+    with progress("export") as bar:
+        made = postgres.export(archive, to, resolved(archive, roots), schema=schema, progress=bar)
+    emit(context, {"snapshot": archive.head().number, "schema": schema, "tables": made}, _show_export)
+
+
+def _show_export(document):
+    table(list(document["tables"].items()), {"table": lambda pair: pair[0], "rows": lambda pair: f"{pair[1]:,}"})
+    say(f"snapshot {document['snapshot']} is in schema {document['schema']}")
+
+
+VERBS = {
+    "import": (import_, "Bring vendors' files into the store.", "frontmonth import prices/ --vendor barchart"),
+    "export": (export, "Write tables into a database.", "frontmonth export --to postgresql://me@localhost/futures"),
+}

@@ -1,0 +1,109 @@
+"""Quality of a stored market, 0 to 1, so that a result can say what it was computed from.
+
+Coverage is the share of the market's sessions between its first and last stored day on which something has a price,
+findings the share of its stored days without a finding that nobody decided about, and freshness halves with every 250
+sessions that the last stored day lies before `asof`. The score is their product, and 0 while a finding of severity
+`refuse` is undecided; it is unknown (None) until the market was checked.
+
+Judged is the source that a run reads first (`history.sources`). A finding without a day counts as one day.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from store import decisions, history
+from store.contracts import Master
+from store.coverage import busdays, days_held, sessions
+from store.days import DAY
+
+HALF = 250.0  # sessions in which freshness halves: about a year
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a market's data are worth; None is unknown."""
+
+    score: float | None = None
+    coverage: float | None = None
+    freshness: float | None = None
+    findings: float | None = None
+    source: str = ""
+    undecided: int = 0  # findings about which nobody decided
+    refused: int = 0  # those of them for which the market is not run
+
+    def document(self):
+        """The same as a dict for JSON."""
+        return asdict(self)
+
+
+def score(archive, roots, snapshot=None, asof=None):
+    """Quality of each market.
+
+    Parameters
+    ----------
+    archive : Archive
+    roots : list of str
+    snapshot : Snapshot, optional
+    asof : date, optional
+        The day on which it is judged, such as the last of a run: later rows and findings do not count. Without it, the
+        newest day that is stored of any market.
+
+    Returns
+    -------
+    dict
+        {root: Quality}; one of which nothing is stored is all None.
+    """
+    snapshot = snapshot or archive.head()
+    asof = date.fromisoformat(asof) if isinstance(asof, str) else asof or _newest(archive, snapshot)
+    master, undecided = Master.load(archive.path), decisions.undecided(archive, snapshot)
+    checked = {segment.labels.get("root") for segment in archive.files("findings", snapshot)}
+    out = {}
+    for root in roots:
+        table, source, stored = _place(archive, root, snapshot)
+        if table is None:
+            out[root] = Quality()
+            continue
+        spec = master.spec(stored) if stored in master.roots else None
+        days = days_held(archive, table, stored, source, snapshot)
+        here = undecided.filter((pl.col("root") == stored) & (pl.col("source") == source))
+        out[root] = _judged(days[days <= np.datetime64(asof, "D")], spec, here, stored in checked, asof, source)
+    return out
+
+
+def _judged(days, spec, undecided, checked, asof, source):
+    """Quality of a market with these days and undecided findings."""
+    told = {"source": source, "undecided": undecided.height}
+    told["refused"] = undecided.filter(pl.col("severity") == "refuse").height
+    if not len(days):
+        return Quality(score=0.0 if told["refused"] else None, **told)
+    expected, held = sessions(spec, days)
+    late = np.busday_count(days[-1] + DAY, np.datetime64(asof, "D") + DAY, busdaycal=busdays(spec))
+    coverage, freshness = len(held) / max(len(expected), 1), float(0.5 ** (late / HALF))
+    clean = _clean(days, undecided.filter(pl.col("day").fill_null(asof) <= asof)) if checked else None
+    total = None if clean is None else coverage * freshness * clean
+    return Quality(0.0 if told["refused"] else total, coverage, freshness, clean, **told)
+
+
+def _clean(days, undecided):
+    """Share of the days without a finding; a day that is not stored lacks in the coverage and is not counted again."""
+    told = undecided["day"].drop_nulls().unique().to_numpy()
+    flagged = int(np.isin(told, days).sum()) + undecided["day"].null_count()
+    return 1.0 - min(flagged, len(days)) / len(days)
+
+
+def _place(archive, root, snapshot):
+    """(table, source, root) of the rows that a run reads first: the market's own, or those that stand in for it."""
+    found = history.sources(archive, root, snapshot)
+    if found:
+        return *found[0], root
+    stand_in = history.bars(archive, root, snapshot=snapshot)
+    return ("contract_bars", stand_in.source, stand_in.proxy) if stand_in else (None, "", root)
+
+
+def _newest(archive, snapshot):
+    """The newest stored day of any market; today in a store without any."""
+    files = [segment for table in decisions.MARKETS for segment in archive.files(table, snapshot)]
+    return max((segment.last_day for segment in files if segment.last_day), default=date.today())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.charts import esc
 
-ABOUT = (("Vendor", "title"), ("Files", "files"), ("Gives", "gives"), ("Export", "export"), ("Lacks", "lacks"))
+ABOUT = (("Vendor", "title"), ("Files", "files"), ("Gives", "gives"), ("Export", "export"), ("Note", "lacks"))
 HERE = Path(__file__).parent
 SECTIONS = ("strip", "equity", "months", "markets", "sectors", "positions", "trades", "about")
 LINKS = (("strip", "Numbers"), ("months", "Months"), ("sectors", "Profit"), ("positions", "Positions"),

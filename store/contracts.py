@@ -15,7 +15,7 @@ import re
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from operator import itemgetter
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Fact:
 @dataclass(frozen=True)
 class Alias:
     """What a vendor calls a market: his price x `factor` is ours; `history_from` is the root whose history the rows
-    before the market's own listing really are ('' none)."""
+    before the market's own listing really are ('' none). A `root` of '' says that the name ended."""
 
     root: str
     factor: float
@@ -161,13 +161,11 @@ class Master:
         text = str(name).strip()
         if text in self._facts:
             return text
-        found = {alias[-1][1].root for key, alias in self._aliases.items() if text in (key[1], f"{key[0]}:{key[1]}")}
-        if len(found) == 1:
-            return found.pop()
+        found = self._roots_named.get(text, {})
+        if len(set(found.values())) == 1:
+            return next(iter(found.values()))
         if found:
-            vendors = ", ".join(
-                f"{v}:{n} is {a[-1][1].root}" for (v, n), a in sorted(self._aliases.items()) if n == text
-            )
+            vendors = ", ".join(f"{key} is {root}" for key, root in sorted(found.items()))
             raise UnknownRoot(f"{text!r} is more than one market, say which vendor's: {vendors}")
         continuous = CONTINUOUS.fullmatch(text)
         if continuous:
@@ -177,16 +175,35 @@ class Master:
         raise UnknownRoot(f"no market {text!r} in the contract master{_nearest(text, self._names())}")
 
     def alias(self, vendor, name, day=None):
-        """What `vendor` means by `name` (on `day`, where his unit changed); None where nothing is known."""
+        """What `vendor` means by `name` on `day` (None: by now); None where nothing is known, or the name had ended."""
         found = None
         for valid_from, alias in self._aliases.get((vendor, name), ()):
             if day is None or valid_from is None or valid_from <= day:
                 found = alias
-        return found
+        return found if found is None or found.root else None
 
     def aliases(self, root):
-        """[(vendor, name)] under which a market is known."""
-        return sorted(key for key, alias in self._aliases.items() if alias[-1][1].root == root)
+        """[(vendor, name)] under which a market is or was known."""
+        return list(self._names_of.get(root, ()))
+
+    @cached_property
+    def _roots_named(self):
+        """{name, with and without its vendor: {vendor:name: the root that it last stood for}}."""
+        found = {}
+        for (vendor, name), rows in self._aliases.items():
+            root = next((alias.root for _, alias in reversed(rows) if alias.root), None)
+            if root:
+                for text in (name, f"{vendor}:{name}"):
+                    found.setdefault(text, {})[f"{vendor}:{name}"] = root
+        return found
+
+    @cached_property
+    def _names_of(self):
+        found = {}
+        for key, rows in sorted(self._aliases.items()):
+            for root in dict.fromkeys(alias.root for _, alias in rows):
+                found.setdefault(root, []).append(key)
+        return found
 
     def _market(self, root):
         if root not in self._facts:

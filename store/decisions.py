@@ -17,7 +17,7 @@ from uuid import uuid4
 import polars as pl
 
 from store import segments
-from store.series_rules import CHECKS
+from store.series_rules import CHECKS, DUPLICATE_MARKET, RESTATED
 from store.tables import TABLES
 
 OPEN = "kept; decide"  # `done` of a finding about which nobody decided
@@ -49,7 +49,8 @@ def accept(archive, rule, roots, reason, author=None, source=None):
     """
     head = archive.head()
     stored = set(archive.read("findings", head, ["rule"])["rule"])
-    segments.choose(rule, {check.name for check in CHECKS} | stored, "rule of a finding")
+    named = {check.name for check in (*CHECKS, DUPLICATE_MARKET, RESTATED)}
+    segments.choose(rule, named | stored, "rule of a finding")
     held = {segment.labels["root"] for table in MARKETS for segment in archive.files(table, head)}
     for root in roots or ():
         segments.choose(root, held, "stored market")
@@ -136,14 +137,16 @@ def _in_force(made):
 
 def _restated(archive, head, standing):
     """Files of findings whose `done` changes, and those they replace."""
-    new, old = [], []
-    roots = sorted({segment.labels["root"] for segment in archive.files("findings", head) if "root" in segment.labels})
-    for root in roots:
-        found = archive.read("findings", head, root=root)
+    new, old, by_root = [], [], {}
+    for segment in archive.files("findings", head):
+        by_root.setdefault(segment.labels.get("root"), []).append(segment)
+    for root, files in by_root.items():
+        found = archive.read("findings", head, root=root) if root else TABLES["findings"].empty()
         told = _settled(found, standing)
         if not told.equals(found):
-            new.append(archive.write("findings", told, root=root))
-            old += [s for s in archive.files("findings", head, root=root) if s.labels.get("root") == root]
+            labels = {label: value for segment in files for label, value in segment.labels.items()}
+            new.append(archive.write("findings", told, **labels))
+            old += files
     return new, old
 
 

@@ -2,9 +2,11 @@
 
 The rules are in store/rules.py; a market's facts `last_trade` and `first_notice` name them. A rule that changed is
 several dated facts: `valid_from` is then the first delivery month under the new rule. The delivery month is not the
-month of the last trade (DOMAIN T31), and exchanges move days by notice, so where a vendor has a date of his own it
-goes before ours (T12).
+month of the last trade (DOMAIN T31), and exchanges move days by notice, so a vendor's date of a contract
+(`spec.dates`) goes before the rule (T12); `differences` tells where they do not agree.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,14 +21,18 @@ class UnknownRule(LookupError):
 def last_trade(spec, contract):
     """Day of the last trade of a contract.
 
-    `spec` is a `ContractSpec` (its `last_trade`, or the dated `last_trade_rules`, and its `calendar`).
+    `spec` is a `ContractSpec`: a vendor's `dates`, else the dated `last_trade_rules` on its `calendar`.
     """
-    return _day(_rule(spec.last_trade_rules, contract, spec.root), spec, contract)
+    given = _given(spec, contract)
+    return given[1] if given else _day(_rule(spec.last_trade_rules, contract, spec.root), spec, contract)
 
 
 def first_notice(spec, contract):
     """First day on which a holder may be given notice of delivery; None where there is no notice (cash settled, or
     delivered only to those who hold at the end)."""
+    given = _given(spec, contract)
+    if given and given[2] is not None:
+        return given[2]
     name = _rule(spec.first_notice_rules, contract, spec.root)
     return _day(name, spec, contract) if name else None
 
@@ -36,6 +42,23 @@ def last_allowed(spec, contract, buffer=1):
     notice, end = first_notice(spec, contract), last_trade(spec, contract)
     limit = end if notice is None else min(notice, end)
     return days.shift(spec.calendar, limit, -buffer, spec.extra) if buffer else limit
+
+
+def differences(spec):
+    """[(contract, "last_trade" or "first_notice", vendor's day, the rule's day)] where the two are not the same."""
+    ours, found = replace(spec, dates=()), []
+    for contract, end, notice in spec.dates:
+        days_of = (
+            ("last_trade", end, last_trade(ours, contract)),
+            ("first_notice", notice, first_notice(ours, contract)),
+        )
+        found += [(contract, field, his, rule) for field, his, rule in days_of if his is not None and his != rule]
+    return found
+
+
+def _given(spec, contract):
+    """(contract, last trade, first notice or None) of a vendor, or None."""
+    return next((row for row in spec.dates if row[0] == contract), None)
 
 
 def _rule(rules, contract, root):

@@ -4,175 +4,287 @@
    reason); the three add up to the rows read, file by file.
 2. A file is taken whole or not at all: one that cannot be read, or gives no usable row, leaves nothing in the store.
 3. The same content under the same name, vendor and root is skipped (of a zip, whose members have their own names, under
-   any). Files that overlap are merged: the row of the later file
-   counts, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
+   any), unless a row of it was released since. Files that overlap are merged: the row of the later file counts, column
+   by column, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
 4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
+5. Small files of one folder and vendor are read together, as one file of many parts; what fails then is read in halves.
 """
 
-import json
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
-import polars as pl
-
-from store import raw, row_rules
-from store.archive import Conflict
+from store import decisions, raw
+from store.commit import commit, under
 from store.contracts import Master
-from store.naming import axis, of_one_market, root_named, translated
-from store.segments import NAME
-from store.tables import TABLES
-from store.vendors import VENDORS, profile
+from store.intake import COUNTS, FileReport, Intake
+from store.naming import root_named
+from store.vendors import VENDORS, plain, profile
 
-COUNTS = ("rows_read", "accepted", "warned", "quarantined")
-TRIES = 10  # merges when others keep committing to the same markets
+__all__ = ["COUNTS", "FileReport", "accept", "import_paths", "import_readings"]
 
-
-@dataclass
-class FileReport:
-    """What became of one file; `first` tells the first quarantined row, `notes` what the user should look at."""
-
-    file: str
-    vendor: str = ""
-    roots: list = field(default_factory=list)
-    rows_read: int = 0
-    accepted: int = 0
-    warned: int = 0
-    quarantined: int = 0
-    reasons: dict = field(default_factory=dict)
-    skipped: bool = False
-    error: str = ""
-    sha256: str = ""
-    first: str = ""
-    notes: list = field(default_factory=list)
-
-    def skip(self):
-        """Nothing was taken: its rows are in the store already."""
-        self.skipped, self.reasons, self.first = True, {}, ""
-        for count in COUNTS:
-            setattr(self, count, 0)
+SMALL = 1 << 20  # a file up to this size is read together with others [bytes]
+PILE = 1 << 24  # so much is read together [bytes]
 
 
-@dataclass
-class _Taken:
-    """Rows of one file, waiting for the commit: `rows` are (table, source, root or currency, frame)."""
-
-    report: FileReport
-    rows: list = field(default_factory=list)
-    quarantine: list = field(default_factory=list)
-
-
-def import_paths(archive, paths, vendor=None, root=None, progress=None):
+def import_paths(archive, paths, vendor=None, root=None, progress=None, kind=None, dry_run=False, ask=None):
     """Import files and folders in one commit.
 
     Parameters
     ----------
     archive : Archive
     paths : list of path
-        Files, or folders whose files (csv, txt, zip, gz) are taken.
+        Files, or folders whose files (csv, txt, dat, parquet, dbn, zip, gz, zst) are taken.
     vendor : str, optional
         Read with this vendor's reader; without it each vendor is asked whether it recognises the file.
     root : str, optional
         Store what is read under this root (or alias) of the master, or under this name, whatever the vendor calls it.
     progress : callable(done, total, name), optional
+    kind : {"margins", "fx", "rates"}, optional
+        What the files hold: other tables are refused, and a plain CSV of that kind is read without a vendor.
+    dry_run : bool
+        Tell what would happen; the store stays as it is.
+    ask : callable(name, near, file), optional
+        Which root is meant by a market's name that the master does not know but that is near the root `near`; None
+        keeps the name. Without it such a market is stored under its name, and told.
 
     Returns
     -------
     list of FileReport
         In the order of the names. A file that cannot be read has an `error`; the others are committed.
     """
-    readers = _readers(archive, vendor)
-    master = Master.load(archive.path)
+    readers = _readers(archive, vendor, kind)
+    master, head = Master.load(archive.path), archive.head()
     root = root and root_named(root, master)
-    known = _known(archive, archive.head())
-    found, taken, import_id = raw.files(paths), [], uuid4().hex[:12]
-    for done, (path, wrong) in enumerate(found):
+    found, reports = raw.files(paths), []
+    with Intake(archive, master, root, ask and _answers(ask, master), decisions.released(archive, head)) as intake:
+        pile = _Pile(intake, _History(archive, head), readers, vendor, kind)
+        for done, (path, wrong) in enumerate(found):
+            if progress:
+                progress(done, len(found), path.name)
+            reports.append(FileReport(file=raw.plain(path), error=wrong or ""))
+            if not wrong:
+                pile.add(path, reports[-1])
+        pile.read()
         if progress:
-            progress(done, len(found), path.name)
-        taken.append(_Taken(FileReport(file=raw.plain(path))))
-        if wrong:
-            taken[-1].report.error = wrong
-            continue
-        _take_file(path, readers, vendor, root, master, known, taken[-1])
-    if progress:
-        progress(len(found), len(found), "commit")
-    _commit(archive, taken, import_id)
-    return [one.report for one in taken]
+            progress(len(found), len(found), "commit")
+        commit(archive, intake, _now(), pile.history, dry_run)
+    return reports
+
+
+def import_readings(archive, readings, file, sha256, root=None, dry_run=False):
+    """Import the `Reading`s of what is no file, such as a database's table; its FileReport.
+
+    `sha256` stands for the content: what was stored under it, the name `file`, vendor and root is skipped.
+    """
+    master, head, report = Master.load(archive.path), archive.head(), FileReport(file=file, sha256=sha256)
+    root, history = root and root_named(root, master), _History(archive, head)
+    if history.holds(report, None, root):
+        report.skip()
+        return report
+    with Intake(archive, master, root, None, decisions.released(archive, head)) as intake:
+        ticket = intake.ticket(report)
+        try:
+            intake.take(readings, ticket)
+            _usable(report)
+        except raw.Unreadable as error:
+            intake.void.add(ticket)
+            report.error = raw.plain(error)
+        commit(archive, intake, _now(), history, dry_run)
+    return report
 
 
 def accept(archive, readings, file, sha256):
     """Store the `Reading`s of a generator such as the sample, not of a file on disk; their FileReport.
 
-    `sha256` stands for the content: what was stored under it before is skipped.
+    `sha256` stands for the content: what was stored under it before is skipped. Rows that nobody had to wait for have
+    no moment from which they are known.
     """
-    taken = _Taken(FileReport(file=file, sha256=sha256))
-    if sha256 in _known(archive, archive.head()):
-        taken.report.skip()
-    else:
-        _take(readings, None, Master.load(archive.path), taken)
-        _commit(archive, [taken], uuid4().hex[:12])
-    return taken.report
+    report, history = FileReport(file=file, sha256=sha256), _History(archive, archive.head())
+    if sha256 in history.known:
+        report.skip()
+        return report
+    with Intake(archive, Master.load(archive.path)) as intake:
+        intake.take(readings, intake.ticket(report))
+        commit(archive, intake, None, history)
+    return report
 
 
-def _readers(archive, vendor):
+class _History:
+    """What was imported: `known` maps a sha256 to {(file, vendor, roots), ...}, and gets what this call takes."""
+
+    def __init__(self, archive, snapshot):
+        self.archive, self.known, latest = archive, {}, {}
+        columns = ["sha256", "file", "vendor", "roots", "import_id"]
+        for sha256, file, vendor, roots, import_id in archive.read("imports", snapshot, columns).iter_rows():
+            self.known.setdefault(sha256, set()).add((file, vendor, roots))
+            latest[sha256, file] = import_id
+        self.snapshot, self.then = snapshot, {sha256: set(names) for sha256, names in self.known.items()}
+        self.reopened = _reopened(archive, snapshot, latest)
+
+    def holds(self, report, vendor, root, packed=False):
+        """Whether this content was imported, under this vendor and root where they are given.
+
+        The name counts too unless the file is a zip: two contracts of a few equal rows are told apart by it alone, and
+        pysystemtrade's SP500.csv and SP500_micro.csv are the same bytes.
+        """
+        name = None if packed else Path(report.file).name
+        found = [
+            (report.sha256, n)
+            for n, v, r in self.known.get(report.sha256, ())
+            if name in (None, n) and vendor in (None, v) and root in (None, r)
+        ]
+        report.again = any(place in self.reopened for place in found)
+        return bool(found) and not report.again
+
+    def taken_since(self, head, report, name):
+        """Whether another process has imported this content meanwhile."""
+        if head == self.snapshot:
+            return False
+        now = _History(self.archive, head).known.get(report.sha256, set())
+        return name in now - self.then.get(report.sha256, set())
+
+
+def _reopened(archive, snapshot, latest):
+    """(sha256, file) of files with a row that was released after they were imported."""
+    ids = decisions.released(archive, snapshot)
+    if not ids:
+        return set()
+    rows = archive.read("quarantine", snapshot, ["id", "rule", "import_id", "file"]).iter_rows()
+    held = {(import_id, file.split("/")[0]) for id_, rule, import_id, file in rows if id_ in ids and rule != "unparsed"}
+    return {(sha256, file) for (sha256, file), import_id in latest.items() if (import_id, file) in held}
+
+
+class _Pile:
+    """Files that wait to be read together: loose ones of one folder that one vendor recognises."""
+
+    def __init__(self, intake, history, readers, vendor, kind):
+        self.intake, self.history, self.readers, self.forced, self.kind = intake, history, readers, vendor, kind
+        self.files, self.seen, self.reader, self.size = [], set(), None, 0
+
+    def add(self, path, report):
+        """Take a file to the others; these are read first where it does not go with them."""
+        try:
+            file = raw.open_file(path)
+            report.sha256 = file.sha256
+            if {file.sha256, path.name} & self.seen:
+                self.read()
+            if self.history.holds(report, self.forced, self.intake.root, file.packed):
+                report.skip()
+                return
+            reader = self._reader(file, report)
+        except raw.Unreadable as error:
+            report.error = _placed(path, str(error))
+            return
+        size = sum(len(part.data) for part in file.parts)
+        alone = file.packed or size > SMALL or self.kind
+        if alone or (self.files and (reader is not self.reader or self.files[0][0].path.parent != path.parent)):
+            self.read()
+        self.reader = reader
+        self.files.append((file, report))
+        self.seen |= {file.sha256, path.name}
+        self.size += size
+        if alone or self.size > PILE:
+            self.read()
+
+    def read(self):
+        """Read what waits."""
+        files, self.files, self.seen, self.size = self.files, [], set(), 0
+        if files:
+            self._read(files)
+
+    def _reader(self, file, report):
+        if self.forced or self.kind:
+            return self.readers[0]
+        for reader in self.readers:
+            if reader.recognises(file):
+                return reader
+        report.guess = not file.packed and file.path.suffix.lower() in (*raw.TABLES, ".gz")
+        raise raw.Unreadable(f"no vendor recognises this file; its first line is {_start(file)}; "
+                             f"name one with --vendor ({', '.join(r.NAME for r in self.readers)})")  # fmt: skip
+
+    def _read(self, files):
+        tickets = [self.intake.ticket(report) for _, report in files]
+        try:
+            self._take(files, tickets)
+        except raw.Unreadable as error:
+            self.intake.void.update(tickets)
+            if len(files) == 1:
+                [(file, report)] = files
+                report.error = _placed(file.path, str(error))
+                return
+            half = len(files) // 2
+            self._read(files[:half])
+            self._read(files[half:])
+
+    def _take(self, files, tickets):
+        places = tickets[0]
+        if len(files) > 1:
+            places = {p.place: ticket for ticket, (file, _) in zip(tickets, files, strict=True) for p in file.parts}
+        self.intake.take(self._readings(files), places)
+        for ticket, (file, report) in zip(tickets, files, strict=True):
+            if file.left_out:
+                report.notes.append(f"left out, as no csv: {', '.join(file.left_out[:5])}")
+            try:
+                _usable(report)
+                self.history.known.setdefault(report.sha256, set()).add(under(report))
+            except raw.Unreadable as error:
+                self.intake.void.add(ticket)
+                report.error = _placed(file.path, str(error))
+
+    def _readings(self, files):
+        if self.kind:
+            return self._of_kind(*files[0])
+        for _, report in files:
+            report.vendor = self.reader.NAME
+        return self.reader.read(raw.joined([file for file, _ in files]))
+
+    def _of_kind(self, file, report):
+        """What the first reader that knows the file makes of it, if it is of the kind that is wanted."""
+        tables = []
+        for reader in self.readers:
+            unknown = reader is self.readers[-1] and not tables
+            if self.forced or unknown or reader.recognises(file):
+                readings = list(reader.read(file))
+                tables = sorted({reading.table for reading in readings})
+                if tables == [self.kind]:
+                    report.vendor = reader.NAME
+                    return readings
+        raise raw.Unreadable(f"{file.path.name}: holds {', '.join(tables) or 'nothing'}, not {self.kind}")
+
+
+def _readers(archive, vendor, kind):
     own = archive.path / "vendors.toml"
-    known = VENDORS | (profile.load(own) if own.is_file() else {})
+    stored = partial(archive.read, "fx")  # crosses go through the dollar
+    known = VENDORS | {plain.NAME: plain.OfKind(None, stored)} | (profile.load(own) if own.is_file() else {})
+    if kind is not None and kind not in plain.KINDS:
+        raise raw.Unreadable(f"kind {kind!r} is not known; allowed are {', '.join(plain.KINDS)}")
     if vendor is None:
-        return list(known.values())
+        return [*known.values(), *([plain.OfKind(kind, stored)] if kind else [])]
     if vendor not in known:
         near = get_close_matches(vendor, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise raw.Unreadable(f"unknown vendor {vendor!r}: allowed are {', '.join(known)}{hint}")
-    return [known[vendor]]
+    return [plain.OfKind(kind, stored) if vendor == plain.NAME else known[vendor]]
 
 
-def _known(archive, snapshot):
-    """What was imported: sha256 -> {(file, vendor, roots), ...}."""
-    known = {}
-    for sha256, *rest in archive.read("imports", snapshot, ["sha256", "file", "vendor", "roots"]).iter_rows():
-        known.setdefault(sha256, set()).add(tuple(rest))
-    return known
+def _answers(ask, master):
+    """Asks about each name of a vendor once, and takes an alias for an answer."""
+    given = {}
+
+    def answer(name, near, file):
+        if name not in given:
+            told = ask(name, near, file)
+            given[name] = told and root_named(told, master)
+        return given[name]
+
+    return answer
 
 
-def _imported(known, file, report, vendor, root):
-    """Whether this content was imported, under this vendor and root where they are given.
-
-    The name counts too unless the file is a zip: two contracts of a few equal rows are told apart by it alone, and
-    pysystemtrade's SP500.csv and SP500_micro.csv are the same bytes.
-    """
-    name = None if file.packed else _name(report)
-    return any(
-        name in (None, n) and vendor in (None, v) and root in (None, r) for n, v, r in known.get(file.sha256, ())
-    )
-
-
-def _take_file(path, readers, vendor, root, master, known, taken):
-    report = taken.report
-    try:
-        file = raw.open_file(path)
-        report.sha256 = file.sha256
-        if _imported(known, file, report, vendor, root):
-            report.skip()
-            return
-        reader = readers[0] if vendor else next((r for r in readers if r.recognises(file)), None)
-        if reader is None:
-            raise raw.Unreadable(f"no vendor recognises this file; its first line is {_start(file)}; "
-                                 f"name one with --vendor ({', '.join(r.NAME for r in readers)})")  # fmt: skip
-        report.vendor = reader.NAME
-        _take(reader.read(file), root, master, taken)
-        if file.left_out:
-            report.notes.append(f"left out, as no csv: {', '.join(file.left_out[:5])}")
-        if not report.accepted + report.warned:
-            raise raw.Unreadable(
-                f"no usable row among {report.rows_read}" + (f": {report.first}" if report.first else "")
-            )
-        known.setdefault(file.sha256, set()).add(_under(report))
-    except raw.Unreadable as error:
-        taken.rows, taken.quarantine = [], []
-        report.error = _placed(path, str(error))
+def _usable(report):
+    if not report.accepted + report.warned:
+        raise raw.Unreadable(f"no usable row among {report.rows_read}" + (f": {report.first}" if report.first else ""))
 
 
 def _start(file):
@@ -187,123 +299,5 @@ def _placed(path, message):
     return f"{told.removesuffix(name)}{message}" if message.startswith(name) else f"{told}: {message}"
 
 
-def _name(report):
-    return Path(report.file).name
-
-
-def _under(report):
-    return _name(report), report.vendor, ",".join(report.roots)
-
-
-def _take(readings, root, master, taken):
-    """Judge the rows of readings and count them."""
-    report, reasons = taken.report, Counter()
-    for reading in readings if root is None else of_one_market(readings, root):
-        name, frame, rules = translated(reading, root, master, report.notes)
-        if not NAME.fullmatch(name):
-            raise raw.Unreadable(
-                f"market {raw.plain(name, 80)!r} is no name for the store: 1 to 64 letters, digits, dots, dashes and "
-                "underscores, no dot first; give it one with --root"
-            )
-        good, bad = row_rules.split(frame, TABLES[reading.table], rules)
-        warned = good.height - good["warning"].null_count()
-        report.vendor = report.vendor or reading.vendor
-        report.roots += [] if name in report.roots else [name]
-        for count, rows in zip(COUNTS, (frame.height, good.height - warned, warned, bad.height), strict=True):
-            setattr(report, count, getattr(report, count) + rows)
-        reasons.update(
-            dict([*bad["rule"].value_counts().iter_rows(), *good["warning"].drop_nulls().value_counts().iter_rows()])
-        )
-        good = good.filter(pl.col("warning").ne_missing("repeated"))
-        told = {"source": reading.vendor, axis(reading.table): name}
-        good = TABLES[reading.table].conform(good.with_columns(pl.lit(text).alias(c) for c, text in told.items()))
-        taken.rows.append((reading.table, reading.vendor, name, good))
-        if bad.height:
-            bad = bad.with_columns(pl.col("column").replace(reading.headings), vendor=pl.lit(reading.vendor))
-            taken.quarantine.append(bad.select("file", "line", "column", "rule", "reason", "raw", "vendor"))
-            report.first = report.first or _sentence(bad.row(0, named=True))
-    report.reasons = dict(sorted(reasons.items()))
-
-
-def _sentence(row):
-    return raw.plain(f"{row['file']}: line {row['line']}: column {row['column']}: {row['reason']}")
-
-
-def _commit(archive, taken, import_id):
-    """Merge what was taken into the head and commit; when another writer was quicker, merge again into the new head."""
-    for left in reversed(range(TRIES)):
-        head = archive.head()
-        known = _known(archive, head)
-        for one in taken:
-            if one.rows and _under(one.report) in known.get(one.report.sha256, ()):  # by another process, just now
-                one.report.skip()
-                one.rows, one.quarantine = [], []
-        fresh = [one for one in taken if one.rows]
-        if not fresh:
-            return
-        add, remove = _written(archive, head, fresh, import_id)
-        try:
-            archive.commit(add, remove, f"import {import_id}: {len(fresh)} files", base=head)
-            return
-        except Conflict:
-            if not left:
-                raise
-
-
-def _written(archive, head, taken, import_id):
-    """Segments to add and to remove: each market that changes, its revisions, what was quarantined, the log."""
-    groups, add, remove = {}, [], []
-    for one in taken:
-        for table, source, name, frame in one.rows:
-            groups.setdefault((table, source, name), []).append(frame)
-    for (table, source, name), frames in sorted(groups.items(), key=lambda group: group[0]):
-        labels = {"source": source, axis(table): name}
-        old, stored = archive.files(table, head, **labels), archive.read(table, head, **labels)
-        merged, revisions = _merged(pl.concat([stored, *frames]), TABLES[table], import_id)
-        if not merged.equals(stored):
-            add.append(archive.write(table, merged, **labels))
-            remove += old
-        if revisions.height:
-            add.append(archive.write("revisions", revisions, source=source, root=name))
-    rows = [frame for one in taken for frame in one.quarantine]
-    if rows:
-        bad = pl.concat(rows).with_columns(import_id=pl.lit(import_id), severity=pl.lit(row_rules.QUARANTINE))
-        add.append(archive.write("quarantine", bad, import_id=import_id))
-    add.append(archive.write("imports", _log([one.report for one in taken], import_id), import_id=import_id))
-    return add, remove
-
-
-def _merged(rows, table, import_id):
-    """Rows of which the last of each key counts, in the order of the key, and the values that this changed."""
-    key = list(table.key)
-    rows = rows.sort(key, maintain_order=True)
-    same = rows.select(pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift()) for c in key)).to_series()
-    if not same.any():
-        return rows, TABLES["revisions"].empty()
-    numbers = [c for c, dtype in table.schema.items() if dtype.is_numeric() and c not in key]
-    before = rows.with_columns(pl.col(c).shift().alias(f"old {c}") for c in numbers).filter(same)
-    time = (
-        pl.col("time") if "time" in table.columns else pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    )
-    changed = [
-        before.filter(pl.col(c).ne_missing(pl.col(f"old {c}"))).select(
-            "source", pl.lit(table.name).alias("of_table"), pl.col(axis(table.name)).alias("root"),
-            pl.col("contract") if "contract" in table.columns else pl.lit(None, pl.Int32).alias("contract"),
-            time.alias("time"), pl.lit(c).alias("column"), pl.col(f"old {c}").cast(pl.Float64).alias("old"),
-            pl.col(c).cast(pl.Float64).alias("new"), pl.lit(import_id).alias("import_id"),
-        )
-        for c in numbers
-    ]  # fmt: skip
-    last = ~same.shift(-1, fill_value=False)
-    return rows.filter(last), TABLES["revisions"].conform(pl.concat(changed))
-
-
-def _log(reports, import_id):
-    same = ("sha256", "vendor", *COUNTS)
-    rows = [
-        {"import_id": import_id, "time": datetime.now(UTC), "file": _name(r), "roots": ",".join(r.roots)}
-        | {"reasons": json.dumps(r.reasons, sort_keys=True)}
-        | {name: getattr(r, name) for name in same}
-        for r in reports
-    ]
-    return TABLES["imports"].conform(pl.DataFrame(rows))
+def _now():
+    return datetime.now(UTC)

@@ -9,10 +9,13 @@ import polars as pl
 
 from store import raw, row_rules
 from store.contracts import UnknownRoot
+from store.days import trade_date
 from store.segments import NAME
 from store.tables import TABLES
 
 BELOW_ZERO = ("energy",)  # sectors that may trade at or below zero: CME Group advisory 20-152 of 2020-04-03
+SESSION = ("America/Chicago", "17:00")  # of a market that the master does not know: most futures' one
+WITHIN_DAY = ("-minute", "-hour")  # ends of the sources whose bars are shorter than a day
 PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
 
 
@@ -42,42 +45,107 @@ def of_one_market(readings, root):
     return readings
 
 
-def translated(reading, root, master, notes):
-    """The name in the store, the rows in the master's units, and their rules; an unknown market keeps name and units.
+def vendor_of(source):
+    """The vendor whose bars within the day go by another name, as `barchart-hour`.
 
-    `root` (or None) goes before the vendor's name; what the user should look at is added to `notes`.
+    >>> vendor_of("barchart-hour"), vendor_of("barchart")
+    ('barchart', 'barchart')
     """
-    frame = reading.frame
+    for end in WITHIN_DAY:
+        source = source.removesuffix(end)
+    return source
+
+
+def translated(reading, root, master, notes, ask=None):
+    """The rows by market, in the master's units.
+
+    Parameters
+    ----------
+    reading : Reading
+    root : str or None
+        Goes before the vendor's name.
+    master : Master
+    notes : list
+        Gets what the user should look at. An unknown market keeps name and units.
+    ask : callable(name, near), optional
+        The root that a user means by a name which the master does not know but which is near that of the root `near`,
+        or one that the name once meant; None keeps the name.
+
+    Returns
+    -------
+    list of (str, DataFrame, list of Rule)
+        Name in the store, rows and their rules: one, but where a name came to mean another market on some day.
+    """
     if axis(reading.table) == "currency":
-        return reading.name, frame, row_rules.RULES_OF[reading.table]()
-    alias = master.alias(reading.vendor, reading.name)
-    name = root or (alias.root if alias else reading.name)
-    if alias and alias.root == name:
-        frame = _in_our_units(frame, reading, alias, master)
-    if name not in master.roots:
-        notes.append(_stranger(name, reading, master))
-    if reading.table != "contract_bars":
-        return name, frame, row_rules.RULES_OF[reading.table]()
-    negative = name not in master.roots or master.spec(name).sector in BELOW_ZERO
-    return name, frame, row_rules.bar_rules(negative)
+        return [(reading.name, reading.frame, _rules(reading.table))]
+    vendor, found = vendor_of(reading.vendor), []
+    parts = _by_meaning(reading.frame, vendor, reading.name, master)
+    if root is not None and [name for name, _ in parts] != [root]:
+        parts = [(root, reading.frame)]
+    for name, rows in parts:
+        name = name or _own(reading.name, vendor, master, ask)
+        if name not in master.roots:
+            notes.append(_stranger(name, vendor, master))
+        found.append((name, _dated(rows, name, master), _rules(reading.table, name, master)))
+    return found
 
 
-def _in_our_units(frame, reading, alias, master):
-    """Prices times the vendor's factor, which may have changed on a day (DOMAIN T37)."""
-    prices, days = pl.col([c for c in PRICES if c in frame.columns]), frame["day"].drop_nulls()
-    if days.is_empty() or master.alias(reading.vendor, reading.name, days.min()) is alias:  # one factor for all days
-        return frame if alias.factor == 1.0 else frame.with_columns(prices * alias.factor)
-    found = {day: master.alias(reading.vendor, reading.name, day) or alias for day in days.unique()}
-    factor = pl.col("day").replace_strict({day: a.factor for day, a in found.items()}, default=1.0)
-    return frame.with_columns(prices * factor)
+def _by_meaning(frame, vendor, name, master):
+    """(market, rows in the master's units): what the vendor means by a name may change on a day, and so may his unit
+    (DOMAIN T37). A market that the master does not know is ''."""
+    now = master.alias(vendor, name)
+    days = frame["day"].drop_nulls() if "day" in frame.columns else pl.Series([], dtype=pl.Date)
+    if now is None:
+        return [("", frame)]
+    if days.is_empty() or master.alias(vendor, name, days.min()) is now:
+        return [(now.root, frame if now.factor == 1.0 else _times(frame, now.factor))]
+    meant = {day: master.alias(vendor, name, day) or now for day in days.unique()}
+    day = pl.col("day")
+    frame = _times(frame, day.replace_strict({d: a.factor for d, a in meant.items()}, default=1.0))
+    root = day.replace_strict({d: a.root for d, a in meant.items()}, default=now.root, return_dtype=pl.String)
+    parts = frame.with_columns(root.alias("meant")).partition_by("meant", as_dict=True, include_key=False)
+    return [(root, rows) for (root,), rows in parts.items()]
 
 
-def _stranger(name, reading, master):
-    """A note on a market that the master does not know: what it may be, never guessed."""
+def _times(frame, factor):
+    return frame.with_columns(pl.col([c for c in PRICES if c in frame.columns]) * factor)
+
+
+def _dated(frame, name, master):
+    """The frame with `day`, the trade date: bars within the day come without one."""
+    if "day" in frame.columns or "time" not in frame.columns:
+        return frame
+    spec = master.spec(name) if name in master.roots else None
+    moments = frame["time"].drop_nulls().unique().sort()
+    place = (spec.timezone, spec.session_start) if spec else SESSION
+    dates = trade_date(moments.dt.replace_time_zone(None).to_numpy(), *place)
+    known = pl.DataFrame({"time": moments, "day": pl.Series(dates, dtype=pl.Date)})
+    return frame.join(known, on="time", how="left", maintain_order="left")
+
+
+def _rules(table, name=None, master=None):
+    if table != "contract_bars":
+        return row_rules.RULES_OF.get(table, list)()
+    spec = master.spec(name) if name in master.roots else None
+    return row_rules.bar_rules(spec is None or spec.sector in BELOW_ZERO or spec.negative_prices == "yes")
+
+
+def _near(name, vendor, master):
+    """(name that the master knows, its root) nearest to a name; None where none is near."""
     known = {root: root for root in master.roots}
-    known |= {n: root for root in master.roots for vendor, n in master.aliases(root) if vendor == reading.vendor}
+    known |= {n: root for root in master.roots for v, n in master.aliases(root) if v == vendor}
     near = get_close_matches(name, known, 1, 0.8)
-    hint = (
-        f"; near it is {near[0]} ({known[near[0]]}): --root, or a row of symbols.csv, if that is meant" if near else ""
-    )
+    return (near[0], known[near[0]]) if near else None
+
+
+def _own(name, vendor, master, ask):
+    """The root meant by a name that is none of the vendor's known ones: what somebody answers, or the name itself."""
+    near = _near(name, vendor, master) if ask and name not in master.roots else None
+    return (near and ask(name, near[1])) or name
+
+
+def _stranger(name, vendor, master):
+    """A note on a market that the master does not know: what it may be, never guessed."""
+    near = _near(name, vendor, master)
+    hint = f"; near it is {near[0]} ({near[1]}): --root, or a row of symbols.csv, if that is meant" if near else ""
     return f"{name} is no market of the master: stored under that name, in the vendor's units{hint}"

@@ -18,7 +18,9 @@ from store import decisions, history
 from store.contracts import Master
 from store.coverage import busdays, days_held, sessions
 from store.days import DAY
+from store.series_rules import CHECKS, RESTATED
 
+IMPORT = [*(check.name for check in CHECKS if check.severity == "refuse"), RESTATED.name]
 HALF = 250.0  # sessions in which freshness halves: about a year
 
 
@@ -59,7 +61,7 @@ def score(archive, roots, snapshot=None, asof=None):
     snapshot = snapshot or archive.head()
     asof = date.fromisoformat(asof) if isinstance(asof, str) else asof or _newest(archive, snapshot)
     master, undecided = Master.load(archive.path), decisions.undecided(archive, snapshot)
-    checked = {segment.labels.get("root") for segment in archive.files("findings", snapshot)}
+    checked = _checked(archive, snapshot)
     out = {}
     for root in roots:
         table, source, stored = _place(archive, root, snapshot)
@@ -92,6 +94,14 @@ def _clean(days, undecided):
     told = undecided["day"].drop_nulls().unique().to_numpy()
     flagged = int(np.isin(told, days).sum()) + undecided["day"].null_count()
     return 1.0 - min(flagged, len(days)) / len(days)
+
+
+def _checked(archive, snapshot):
+    """Markets that were checked: an import alone stores findings of the rules in `IMPORT` only, and no empty file."""
+    files = archive.files("findings", snapshot)
+    found = {segment.labels["root"] for segment in files if "checked" in segment.labels or not segment.rows}
+    rules = archive.read("findings", snapshot, ["root", "rule"]).filter(~pl.col("rule").is_in(IMPORT))
+    return found | set(rules["root"])
 
 
 def _place(archive, root, snapshot):

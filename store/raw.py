@@ -8,7 +8,6 @@
 5. Members of a zip are read in memory and known by their names only: no path in one leads anywhere.
 """
 
-import csv
 import gzip
 import hashlib
 import io
@@ -19,19 +18,24 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-SUFFIXES = (".csv", ".txt", ".zip", ".gz")  # what is taken from a folder
-TABLES = (".csv", ".txt")  # what is taken from a zip
+from store import lines
+
+SUFFIXES = (".csv", ".txt", ".dat", ".parquet", ".dbn", ".zst", ".zip", ".gz")  # what is taken from a folder
+TABLES = (".csv", ".txt")  # text
+MEMBERS_TAKEN = (*TABLES, ".dat", ".parquet", ".dbn", ".zst")  # what is taken from a zip
+NO_DATA = (".specs.txt",)  # CSI's description of a file beside it
 LIMIT = 1 << 30  # a file, packed or not, is at most this long: it is held in memory several times over [bytes]
 OURS = ("part", "line", "raw", "column", "fault", "found", "cells", "file")  # names that a vendor's column cannot have
 MEMBERS = 20_000  # of a zip
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 GZIP = b"\x1f\x8b"
-BLANK = " \t"
+BLANK = lines.BLANK
 FIRST_YEAR = 1848  # the Board of Trade of Chicago; `24-02-01` is no day of the year 24
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
@@ -51,8 +55,13 @@ class Part:
     data: bytes
 
     def header(self):
-        """Its first line."""
-        return _split(self.data[:4096], self.place)[0].strip(BLANK)
+        """Its first line; of bytes that are no text, whatever stands there."""
+        return self._header
+
+    @cached_property
+    def _header(self):  # each vendor asks for it
+        _no_utf16(self)
+        return lines.beginning(lines.normal(self.data[:4096]))[0].strip(BLANK)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,9 @@ def plain(text, length=None):
     >>> plain("a\nb\x1b[1m")
     'a\\nb\\x1b[1m'
     """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return shown if length is None or len(shown) <= length else shown[:length] + "…"
 
 
@@ -98,7 +109,8 @@ def _inside(folder):
 
 
 def _taken(name, suffixes):
-    return name.lower().endswith(suffixes) and not name.startswith(".")
+    lower = name.lower()
+    return lower.endswith(suffixes) and not lower.endswith(NO_DATA) and not name.startswith(".")
 
 
 def open_file(path):
@@ -142,6 +154,14 @@ def open_file(path):
     return RawFile(path, hashlib.sha256(data).hexdigest(), tuple(parts), tuple(left_out), data[:4] in ZIP)
 
 
+def joined(files):
+    """Several files of one folder as one, to be read together."""
+    if len(files) == 1:
+        return files[0]
+    parts = tuple(part for file in files for part in file.parts)
+    return RawFile(files[0].path.parent, "", parts)
+
+
 def _small(told, size):
     if size > LIMIT:
         raise Unreadable(f"{told}: longer than {LIMIT >> 20} MiB; split it")
@@ -164,7 +184,9 @@ def _members(name, data):
         members = [m for m in archive.infolist() if not m.is_dir()]
         names = {m: m.filename.replace("\\", "/") for m in members}
         tables = [
-            m for m in members if _taken(names[m].split("/")[-1], TABLES) and not names[m].startswith("__MACOSX/")
+            m
+            for m in members
+            if _taken(names[m].split("/")[-1], MEMBERS_TAKEN) and not names[m].startswith("__MACOSX/")
         ]
         if len(members) > MEMBERS:
             raise Unreadable(f"{name}: more than {MEMBERS} members")
@@ -208,70 +230,53 @@ def table(parts, wanted, separator=",", header=None, skip=None):
     """
     alike = {}
     for number, part in enumerate(parts):
-        lines = _split(part.data, part.place)
-        before = skip(lines) if skip else 0
-        head = separator.join(header) if header else lines[before] if before < len(lines) else ""
-        before += not header
-        alike.setdefault(head, []).append((number, before + 1, lines[before:]))
+        head, first, body = _parted(part, separator, header, skip)
+        alike.setdefault(head, []).append((number, first, body))
     frames = [_block(parts, head, members, wanted, separator) for head, members in alike.items()]
     return frames[0] if len(frames) == 1 else pl.concat(frames).sort("part", "line")
 
 
-def _split(data, place):
-    if data[:2] in UTF16:
-        raise Unreadable(f"{place}: line 1: UTF-16 text; save it as UTF-8")
-    text = data.decode("utf-8-sig", "backslashreplace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not lines[0].strip(BLANK):
-        raise Unreadable(f"{place}: line 1: no header")
-    return lines
+def _parted(part, separator, header, skip):
+    """The header of a part, the number of its first line of rows, and the bytes from there on."""
+    _no_utf16(part)
+    data = lines.normal(part.data)
+    before = skip(lines.beginning(data)) if skip else 0
+    if header is not None:
+        return separator.join(header), before + 1, data[lines.after(data, before) :]
+    start, end = lines.after(data, before), lines.after(data, before + 1)
+    head = lines.text(data[start:end]).removesuffix("\n")
+    if not head.strip(BLANK):
+        raise Unreadable(f"{part.place}: line {before + 1}: no header")
+    return head, before + 2, data[end:]
+
+
+def _no_utf16(part):
+    if part.data[:2] in UTF16:
+        raise Unreadable(f"{part.place}: line 1: UTF-16 text; save it as UTF-8")
 
 
 def _block(parts, head, members, wanted, separator):
     """Rows of the parts that share one header."""
-    header = [name.strip(BLANK) for name in _fields(head, separator)]
+    header = [name.strip(BLANK) for name in lines.fields(head, separator)]
+    numbers, firsts, bodies = zip(*members, strict=True)
     for column in wanted:
         if header.count(column) != 1:
             wrong = "twice" if column in header else f"not in the header, which has {plain(', '.join(header), 120)}"
-            raise Unreadable(f"{parts[members[0][0]].place}: line 1: column {column} is {wrong}")
-    lines = [line for _, _, rows in members for line in rows]
-    counts = [len(rows) for _, _, rows in members]
-    frame = pl.DataFrame(
-        {
-            "part": np.repeat(np.array([number for number, _, _ in members], np.int32), counts),
-            "line": np.concatenate([np.arange(first, first + len(rows)) for _, first, rows in members]),
-            "raw": pl.Series(lines, dtype=pl.String),
-        }
-    ).filter(pl.col("raw").str.strip_chars(BLANK) != "")
-    frame = _faulty(_cells(frame, header, wanted, separator), header)
-    return frame.select("part", "line", "raw", pl.col(wanted).str.strip_chars(BLANK), "column", "fault")
-
-
-def _cells(frame, header, wanted, separator):
-    """The frame with the wanted columns and `found`, the number of fields."""
-    if frame["raw"].str.contains('"', literal=True).any():
-        rows = [_fields(line, separator) for line in frame["raw"]]
-        cells = [pl.Series(c, [_at(row, header.index(c)) for row in rows], dtype=pl.String) for c in wanted]
-        return frame.with_columns(pl.Series("found", [len(row) for row in rows], dtype=pl.UInt32), *cells)
-    split = pl.col("raw").str.split_exact(separator, len(header) - 1)
-    picked = [pl.col("cells").struct.field(f"field_{header.index(c)}").alias(c) for c in wanted]
-    found = pl.col("raw").str.count_matches(separator, literal=True) + 1
-    return frame.with_columns(found.alias("found"), split.alias("cells")).with_columns(picked)
-
-
-def _fields(line, separator):
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:  # a field longer than the module takes
-        return line.split(separator)
-
-
-def _at(row, place):
-    return row[place] if place < len(row) else None
+            raise Unreadable(f"{parts[numbers[0]].place}: line {firsts[0] - 1}: column {column} is {wrong}")
+    frame = lines.rows(bodies, separator, header, list(wanted))
+    part = frame["part"].to_numpy()
+    frame = frame.with_columns(
+        pl.Series("part", np.array(numbers, np.int32)[part]),
+        pl.col("line") + pl.Series(np.array(firsts, np.int64)[part]),
+    )
+    return _faulty(frame, header).drop("found")
 
 
 def _faulty(frame, header):
-    whole = pl.col("found") == len(header)
+    """The frame with `column` and `fault`: a row with another number of fields is at fault where it ends."""
+    whole = (pl.col("found") == len(header)).fill_null(True)
+    if frame.select(whole.all()).item():
+        return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in ("column", "fault"))
     cut = pl.col("found").cast(pl.Int64).replace_strict(dict(enumerate(header)), default=header[-1])
     reason = pl.format("{} fields instead of {}", "found", pl.lit(len(header)))
     frame = frame.with_columns(
@@ -282,7 +287,13 @@ def _faulty(frame, header):
 
 def blame(frame, text, wrong, what):
     """Rows that are `wrong` (an expression) get a fault: column `text`, and `what` with the text; earlier ones stay."""
-    bad = wrong.fill_null(False) & pl.col("fault").is_null()
+    return _blame(frame, text, frame.select(wrong.alias("wrong")).to_series(), what)
+
+
+def _blame(frame, text, wrong, what):
+    bad = wrong.fill_null(False) & frame["fault"].is_null()
+    if not bad.any():
+        return frame
     reason = pl.format("{}: {}", pl.lit(what), pl.col(text).fill_null("").str.slice(0, 40))
     return frame.with_columns(
         pl.when(bad).then(pl.lit(text)).otherwise("column").alias("column"),
@@ -292,19 +303,23 @@ def blame(frame, text, wrong, what):
 
 def number(frame, text, name, missing=("",)):
     """Cast column `text` to a float column `name`; what is neither a number nor missing becomes the row's fault."""
-    value = pl.col(text).cast(pl.Float64, strict=False)
-    blank = pl.col(text).is_in(list(missing))
-    frame = blame(frame, text, value.is_null() & ~blank, "not a number")
-    return frame.with_columns(pl.when(~blank).then(value).alias(name))
+    cells = frame[text]
+    value = cells.cast(pl.Float64, strict=False)
+    if value.null_count() or tuple(missing) != ("",):  # the usual case is quick: all cells are numbers
+        blank = cells.is_in(list(missing))
+        frame = _blame(frame, text, value.is_null() & ~blank, "not a number")
+        value = frame.select(pl.when(~blank).then(value)).to_series()
+    return frame.with_columns(value.alias(name))
 
 
 def stamp(frame, text, pattern, name="stamp"):
     """Parse column `text` by a date pattern into a datetime `name`; what does not fit becomes the row's fault."""
-    read = pl.col(text).str.to_datetime(pattern, strict=False)
-    parsed = pl.when(read.dt.year() >= FIRST_YEAR).then(read)
-    return blame(frame, text, parsed.is_null() & pl.col(text).is_not_null(), "not a date").with_columns(
-        parsed.alias(name)
-    )
+    cells = frame[text]
+    parsed = cells.str.to_datetime(pattern, strict=False)
+    if parsed.null_count() or (parsed.dt.year() < FIRST_YEAR).any():
+        parsed = frame.select(pl.when(parsed.dt.year() >= FIRST_YEAR).then(parsed)).to_series()
+        frame = _blame(frame, text, parsed.is_null() & cells.is_not_null(), "not a date")
+    return frame.with_columns(parsed.alias(name))
 
 
 def month(frame, text, name, missing=("",)):

@@ -15,7 +15,7 @@ class About:
     files: str  # how the files are named and what is in them
     gives: str  # settle or last trade, volume, open interest, expiries, bar sizes
     export: str  # which settings of the vendor's export work
-    lacks: str  # what a user should know is not in it
+    lacks: str  # what a user should know is not in it, or is odd
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Reading:
     `column`, `fault` (null where nothing failed to parse). `name` is the vendor's name of the market. `headings` are
     the vendor's names of our columns, where they differ: reasons name those. Bars within the day carry `time` (end of
     the bar, UTC) and no `day`: the market's session gives it. `partial` rows, such as open interest alone, complete the
-    rows of the same key.
+    rows of the same key. `notes` are sentences for the file's report: what was left out, what the user should know.
     """
 
     table: str
@@ -35,6 +35,7 @@ class Reading:
     frame: pl.DataFrame
     headings: dict = field(default_factory=dict)
     partial: bool = False
+    notes: tuple = ()
 
 
 def on_session(day):

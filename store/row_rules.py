@@ -17,6 +17,7 @@ import polars as pl
 QUARANTINE, WARN = "quarantine", "warn"
 PRICES = ("open", "high", "low", "close", "settle")
 ACTIVITY = ("volume", "open_interest")
+WHOLE = ("no_price", "no_rate")  # rules that a row which only completes another need not keep
 LISTED = (
     15 * 12
 )  # months before delivery at most; Barchart's 24 markets reach 46, ten-year strips of rates have to pass
@@ -53,8 +54,9 @@ def bar_rules(negative_allowed):
 
     Parameters
     ----------
-    negative_allowed : bool
-        Whether the market may trade at or below zero, as crude oil did on 2020-04-20.
+    negative_allowed : bool or tuple of (date or None, "yes" or "no")
+        Whether the market may trade at or below zero, as crude oil did on 2020-04-20; or since when: the master's dated
+        facts `negative_prices`, oldest first.
 
     Returns
     -------
@@ -84,10 +86,20 @@ def bar_rules(negative_allowed):
         # settlements need no trade: CSI documents that they are usually right outside high-low (DOMAIN T24)
         Rule("settle_outside", WARN, "settlement outside high-low", {"settle": outside(pl.col("settle"))}),
     ]  # fmt: skip
-    if not negative_allowed:
+    if negative_allowed is not True:
+        allowed = _allowed(negative_allowed or ())
         rules.insert(3, Rule("not_positive", QUARANTINE, "at or below zero in a market that never is",
-                             _each(PRICES, lambda c: c <= 0)))  # fmt: skip
+                             _each(PRICES, lambda c: (c <= 0) & ~allowed)))  # fmt: skip
     return rules
+
+
+def _allowed(facts):
+    """Whether prices at or below zero were allowed on a row's day; before the first fact they were not."""
+    allowed = pl.lit(False)
+    for day, told in facts:
+        since = pl.lit(True) if day is None else (pl.col("day") >= day).fill_null(False)
+        allowed = pl.when(since).then(pl.lit(told == "yes")).otherwise(allowed)
+    return allowed
 
 
 def _months(year, month):
@@ -187,7 +199,7 @@ def _infinite(column):
     return ~column.is_finite()
 
 
-def split(frame, table, rules):
+def split(frame, table, rules, apart=(), partial=False):
     """Part the rows that may be stored from those that may not.
 
     Parameters
@@ -196,6 +208,10 @@ def split(frame, table, rules):
         A `Reading`'s.
     table : Table
     rules : list of Rule
+    apart : list of str
+        Columns that tell files apart: rows of several files may have one key.
+    partial : bool
+        Whether rows carry only some columns: two rows of a key that do not disagree complete each other.
 
     Returns
     -------
@@ -208,6 +224,7 @@ def split(frame, table, rules):
     frame = frame.with_columns(
         pl.lit(None, dtype).alias(c) for c, dtype in table.schema.items() if c not in frame.columns
     )
+    rules = [rule for rule in rules if not (partial and rule.name in WHOLE)]
     hard, soft = ([rule for rule in rules if rule.severity == severity] for severity in (QUARANTINE, WARN))
     unparsed = pl.col("fault").is_not_null()
     is_bad = frame.select(pl.any_horizontal(unparsed, *(rule.bad for rule in hard)).alias("bad"))["bad"]
@@ -217,8 +234,10 @@ def split(frame, table, rules):
         _first(hard, "column", lambda rule: rule.column, pl.col("column")),
     )
     good = frame.filter(~is_bad).with_columns(_first(soft, "warning", lambda rule: pl.lit(rule.name)))
-    good, twice = _one_of_each(good, table)
-    return _in_order(good, table), pl.concat([bad, twice], how="diagonal") if twice.height else bad
+    if _in_series(good, table, apart):
+        return good, bad
+    good, twice = _one_of_each(good, table, apart, partial)
+    return _in_order(good, table, apart), pl.concat([bad, twice], how="diagonal") if twice.height else bad
 
 
 def _first(rules, name, told, before=None):
@@ -228,32 +247,55 @@ def _first(rules, name, told, before=None):
     return pl.coalesce(*says, pl.lit(None, pl.String)).alias(name)
 
 
-def _one_of_each(good, table):
+def _series(table, apart):
+    """The moment of a row, and what tells series of rows apart."""
+    moment = next((name for name in ("time", "day") if name in table.key), None)
+    return moment, [*apart, *(name for name in table.key if name not in ("source", "root", "currency", moment))]
+
+
+def _in_series(good, table, apart):
+    """Whether each series stands in one piece and its moments rise: then no key comes twice. A quick look at all."""
+    moment, names = _series(table, apart)
+    if moment is None or "source_time" in names:
+        return False
+    begins = pl.any_horizontal(pl.lit(False), *(pl.col(name).ne_missing(pl.col(name).shift()) for name in names))
+    rises = (pl.col(moment) > pl.col(moment).shift()).fill_null(False)
+    found = good.select(begins.alias("begins"), rises.alias("rises"))
+    if not (found["begins"] | found["rises"])[1:].all():
+        return False
+    heads = good.filter(found["begins"]).select(names) if names else good.clear()
+    return not names or heads.n_unique() == heads.height
+
+
+def _one_of_each(good, table, apart, partial):
     """The rows without those of a key that was there before with other values; and those."""
-    key = list(table.key)
+    key = [*apart, *table.key]
     again = good.select(~pl.struct(key).is_first_distinct()).to_series()
     if not again.any():
         return good, good.clear()
-    values = pl.struct(c for c in table.columns if c not in (*key, "source_time", "day"))
-    first = good.filter(~again).select(*key, values.alias("first"))
+    names = [c for c in table.columns if c not in (*key, "source_time", "day")]
+    first = good.filter(~again).select(*key, *(pl.col(c).alias(f"first {c}") for c in names))
     good = good.with_columns(again.alias("again")).join(
         first, on=key, how="left", maintain_order="left", nulls_equal=True
     )
-    other = pl.col("again") & values.ne_missing(pl.col("first"))
+    differs = pl.any_horizontal(pl.col(c).ne_missing(pl.col(f"first {c}")) for c in names)
+    clashes = pl.any_horizontal((pl.col(c) != pl.col(f"first {c}")).fill_null(False) for c in names)
+    other = pl.col("again") & (clashes if partial else differs)
+    added = ["again", *(f"first {c}" for c in names)]
     second = good.filter(other).with_columns(
         rule=pl.lit("duplicate"), reason=pl.lit("second row of its key, with other values"), column=pl.lit(key[-1])
     )
-    repeated = pl.when("again").then(pl.lit("repeated")).otherwise("warning").alias("warning")
-    good = good.filter(~other).with_columns(repeated)
-    return good.drop("again", "first"), second.drop("again", "first", "warning")
+    repeated = pl.when(pl.col("again") & ~differs).then(pl.lit("repeated")).otherwise("warning").alias("warning")
+    return good.filter(~other).with_columns(repeated).drop(added), second.drop(*added, "warning")
 
 
-def _in_order(good, table):
+def _in_order(good, table, apart):
     """Rows that are earlier than the one before of the same contract get the warning `unsorted`."""
-    if not {"time", "day"} & set(table.key):
+    moment, names = _series(table, apart)
+    if moment is None:
         return good
-    moment = pl.col("time" if "time" in table.key else "day")
-    apart = [name for name in ("contract", "rank") if name in table.key]
-    before = moment.shift().over(apart) if apart else moment.shift()
+    names = [name for name in names if name in (*apart, "contract", "rank")]
+    moment = pl.col(moment)
+    before = moment.shift().over(names) if names else moment.shift()
     told = pl.when(pl.col("warning").is_null() & (moment < before)).then(pl.lit("unsorted")).otherwise("warning")
     return good.with_columns(told.alias("warning"))

@@ -23,6 +23,21 @@ def third_friday(month):
     return month.on_or_before(month.weekday(FRIDAY, 3))
 
 
+def eve_of_third_friday(month):
+    """Session before the third Friday. Montreal Exchange contract specifications, S&P/TSX 60."""
+    return month.before(month.weekday(FRIDAY, 3))
+
+
+def third_thursday(month):
+    """Third Thursday, or the session before. ASX 24 contract specifications, SPI 200."""
+    return month.on_or_before(month.weekday(THURSDAY, 3))
+
+
+def second_thursday(month):
+    """Second Thursday, or the session before. KRX contract specifications, KOSPI 200."""
+    return month.on_or_before(month.weekday(THURSDAY, 2))
+
+
 def second_friday_eve(month):
     """Session before the second Friday. Contract specifications of JPX, Nikkei 225 mini, and CME, Nikkei 225."""
     return month.before(month.weekday(FRIDAY, 2))
@@ -42,7 +57,7 @@ def thirty_days_before_option_friday(month):
 
 
 def second_last_session(month):
-    """Session before the last of the month. HKEX contract specifications, Hang Seng Index futures."""
+    """Session before the last of the month. Specifications of HKEX, Hang Seng Index, and SGX, MSCI Singapore."""
     return month.session(-2)
 
 
@@ -134,7 +149,8 @@ def three_before_25th_month_before(month):
 
 
 def four_before_25th_month_before(month):
-    """A session before crude oil's own end. CME contract specifications, Micro WTI crude oil."""
+    """A session before crude oil's own end. CME contract specifications, Micro WTI and E-mini crude oil; ICE Futures
+    Europe, WTI crude."""
     return month.on("NYMEX_EXPIRY").before(three_before_25th_month_before(month))
 
 
@@ -165,6 +181,12 @@ def session_before_15_days_before_month(month):
     """Session before the 15th day before delivery, or before the session before it, if that is none. ICE Futures
     Europe, Brent crude specification, to February 2016."""
     return month.before(month.on_or_before(month.first - 15 * DAY))
+
+
+def two_before_14th(month):
+    """Two sessions before the 14th; a 14th that is none counts from where it falls. ICE Futures Europe, Low Sulphur
+    Gasoil specification."""
+    return month.before(month.day(14), 2)
 
 
 def fourth_last_session(month):
@@ -236,6 +258,11 @@ def last_thursday(month):
 def first_session(month):
     """First session of the month. ICE Futures U.S. contract specification, FCOJ-A."""
     return month.session(1)
+
+
+def three_before_month(month):
+    """Third session before the first one of the month. Montreal Exchange, CGB and CGF, until settlement in one day."""
+    return month.shift(month.session(1), -3)
 
 
 def five_before_month(month):

@@ -7,7 +7,7 @@
 3. Volume stays with the nearest contract until some sessions before its last allowed day, min(first notice, last trade)
    less one, and moves on within a few days; open interest follows. A row without volume has a settlement only.
 4. Faults are planted, in contracts that are not held on their day: the checks are to find them, the results not to
-   depend on them.
+   depend on them. A market with a planted slip of units would not be run; a decision in the log accepts it.
 
 The world's paths are in sample_prices, contracts and bars in sample_bars, faults in sample_faults.
 """
@@ -17,7 +17,7 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from store import ingest, sample_faults
+from store import decisions, ingest, sample_faults
 from store.contracts import Master
 from store.days import DAY
 from store.reading import Reading, daily
@@ -49,6 +49,7 @@ def build(archive, seed=SEED, progress=None):
     name = f"sample {VERSION}, seed {seed}"
     readings = _readings(seed, counts, progress)
     report = ingest.accept(archive, readings, name, hashlib.sha256(name.encode()).hexdigest())
+    _accept_slips(archive, seed)
     return counts | {
         "rows": report.rows_read,
         "accepted": report.accepted,
@@ -95,6 +96,14 @@ def rates(seed=SEED):
 def planted(seed=SEED):
     """The faults in the sample, a tuple of `sample_faults.Fault`."""
     return sample_faults.planted(seed)
+
+
+def _accept_slips(archive, seed):
+    """Decide that the planted slips of units do not keep their markets from being run, unless that was decided once."""
+    rule, made = "unit_slip", decisions.log(archive)
+    if made.filter((pl.col("rule") == rule) & (pl.col("source") == SOURCE)).is_empty():
+        roots = sorted({fault.root for fault in planted(seed) if fault.kind == rule})
+        decisions.accept(archive, rule, roots, "planted in the sample", author="frontmonth", source=SOURCE)
 
 
 def _readings(seed, counts, progress):

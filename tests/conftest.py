@@ -11,6 +11,13 @@ SHARED = REPO.parent / "shared"
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=10, help="how often a writer is killed (test_store_kill.py)")
     parser.addoption("--fuzz", type=int, default=60, help="how many spoiled files are imported (test_store_fuzz.py)")
+    parser.addoption("--plants", type=int, default=6, help="faults planted of each kind (test_store_planted.py)")
+
+
+@pytest.fixture
+def plants(request):
+    """How many faults of each kind are planted."""
+    return request.config.getoption("--plants")
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from engine.metrics import METRICS, SUMMARY
 from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
 from engine.sizing import SIZERS
 from engine.strategies import STRATEGIES
+from store.vendors import VENDORS
 from tests.conftest import REPO
 
-PLACES = {"portfolio": "docs/portfolio.md", "metrics": "docs/numbers.md"}
+PLACES = {"portfolio": "docs/portfolio.md", "metrics": "docs/numbers.md", "vendors": "docs/data.md"}
 
 
 def portfolio():
@@ -58,10 +59,20 @@ def metrics():
     return [*rows, "", f"`engine.metrics.METRICS` has more: {others}."]
 
 
+def vendors():
+    """What each reader's files bring."""
+    rows = []
+    for name, vendor in VENDORS.items():
+        about = vendor.ABOUT
+        rows += ["", f"**`{name}`**: {about.title}. *Files:* {about.files}. *Gives* {about.gives}. *Export:* {about.export}. "
+                 f"*Note:* {about.lacks}."]  # fmt: skip
+    return [*rows, ""]
+
+
 def written(name):
     """The text of a page with its table as the code has it now."""
     page = (REPO / PLACES[name]).read_text(encoding="utf-8")
-    lines = "\n".join({"portfolio": portfolio, "metrics": metrics}[name]())
+    lines = "\n".join({"portfolio": portfolio, "metrics": metrics, "vendors": vendors}[name]())
     begin = f"<!-- {name}: made by `python -m tests.doc_tables` -->"
     assert begin in page, f"{PLACES[name]} has lost its mark {begin}"
     return re.sub(rf"{re.escape(begin)}.*?<!-- end -->", lambda _: f"{begin}\n{lines}\n<!-- end -->", page, flags=re.S)

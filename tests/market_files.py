@@ -59,7 +59,10 @@ def row(day, price, volume):
 
 
 def write(folder):
-    """All files into `folder`: prices/*.zip, prices/Day_PLUTONIUM_*.csv, fx/EURUSD.csv; returns it."""
+    """All files into `folder`: prices/*.zip, prices/Day_PLUTONIUM_*.csv, fx/EURUSD.csv; returns it.
+
+    And plain tables: broker-margins.csv, usd/EURUSD.csv, usd/USD.csv.
+    """
     prices, fx = folder / "prices", folder / "fx"
     prices.mkdir(parents=True)
     fx.mkdir()
@@ -71,4 +74,8 @@ def write(folder):
         (prices / f"Day_{UNKNOWN}_{contract}00.csv").write_text(text)
     lines = [f"{day} 23:00:00,{1.1 + 0.0001 * k:.4f}" for k, day in enumerate(weekdays(date(2020, 12, 28)))]
     (fx / "EURUSD.csv").write_text("\n".join(["DATETIME,PRICE", *lines, ""]))
+    (folder / "usd").mkdir()
+    (folder / "usd" / "EURUSD.csv").write_text("date,rate\n2023-01-02,1.07\n2023-01-03,1.06\n")
+    (folder / "usd" / "USD.csv").write_text("date,percent\n2020-12-28,0.09\n2022-03-17,0.33\n")
+    (folder / "broker-margins.csv").write_text("root,day,initial,maintenance\nMES,2022-01-03,1500,1350\n")
     return folder

@@ -101,7 +101,7 @@ def test_no_page_names_what_others_do_not_have(page):
 
 
 def test_every_rule_and_cause_is_told():
-    data, numbers = ((REPO / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("data", "numbers"))
+    data, numbers = ((REPO / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("quality", "numbers"))
     from store.series_rules import CHECKS
 
     names = [rule.name for rule in (*bar_rules(negative_allowed=False), *CHECKS)]

@@ -3,45 +3,22 @@
 import csv
 import gzip
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from datetime import date
+from itertools import pairwise
 from math import isnan
 
 import pytest
 
+from store import broker
 from store.codes import MONTHS
 from store.contracts import FIELDS, ContractSpec, Master, UnknownRoot
 from tests.conftest import REPO
 
 MASTER = Master.load()
-
-# Where a reference's multiplier is not ours, and why: (root, source) -> reason.
-OTHER_CONTRACT = {
-    **dict.fromkeys([("RTY", s) for s in ("pysystemtrade", "ib_config", "csi")], "the micro, M2K"),
-    **dict.fromkeys([("YM", s) for s in ("pysystemtrade", "ib_config", "csi")], "the micro, MYM"),
-    **dict.fromkeys([("FDAX", s) for s in ("pysystemtrade", "ib_config")], "the micro of 1 EUR, FDXS"),
-    ("SI", "ib_config"): "the 1000-ounce contract",
-}
-WRONG = {
-    ("M2K", "pysystemtrade"): "a tenth of the micro: the row is called RUSSELL_mini",
-    ("MYM", "pysystemtrade"): "a tenth of the micro: the row is called DOW_mini",
-    ("FOAT", "pysystemtrade"): "5000; Eurex has 1000 EUR a point, as do Norgate and CSI",
-    ("Z", "ib_config"): "1000; ICE has 10 GBP a point, as do the other three",
-    ("6M", "norgate_2017"): "50000; CME has 500000 pesos, as do the other four",
-}
-UNIT = {  # the same money, quoted in hundredths or in hundreds of our unit
-    "SI": 0.01, "HG": 0.01, "6J": 0.01, "ZC": 100, "ZS": 100, "ZW": 100, "KE": 100, "ZL": 100, "ZO": 100, "ZR": 100,
-    "LE": 100, "HE": 100, "GF": 100, "SB": 100, "KC": 100, "CT": 100, "OJ": 100,
-}  # fmt: skip
-OTHER_TICK = {
-    ("PA", "norgate_2022"): "0.1, of spreads; outright palladium moves by 0.5",
-    ("6S", "norgate_2022"): "0.0001 until the half-pip tick",
-    ("DX", "norgate_2022"): "0.001 of the feed; ICE has 0.005",
-    ("FESX", "norgate_2022"): "0.5, of calendar spreads",
-    ("FDAX", "norgate_2022"): "0.5 until December 2020, see test_t37",
-}
 
 
 def references(shared):
@@ -53,40 +30,68 @@ def test_every_market_of_the_reference_is_known(shared):
     assert {row["root"] for row in references(shared)} <= set(MASTER.roots)
 
 
-def test_multipliers_are_those_of_the_references_but_for_the_explained(shared):
-    seen = set()
+def explained():
+    """{(root, source, field): kind} of the reference's values that are not ours, each with a reason."""
+    with open(REPO / "tests" / "answers" / "contract_specs.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert all(row["reason"] for row in rows)
+    assert {row["kind"] for row in rows} == {"unit", "other contract", "wrong", "spread", "older", "choice"}
+    return {(row["root"], row["source"], row["field"]): row["kind"] for row in rows}
+
+
+def differing(row, spec):
+    """Fields of a reference's row that are not ours; its tick is taken in money."""
+    if row["multiplier"] and float(row["multiplier"]) != pytest.approx(spec.multiplier):
+        yield "multiplier"
+    worth = row["tick_size"] and row["source"] in ("lean", "norgate_2022")  # the others write words and terminal points
+    if worth and float(row["tick_size"]) * float(row["multiplier"]) != pytest.approx(spec.tick * spec.multiplier):
+        yield "tick"
+    if row["currency"] and row["currency"] != spec.currency:
+        yield "currency"
+    if row["exchange"] and row["source"] in ("lean", "ib_config"):
+        plain = row["exchange"].upper()
+        if plain not in (spec.exchange.upper(), *broker.EXCHANGES[spec.exchange]):
+            yield "exchange"
+    for word, months in (("priced", spec.listed_months), ("hold", spec.held_months)):
+        theirs = re.search(rf"{word}=(\w+)", row["months"])
+        if theirs and not set(theirs[1]) <= set(months):
+            yield {"priced": "listed_months", "hold": "held_months"}[word]
+    if row["source"] == "csi" and row["months"]:
+        seen = {month for month, mark in zip(MONTHS, row["months"], strict=True) if mark in "VvSs"}
+        if not seen <= set(spec.listed_months):
+            yield "listed_months"
+
+
+def test_every_disagreement_with_the_references_is_explained(shared):
+    rows = references(shared)
+    found = {(r["root"], r["source"], field) for r in rows for field in differing(r, MASTER.spec(r["root"]))}
+    assert found == set(explained()) and len(rows) == 380
+
+
+def test_a_unit_that_differs_is_a_hundred_times_ours_or_a_hundredth(shared):
+    kinds = explained()
     for row in references(shared):
-        if not row["multiplier"]:
-            continue
-        key, ratio = (row["root"], row["source"]), float(row["multiplier"]) / MASTER.spec(row["root"]).multiplier
-        if ratio == pytest.approx(1.0) or ratio == pytest.approx(UNIT.get(row["root"], 1)):
-            continue
-        assert key in OTHER_CONTRACT or key in WRONG, f"{key}: {row['multiplier']}"
-        seen.add(key)
-    assert seen == set(OTHER_CONTRACT) | set(WRONG)
+        if kinds.get((row["root"], row["source"], "multiplier")) == "unit":
+            ratio = float(row["multiplier"]) / MASTER.spec(row["root"]).multiplier
+            assert ratio == pytest.approx(100) or ratio == pytest.approx(0.01)
 
 
-def test_ticks_are_worth_what_the_references_say_but_for_the_explained(shared):
-    seen, compared = set(), 0
-    for row in references(shared):
-        if not (row["multiplier"] and row["tick_size"]) or row["source"] not in ("lean", "norgate_2022"):
-            continue  # the other two write words and terminal points
-        spec = MASTER.spec(row["root"])
-        worth = float(row["tick_size"]) * float(row["multiplier"])
-        compared += 1
-        if worth != pytest.approx(spec.tick * spec.multiplier):
-            seen.add((row["root"], row["source"]))
-    assert seen == set(OTHER_TICK) and compared > 110
-
-
-def test_currencies_are_those_of_the_references(shared):
-    rows = [row for row in references(shared) if row["currency"]]
-    assert [row for row in rows if row["currency"] != MASTER.spec(row["root"]).currency] == []
+def test_every_row_of_the_table_of_disagreements_is_explained(shared):
+    """Where the references disagree among themselves, one of them disagrees with us, by a reason."""
+    told = {(root, field) for root, _, field in explained()}
+    units = {root for (root, _, field), kind in explained().items() if kind == "unit" and field == "multiplier"}
+    with open(shared / "contract_specs_disagreements.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 46
+    for row in rows:
+        field = {"tick_size": "tick"}.get(row["field"], row["field"])
+        assert (row["root"], field) in told or (field == "tick" and row["root"] in units), row
 
 
 def test_the_master_is_wide():
     specs = [MASTER.spec(root) for root in MASTER.roots]
-    assert len(specs) >= 48
+    assert len(specs) >= 100
+    assert len({spec.currency for spec in specs}) == 10  # USD EUR JPY CHF GBP HKD AUD CAD KRW SGD
     sectors = "bonds crypto currency energy equity grains livestock metals rates softs volatility"
     assert sorted({spec.sector for spec in specs}) == sectors.split()
 
@@ -137,12 +142,82 @@ def test_t30_margin_is_unknown_before_its_first_row_and_never_zero():
     assert isnan(MASTER.spec("FGBL").initial_margin)  # no dated source, so none
 
 
-def test_margins_are_those_of_lean(shared):
-    for folder, root in (("cme", "MES"), ("comex", "GC"), ("cbot", "ZC"), ("nymex", "CL")):
-        rows = (shared / "lean" / "future" / folder / "margins" / f"{root}.csv").read_text().split()[1:]
-        for day, initial, maintenance in (row.split(",") for row in rows):
-            spec = MASTER.spec(root, date(int(day[:4]), int(day[4:6]), int(day[6:])))
+def test_margins_are_those_of_lean_for_every_market_that_has_a_file(shared):
+    """Rows dated 1990-01-01, and files of a single row of 2000, are placeholders, as their comments say."""
+    compared = set()
+    for path in (shared / "lean" / "future").glob("*/margins/*.csv"):
+        lines = [line for line in path.read_text().split() if re.fullmatch(r"\d{8},\d+,\d+", line)]
+        rows = [line.split(",") for line in lines if not line.startswith("19900101")]
+        if path.stem not in MASTER.roots or not rows or (len(rows) == 1 and rows[0][0] == "20000101"):
+            continue
+        for day, initial, maintenance in rows:
+            spec = MASTER.spec(path.stem, date(int(day[:4]), int(day[4:6]), int(day[6:])))
             assert (spec.initial_margin, spec.maintenance_margin) == (float(initial), float(maintenance))
+        compared.add(path.stem)
+    assert len(compared) >= 50 and {"SIL", "EMD", "MET", "E7", "HSI"} <= compared
+
+
+def test_prices_below_zero_are_allowed_where_the_exchange_says_so_and_from_then_on():
+    allowed = {root for root in MASTER.roots if MASTER.spec(root).negative_prices == "yes"}
+    assert allowed == {root for root in MASTER.roots if MASTER.spec(root).sector == "energy"}
+    assert MASTER.spec("CL", date(2020, 4, 3)).negative_prices == "no"
+    assert MASTER.spec("CL", date(2020, 4, 20)).negative_prices == "yes"
+
+
+def test_price_limits_are_dated_and_unknown_before_and_between():
+    limit = lambda root, *day: MASTER.spec(root, date(*day)).price_limit  # noqa: E731
+    assert [limit("ZC", 2014, 4, 23), limit("ZC", 2014, 11, 3), limit("ZC", 2015, 5, 1)] == ["", "25", "30"]
+    assert limit("ZC", 2018, 1, 2) == "" and limit("ZC", 2022, 5, 2) == limit("XC", 2022, 5, 2) == "50"
+    assert limit("LE", 2014, 12, 1) == "3" and limit("LE", 2021, 6, 1) == ""
+    assert [limit("ES", 2013, 4, 5), limit("ES", 2020, 3, 16)] == ["", "20%"]
+    assert MASTER.spec("FGBL").price_limit == ""
+
+
+@pytest.mark.parametrize(("root", "name"), [("ZC", "CORN"), ("ZW", "WHEAT"), ("LE", "LIVECOW"), ("XK", "SOYBEAN_mini")])
+def test_real_settlements_stay_within_the_limits(shared, root, name):
+    """Away from delivery no day moved by more than the expanded limit, half as wide again, and some reached it."""
+    facts = [(fact.valid_from, fact.value) for fact in MASTER.facts(root, "price_limit")]
+    reached = 0
+    with zipfile.ZipFile(shared / "barchart" / "daily" / f"Day_{name}.zip") as archive:
+        for part in archive.namelist():
+            rows = [line.split(",") for line in archive.read(part).decode().splitlines()[1:]]
+            days = [(date.fromisoformat(row[0][:10]), float(row[4])) for row in rows]
+            month = int(part[-12:-8]) * 12 + int(part[-8:-6])
+            for (_, before), (day, after) in pairwise(days):
+                value = next((v for first, v in reversed(facts) if first <= day), "")
+                if not value or day.year * 12 + day.month > month - 2:
+                    continue
+                move, expanded = abs(after - before), float(value) * 1.5 + 2.5  # rounded up to a whole 5 cents
+                assert move <= expanded, (part, day, move, value)
+                reached += abs(move - float(value)) < 1e-9
+    assert reached > 0
+
+
+def test_a_micros_history_is_that_of_its_full_size_before_it_was_listed():
+    assert MASTER.history("MES") == ("ES", date(2019, 5, 6))
+    assert MASTER.history("SIL") == ("SI", date(2013, 6, 17))
+    assert MASTER.history("ES") is None
+    assert MASTER.spec("MCL").history_from == "CL"
+    for root in MASTER.roots:
+        if MASTER.history(root):
+            full, day = MASTER.history(root)
+            own, other = MASTER.spec(root), MASTER.spec(full)
+            assert day is not None and (own.price_unit, own.currency) == (other.price_unit, other.currency)
+            assert own.multiplier < other.multiplier and set(own.held_months) <= set(other.listed_months)
+
+
+MICROS = [("SP500_micro", "MES"), ("GOLD_micro", "MGC"), ("CRUDE_W_micro", "MCL"), ("SOYBEAN_mini", "XK"),
+          ("EUR_micro", "M6E"), ("GBP_micro", "M6B"), ("AUD_micro", "M6A"), ("BITCOIN", "MBT")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "root"), MICROS)
+def test_the_first_day_of_a_micro_is_that_of_its_first_volume(shared, name, root):
+    first = []
+    with zipfile.ZipFile(shared / "barchart" / "daily" / f"Day_{name}.zip") as archive:
+        for part in archive.namelist():
+            rows = [line.split(",") for line in archive.read(part).decode().splitlines()[1:]]
+            first += [row[0][:10] for row in rows if float(row[5] or 0) > 0][:1]
+    assert min(first) == MASTER.history(root)[1].isoformat()
 
 
 def test_t37_facts_change_by_dated_rows(tmp_path):
@@ -247,13 +322,40 @@ def test_a_vendors_unit_that_changed_is_dated():
     assert MASTER.alias("cfe", "VX").factor == 1
 
 
+def test_t52_one_name_stood_for_other_markets_in_its_time():
+    assert MASTER.alias("cme", "ED", date(2023, 4, 14)).root == "GE"
+    assert MASTER.alias("cme", "ED", date(2023, 4, 17)).root == MASTER.alias("cme", "ED").root == "SR3"
+    assert MASTER.alias("ice", "TF", date(2017, 1, 3)).root == "RTY"
+    assert MASTER.alias("ice", "TF") is None  # ended
+    assert MASTER.resolve("ice:TF") == "RTY"
+    assert ("cme", "ED") in MASTER.aliases("GE") and ("cme", "ED") in MASTER.aliases("SR3")
+    with pytest.raises(UnknownRoot, match=r"'ED' is more than one market.*cme:ED is SR3, csi:ED is GE"):
+        MASTER.resolve("ED")
+
+
+def test_a_code_that_two_brokers_use_for_two_markets_needs_its_broker():
+    assert MASTER.alias("bloomberg", "UB Comdty").root == "FGBX" and MASTER.alias("cqg", "ULA").root == "UB"
+    assert MASTER.resolve("bloomberg:WN Comdty") == "UB"
+    assert {MASTER.alias(vendor, name).root for vendor, name in (("ib", "GBL"), ("cqg", "DB"))} == {"FGBL"}
+
+
+def test_every_name_stands_for_a_market_and_no_day_has_two():
+    with open(REPO / "config" / "symbols.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {row["root"] for row in rows} - {""} <= set(MASTER.roots)
+    assert all(row["valid_from"] and row["note"] for row in rows if not row["root"])
+    keys = [(row["vendor"], row["name"], row["valid_from"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
 HEADER = "root,field,value,valid_from,source\n"
 
 
 def own_market(root, **changed):
     """Rows of a user's own contracts.csv: a market like MES."""
     like = MASTER.spec("MES")
-    values = {field: str(getattr(like, field)) for field in FIELDS if not field.endswith("_margin")} | changed
+    plain = [field for field in FIELDS if not field.endswith(("_margin", "history_from", "price_limit"))]
+    values = {field: str(getattr(like, field)) for field in plain} | changed
     return HEADER + "".join(f"{root},{field},{value},,me\n" for field, value in values.items() if value)
 
 
@@ -289,6 +391,9 @@ def test_a_market_with_too_few_facts_names_what_lacks(tmp_path):
         (HEADER + "MES,tick,a lot,,me\n", "contracts.csv line 2: 'a lot' is no number"),
         (HEADER + "MES,initial_margin,0,2020-01-01,me\n", "line 2: initial_margin is '0', it must be above 0"),
         (HEADER + "MES,tick,0.25,01/02/2020,me\n", "line 2: '01/02/2020' is no day"),
+        (HEADER + "MES,negative_prices,maybe,,me\n", "line 2: negative_prices is 'maybe', it must be yes or no"),
+        (HEADER + "MES,price_limit,wide,,me\n", "line 2: 'wide' is no number"),
+        (HEADER + "MES,price_limit,-7%,,me\n", "line 2: price_limit is '-7%', write 7% or 0.45"),
         (HEADER + "MES,tick\n", "line 2: 2 cells, the header has 5"),
         ("root,field,value\n", "contracts.csv lacks the column valid_from, source"),
         ("", "lacks the column root.*it has none"),

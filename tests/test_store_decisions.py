@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from store import decisions, open_archive
+from store import checks, decisions, open_archive, sample
 from store.segments import Refused
 from store.tables import TABLES
 
@@ -156,3 +156,22 @@ def test_a_text_that_only_looks_like_a_decision_decides_nothing(archive):
     fake = found(SLIP).with_columns(done=pl.lit("accepted 2026-01-01 by Eve: trust me"))
     archive.commit([archive.write("findings", fake, root="SI")], archive.files("findings", head, root="SI"), base=head)
     assert SLIP["id"] in refused(archive)
+
+
+def test_a_file_of_findings_keeps_its_labels(archive):
+    head = archive.head()
+    checked = archive.write("findings", found(SLIP), root="SI", checked="yes")
+    archive.commit([checked], archive.files("findings", head, root="SI"), base=head)
+    decisions.release(archive, [SLIP["id"]], "looks right")
+    assert {"root": "SI", "checked": "yes"} in [segment.labels for segment in archive.files("findings")]
+
+
+def test_the_markets_of_the_sample_with_a_planted_slip_of_units_are_run(tmp_path):
+    archive = open_archive(tmp_path / "sample", create=True)
+    sample.build(archive)
+    log = decisions.log(archive)
+    assert set(log["rule"]) == {"unit_slip"} and set(log["source"]) == {"sample"}
+    assert set(log["root"]) == {fault.root for fault in sample.planted() if fault.kind == "unit_slip"}
+    checks.run(archive, log["root"].to_list())
+    assert decisions.refused(archive).is_empty()
+    assert archive.read("findings").filter(pl.col("rule") == "unit_slip")["done"].str.starts_with("accepted ").all()

@@ -4,26 +4,22 @@ import csv
 import zipfile
 from collections import defaultdict
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
+import polars as pl
 import pytest
 
-from store.contracts import Master, first_notice, last_allowed, last_trade
+from store import days, expiry
+from store.contracts import Master, first_notice, last_allowed, last_trade, with_dates
 from store.expiry import UnknownRule
 from store.rules import RULES
+from store.tables import TABLES
+from tests.conftest import REPO
 
 MASTER = Master.load()
 RTL = {"CL": "CL", "NG": "NG", "HO": "HO", "RB": "RB", "BZ": "BZ", "LCO": "BRN", "HG": "HG", "GC": "GC", "SI": "SI"}
-RTL |= {"C": "ZC", "S": "ZS", "W": "ZW"}
-
-# First notices of the table that are not the rule's. All of them come after the last trade, so nothing hangs on them;
-# five are weekends or the day of the last trade itself, the rest differ by one session from their own neighbours.
-NOTICE_MISSES = {
-    "CL": {200512, 200705, 200708, 200804},
-    "NG": {200806, 200812, 201101, 201512},
-    "RB": {200607, 200701, 201004, 201110, 201201, 201204, 201306, 201701},
-    "HO": {200401, 200505, 200607, 200701, 201004, 201110, 201201, 201204, 201211, 201701},
-}
+RTL |= {"C": "ZC", "S": "ZS", "W": "ZW", "LGO": "G", "T": "T", "ALI": "ALI"}
+CASH = ("BZ", "BRN", "T", "G")  # settled, or delivered to those who hold at the end: the table's day is that of the end
 
 # Barchart files that end before their contract did: the last day or days are missing from the file.
 CUT = {
@@ -73,25 +69,52 @@ def expiry_table(shared):
             yield root, months // 12 * 100 + months % 12 + 1, ends, date.fromisoformat(row["First.Notice"])
 
 
+def notice_misses():
+    """{(root, contract): kind} of the table's first notices that are not the rule's, each with a reason."""
+    with open(REPO / "tests" / "answers" / "first_notices.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert all(row["kind"] in ("impossible", "slip") and row["reason"] for row in rows)
+    return {(row["root"], int(row["contract"])): row["kind"] for row in rows}
+
+
 def test_every_last_trade_of_the_exchange_table_is_the_rules(shared):
     rows = list(expiry_table(shared))
     wrong = [(r, k, str(last_trade(spec(r), k)), str(ends)) for r, k, ends, _ in rows if last_trade(spec(r), k) != ends]
-    assert len(rows) > 1800 and wrong == []
+    assert len(rows) > 2300 and wrong == []
 
 
-def test_first_notices_of_the_exchange_table_are_the_rules(shared):
-    missed, counted = defaultdict(set), defaultdict(int)
+def test_first_notices_of_the_exchange_table_are_the_rules_but_for_the_explained(shared):
+    explained, missed, counted = notice_misses(), {}, defaultdict(int)
     for root, contract, ends, notice in expiry_table(shared):
-        if root in ("BZ", "BRN"):  # cash settled: the table's day is that of the settlement
+        if root in CASH:
             assert first_notice(spec(root), contract) is None
             continue
         counted[root] += 1
         if first_notice(spec(root), contract) != notice:
-            missed[root].add(contract)
+            never = not days.is_session(spec(root).calendar, notice) or notice <= ends
+            missed[root, contract] = "impossible" if never else "slip"
             assert notice >= ends  # a miss never moves the day by which we must be out
-    assert dict(missed) == NOTICE_MISSES
-    assert sum(map(len, missed.values())) / sum(counted.values()) < 0.02
-    assert all(counted[root] > 10 for root in ("ZC", "ZS", "ZW", "GC", "SI", "HG"))
+    assert missed == explained
+    for root, count in counted.items():  # days of both kinds, without those that no rule can give
+        slips = sum(kind == "slip" for (r, _), kind in missed.items() if r == root)
+        defects = sum(kind == "impossible" for (r, _), kind in missed.items() if r == root)
+        assert count > 10 and slips / (2 * count - defects) <= 0.01
+
+
+def test_the_dates_of_the_exchanges_own_calendars_are_the_rules(shared):
+    xlrd = pytest.importorskip("xlrd")
+    names = [date(2000, month, 1).strftime("%B") for month in range(1, 13)]
+    count = 0
+    for path in sorted((shared / "rtl" / "cme_product_calendars").glob("*.xls")):
+        sheet = xlrd.open_workbook(path).sheet_by_index(0)
+        facts = spec(RTL[path.stem])
+        for row in (sheet.row_values(i) for i in range(5, sheet.nrows)):
+            month, year = row[0].split()[:2]
+            contract = int(year) * 100 + names.index(month) + 1
+            assert str(last_trade(facts, contract)) == row[3]
+            assert row[9] in ("-", str(first_notice(facts, contract)))
+            count += 1
+    assert count == 578
 
 
 def stale(row, before):
@@ -164,6 +187,30 @@ def test_t12_a_holiday_of_the_user_moves_the_end(tmp_path):
     (tmp_path / "holidays.csv").write_text("calendar,day,name,source\nCME_EQUITY,2026-03-20,a strike,me\n")
     assert last_trade(Master.load(tmp_path).spec("MES"), 202603) == date(2026, 3, 19)
     assert last_trade(spec("MES"), 202603) == date(2026, 3, 20)
+
+
+def contracts_table(*rows):
+    """Rows (contract, last trade, first notice, when it became known) as the table `contracts` holds them."""
+    names = ("contract", "last_trade", "first_notice", "known")
+    return TABLES["contracts"].conform(pl.DataFrame([dict(zip(names, row, strict=True)) for row in rows]))
+
+
+def test_t12_a_vendors_date_goes_before_the_rule_and_the_difference_is_told():
+    told = with_dates(spec("6E"), contracts_table((202502, date(2025, 2, 17), None, datetime(2025, 1, 2, tzinfo=UTC))))
+    assert last_trade(told, 202502) == date(2025, 2, 17)
+    assert last_trade(told, 202503) == last_trade(spec("6E"), 202503)  # of the others the rule
+    assert last_allowed(told, 202502) == date(2025, 2, 14)
+    assert expiry.differences(told) == [(202502, "last_trade", date(2025, 2, 17), date(2025, 2, 14))]
+
+
+def test_t12_a_vendors_notice_moves_the_last_allowed_day_and_a_later_word_goes_before_an_earlier():
+    first = (202604, date(2026, 4, 28), date(2026, 3, 30), datetime(2026, 1, 2, tzinfo=UTC))
+    later = (202604, date(2026, 4, 28), date(2026, 3, 27), datetime(2026, 2, 2, tzinfo=UTC))
+    told = with_dates(spec("GC"), contracts_table(later, first))
+    assert first_notice(told, 202604) == date(2026, 3, 27)
+    assert last_allowed(told, 202604) == date(2026, 3, 26)
+    assert first_notice(spec("GC"), 202604) == date(2026, 3, 31)
+    assert with_dates(spec("GC"), contracts_table(first)[:0]).dates == ()
 
 
 def test_t31_delivery_month_is_not_the_month_of_the_last_trade():

@@ -21,8 +21,12 @@ def archive(tmp_path):
 # ---- what goes in
 
 
-def test_a_folder_of_all_samples_goes_in_by_one_commit(archive):
-    reports = import_paths(archive, [SAMPLES])
+FIVE = [MARCH, JUNE, SAMPLES / "pysystemtrade" / "CORN.csv", SAMPLES / "pysystemtrade" / "EURUSD.csv"]
+FIVE += [SAMPLES / "contract-csv" / "ES-2024H.csv"]
+
+
+def test_files_of_several_vendors_go_in_by_one_commit(archive):
+    reports = import_paths(archive, FIVE)
     assert [r.error for r in reports] == [""] * 5
     assert archive.head().number == 1
     assert {r.file.rsplit("/", 1)[1]: (r.vendor, r.roots, r.accepted) for r in reports} == {
@@ -145,11 +149,10 @@ def test_a_changed_value_replaces_the_stored_one_and_both_are_kept_as_a_revision
     import_paths(archive, [MARCH])
     assert one(archive, put(tmp_path / "in", NAME, changed(3, Close="5029", Volume=""))).accepted == 10
     row = archive.read("contract_bars").row(1, named=True)
-    assert (row["settle"], row["volume"]) == (5029.0, None)
+    assert (row["settle"], row["volume"]) == (5029.0, 77410.0)  # what the later file lacks stays
     revisions = archive.read("revisions").select("of_table", "root", "contract", "column", "old", "new").sort("column")
     assert revisions.rows() == [
         ("contract_bars", "MES", 202403, "settle", 5028.5, 5029.0),
-        ("contract_bars", "MES", 202403, "volume", 77410.0, None),
     ]
 
 
@@ -161,7 +164,7 @@ def test_files_of_one_call_that_disagree_are_a_revision_too(archive, tmp_path):
 
 
 def test_currencies_and_chains_have_revisions(archive, tmp_path):
-    import_paths(archive, [SAMPLES / "pysystemtrade"])
+    import_paths(archive, FIVE[2:4])
     for name, old, new in (("EURUSD.csv", "1.0901", "1.0911"), ("CORN.csv", "668.5,20221200", "668.75,20230300")):
         text = (SAMPLES / "pysystemtrade" / name).read_text()
         put(tmp_path / "in", name, data=text.replace(old, new).encode())
@@ -261,10 +264,10 @@ def bad_files():
         "header only": (LINES[0].encode(), f"{NAME}: no usable row among 0"),
         "blank header": (b"\n" + whole, f"{NAME}: line 1: no header"),
         "column renamed": (
-            whole.replace(b"Close", b"Latest"),
-            "line 1: column Close is not in the header, which has Time",
+            whole.replace(b"Open", b"First"),
+            "line 1: column Open is not in the header, which has Time",
         ),
-        "column twice": (whole.replace(b"Volume", b"Close"), f"{NAME}: line 1: column Close is twice"),
+        "column twice": (whole.replace(b"Volume", b"High"), f"{NAME}: line 1: column High is twice"),
         "separator": (whole.replace(b",", b";"), "line 1: column Time is not in the header"),
         "all text": (
             whole.replace(b"50", b"x"),
@@ -300,11 +303,11 @@ def test_a_damaged_member_spoils_its_zip_and_is_named(archive, tmp_path):
 def test_a_file_that_nobody_knows_shows_its_first_line_and_the_vendors(archive, tmp_path):
     error = refused(archive, put(tmp_path / "in", "x.csv", ["a;b\x1b[2J", "1;2"]))
     assert "no vendor recognises this file; its first line is 'a;b\\\\x1b[2J'" in error
-    assert "--vendor (barchart, pysystemtrade, contract-csv)" in error
+    assert "--vendor (barchart, " in error and "pysystemtrade" in error and "contract-csv)" in error
 
 
 def test_a_vendor_is_forced_on_a_file_that_is_not_his(archive):
-    assert "not named after a currency in USD" in refused(archive, MARCH, vendor="pysystemtrade")
+    assert "not named <MARKET>_<YYYYMM00>.csv" in refused(archive, MARCH, vendor="pysystemtrade")
     assert "not named Day_<MARKET>_<YYYYMM00>.csv" in refused(
         archive, SAMPLES / "contract-csv" / "ES-2024H.csv", vendor="barchart"
     )
@@ -349,7 +352,7 @@ def test_interest_rates_are_accepted_from_a_generator_once(archive):
     report = ingest.accept(archive, iter(readings), "made-1", "hash")
     assert (report.roots, report.vendor, counts(report)) == (["USD", "EUR"], "sample", (4, 2, 0, 2))
     assert archive.read("rates").rows() == [
-        ("sample", "EUR", days[0], 0.05), ("sample", "USD", days[0], 0.05)
+        ("sample", "EUR", days[0], 0.05, None), ("sample", "USD", days[0], 0.05, None)
     ]  # fmt: skip
     assert archive.read("quarantine")["reason"].unique().to_list() == ["no rate, or more than 100 % a year"]
     again = ingest.accept(archive, iter(readings), "made-1", "hash")

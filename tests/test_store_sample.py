@@ -131,7 +131,7 @@ def test_building_it_again_changes_nothing_and_says_so(built):
 
 
 def test_raw_rows_are_as_a_reader_hands_them_over(raw):
-    wanted = {name for name in TABLES["contract_bars"].columns if name != "source"}
+    wanted = {name for name in TABLES["contract_bars"].columns if name not in ("source", "known", "filled_from")}
     for frame in raw.values():
         assert wanted | {"file", "line", "raw", "column", "fault"} <= set(frame.columns)
         assert frame["line"].to_list() == list(range(2, frame.height + 2))

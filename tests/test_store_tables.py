@@ -16,7 +16,7 @@ def test_a_key_is_made_of_columns_and_the_empty_table_has_them_all(table):
 def test_a_frame_is_brought_into_the_table_s_form():
     found = TABLES["rates"].conform(pl.DataFrame({"rate": [1], "currency": ["EUR"], "note": ["x"]}))
     assert found.schema == TABLES["rates"].schema
-    assert found.row(0) == (None, "EUR", None, 1.0)
+    assert found.row(0) == (None, "EUR", None, 1.0, None)
 
 
 def test_what_does_not_fit_a_column_raises():

@@ -1,6 +1,6 @@
 """Barchart's files: names, stamps, settlement."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -44,7 +44,8 @@ def test_midnight_in_chicago_names_the_day_in_winter_and_in_summer():
         ("Day_WHEAT_20240300.csv", True),
         ("Day_WHEAT_mini_20240300.csv", True),
         ("Day_JGB-SGX-mini_20240300.csv", True),
-        ("Hour_WHEAT_20240300.csv", False),
+        ("Hour_WHEAT_20240300.csv", True),
+        ("Week_WHEAT_20240300.csv", False),
         ("Day_WHEAT_20241300.csv", False),  # no such month
         ("Day_WHEAT_202403.csv", False),
         ("WHEAT_20240300.csv", False),
@@ -92,6 +93,36 @@ def test_a_fault_names_barchart_s_column(row, column, fault):
 def test_an_error_page_in_place_of_a_file_is_refused():
     with pytest.raises(raw.Unreadable, match=r"line 1: column Time is not in the header, which has <html>"):
         barchart.read(one(header=b"<html>\n<body>busy</body>\n"))
+
+
+def test_a_sample_of_hours_ends_them_an_hour_after_the_stamp():
+    opened = raw.open_file(SAMPLES / "Hour_SP500_micro_20240600.csv")
+    assert barchart.recognises(opened)
+    [reading] = barchart.read(opened)
+    assert (reading.table, reading.vendor, reading.name) == ("contract_bars", "barchart-hour", "SP500_micro")
+    row = reading.frame.row(1, named=True)
+    assert (row["time"], row["source_time"]) == (datetime(2024, 3, 10, 23, tzinfo=UTC), "2024-03-10T22:00:00+0000")
+    assert (row["contract"], row["close"], row["volume"]) == (202406, 5116.0, 77.0)
+    assert not {"day", "settle"} & set(reading.frame.columns)
+
+
+def test_days_and_hours_of_a_market_are_readings_apart():
+    hour = b"2024-03-01T15:00:00+0000,1,1,1,1,0\n"
+    both = file(**{"Hour_SILVER_20240300.csv": HEADER + hour, "Day_SILVER_20240300.csv": HEADER})
+    assert [reading.vendor for reading in barchart.read(both)] == ["barchart-hour", "barchart"]
+
+
+def test_older_files_call_the_close_latest():
+    row = b"2024-03-01T06:00:00+0000,1,3,1,2,0\n"
+    [reading] = barchart.read(one(rows=row, header=HEADER.replace(b"Close", b"Latest")))
+    assert (reading.frame["settle"].to_list(), reading.headings["settle"]) == ([2.0], "Latest")
+
+
+def test_the_real_hours_are_as_many_as_their_list_says(shared):
+    readings = [r for path in (shared / "barchart" / "hourly").iterdir() for r in barchart.read(raw.open_file(path))]
+    assert sum(reading.frame.height for reading in readings) == 199_540
+    assert sum(reading.frame["contract"].n_unique() for reading in readings) == 66
+    assert {reading.vendor for reading in readings} == {"barchart-hour"}
 
 
 def test_the_real_files_have_as_many_rows_as_their_list_says(shared):

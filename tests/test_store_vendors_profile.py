@@ -158,3 +158,74 @@ def test_a_wrong_description_is_refused_in_words(tmp_path, text, message):
     with pytest.raises(ValueError) as error:
         profile.load(path)
     assert message in str(error.value)
+
+
+def test_a_file_without_a_header_is_read_by_the_names_that_the_layout_gives():
+    words = {"header": ("d", "c", "v"), "columns": {"time": "d", "last": "c", "volume": "v"}, "date": "%Y%m%d"}
+    layout = Profile(NAME="x", **words)
+    opened = file(b"20240102,1.5,7\n20240103,1.6,8\n")
+    assert layout.recognises(opened)
+    [reading] = layout.read(opened)
+    assert reading.frame.select("line", "day", "settle", "volume").rows() == [
+        (1, date(2024, 1, 2), 1.5, 7.0), (2, date(2024, 1, 3), 1.6, 8.0),
+    ]  # fmt: skip
+    assert not layout.recognises(file(b"20240102,1.5\n"))
+    assert not layout.recognises(file(b"2024-01-02,1.5,7\n"))
+
+
+def test_lines_before_the_table_are_skipped_and_counted():
+    layout = Profile(NAME="x", columns=COLUMNS, skip=2)
+    opened = file(b"All rights reserved\n\nDate,Close\n2024-01-02,1\n")
+    assert layout.recognises(opened) and not Profile(NAME="x", columns=COLUMNS).recognises(opened)
+    assert layout.read(opened)[0].frame["line"].to_list() == [4]
+
+
+def test_a_decimal_comma_makes_points_separators_of_thousands():
+    reading = one(b"Date;Close\n2024-01-02;16.850,5\n2024-01-03;1,2,3\n", separator=";", decimal=",")
+    assert reading.frame.select("settle", "fault").rows() == [(16850.5, None), (None, "not a number: 1.2,3")]
+
+
+def test_a_clock_of_its_own_column_is_read_with_the_date():
+    words = {"columns": COLUMNS | {"clock": "Time"}, "date": "%Y-%m-%d %H:%M", "timezone": "UTC"}
+    reading = one(b"Date,Time,Close\n2024-01-02,15:30,1\n", **words)
+    assert reading.frame["time"].to_list() == [datetime(2024, 1, 2, 15, 30, tzinfo=UTC)]
+
+
+def test_bars_within_the_day_have_a_source_of_their_own_and_end_where_they_end():
+    rows = b"Date,Close\n2024-01-02 09:30,1\n2024-01-02 09:31,1\n"
+    assert one(rows, **HOURS).vendor == "mine-minute"
+    reading = one(rows, bar_minutes=1, **HOURS)
+    assert reading.frame["time"][0] == datetime(2024, 1, 2, 15, 31, tzinfo=UTC)
+    daily = b"Date,Close\n2024-01-02 15:15,1\n2024-01-03 15:15,1\n"
+    assert one(daily, **HOURS).vendor == "mine"
+
+
+def test_a_column_of_contracts_may_leave_the_market_to_another_or_to_the_file_s_name():
+    data = b"Date,M,K,Close\n2024-01-02,ES,202403,1\n2024-01-02,,202406,2\n"
+    words = {"columns": COLUMNS, "symbol": "K"}
+    names = [r.name for r in Profile(NAME="x", market="M", **words).read(file(data, "all.csv"))]
+    assert names == ["ES", "all"]
+    [reading] = Profile(NAME="x", **words).read(file(data, "NQ.csv"))
+    assert (reading.name, reading.frame["contract"].to_list()) == ("NQ", [202403, 202406])
+
+
+def test_every_layout_says_what_it_reads():
+    about = Profile(NAME="mine", columns=COLUMNS | {"volume": "Vol"}).ABOUT
+    assert about.title == "mine: a layout of vendors.toml"
+    assert about.gives == "volume, the settlement"
+    assert about.files == "CSV with Date, Close, Vol, market and contract in the name"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"decimal": "'"}, "'\\'' is not known|is not known"),
+        ({"separator": ",", "decimal": ","}, "one character is wanted, other than the decimal's"),
+        ({"header": ("a", "b")}, "header: 'Date' is not among its names"),
+        ({"skip": -1}, "skip = -1: a whole number from 0 is wanted"),
+        ({"bar_minutes": "one"}, "bar_minutes = 'one': a whole number from 0 is wanted"),
+    ],
+)
+def test_a_wrong_word_is_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        Profile(NAME="x", columns=COLUMNS, **words)

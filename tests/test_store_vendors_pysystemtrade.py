@@ -80,11 +80,84 @@ def test_a_fault_names_the_file_s_column(row, column, fault):
         ("EURUSD.csv", b"DATETIME,PRICE", True),
         ("X.csv", b"DATETIME,PRICE", False),
         ("X.csv", CHAIN, True),
-        ("X.csv", b"DATETIME,price", False),
+        ("X.csv", b"DATETIME,price", True),  # recognised to be refused
+        ("X.csv", b"DATETIME,PRICE_CONTRACT,FORWARD_CONTRACT,CARRY_CONTRACT,PRICE,FORWARD,CARRY", True),
+        ("X.csv", b"DATE_TIME,current_contract,next_contract,carry_contract", True),
+        ("X_20240300.csv", b"DATETIME,OPEN,HIGH,LOW,FINAL,VOLUME", True),
+        ("X_20240300.csv", b"Time,Open,High,Low,Close,Volume", True),
+        ("Day_X_20240300.csv", b"Time,Open,High,Low,Close,Volume", False),  # bc-utils'
+        ("X.csv", b"DATETIME,OPEN,HIGH,LOW,FINAL,VOLUME", False),
     ],
 )
 def test_files_are_known_by_header_and_name(name, header, known):
     assert bool(pysystemtrade.recognises(file(name, header + b"\n"))) is known
+
+
+def test_a_contract_s_row_at_23_is_a_day_s_and_any_other_an_hour_s():
+    opened = raw.open_file(SAMPLES / "AUD_20240300.csv")
+    assert pysystemtrade.recognises(opened)
+    days, hours = pysystemtrade.read(opened)
+    assert (days.table, days.vendor, hours.vendor, days.name) == (
+        "contract_bars", "pysystemtrade", "pysystemtrade-hour", "AUD",
+    )  # fmt: skip
+    assert days.frame.select("line", "contract", "day", "open", "close", "volume").rows() == [
+        (2, 202403, date(2024, 1, 9), 0.6728, 0.6704, 81250.0),
+        (4, 202403, date(2024, 1, 10), 0.6704, 0.6731, 79340.0),
+    ]
+    assert hours.frame.select("line", "time", "close").rows() == [(3, datetime(2024, 1, 10, 16, tzinfo=UTC), 0.6709)]
+
+
+def test_contracts_in_barchart_s_layout_are_days_that_settle():
+    [reading] = pysystemtrade.read(raw.open_file(SAMPLES / "EUR_20240300.csv"))
+    assert (reading.vendor, reading.name) == ("pysystemtrade", "EUR")
+    assert reading.frame.select("contract", "day", "settle").rows() == [
+        (202403, date(2024, 3, 7), 1.0959), (202403, date(2024, 3, 11), 1.0940),
+    ]  # fmt: skip
+
+
+def test_a_roll_calendar_names_the_last_day_of_the_old_contract():
+    opened = raw.open_file(SAMPLES / "COFFEE.csv")
+    assert pysystemtrade.recognises(opened)
+    [reading] = pysystemtrade.read(opened)
+    assert (reading.table, reading.name) == ("roll_calendars", "COFFEE")
+    assert reading.frame.select("day", "from_contract", "to_contract", "rule").rows() == [
+        (date(2023, 11, 14), 202312, 202403, "pysystemtrade"), (date(2024, 2, 15), 202403, 202405, "pysystemtrade"),
+    ]  # fmt: skip
+
+
+def test_back_adjusted_prices_are_refused_in_words():
+    with pytest.raises(raw.Unreadable, match=r"CORN\.csv: back-adjusted prices, which were never traded"):
+        pysystemtrade.read(file("CORN.csv", b"DATETIME,price\n1972-10-18 23:00:00,659.75\n"))
+
+
+def test_the_columns_of_a_chain_may_be_in_another_order():
+    header = b"DATETIME,PRICE_CONTRACT,FORWARD_CONTRACT,CARRY_CONTRACT,PRICE,FORWARD,CARRY\n"
+    frame = read("X.csv", header + b"2020-01-02 23:00:00,20200300,20200600,20200600,170,169,\n").frame
+    assert frame.select("price_contract", "price", "forward", "carry").row(0) == (202003, 170.0, 169.0, None)
+
+
+def test_contract_prices_in_a_file_that_names_no_contract_are_refused():
+    with pytest.raises(raw.Unreadable, match=r"X\.csv: contract prices, but not named <MARKET>_<YYYYMM00>\.csv"):
+        read("X.csv", b"DATETIME,OPEN,HIGH,LOW,FINAL,VOLUME\n")
+
+
+def test_the_real_contracts_and_calendars_have_as_many_rows_as_their_list_says(shared):
+    paths = sorted((shared / "pysystemtrade_contract_prices" / "price").iterdir())
+    pile = RawFile(paths[0], "", tuple(raw.open_file(path).parts[0] for path in paths))
+    [reading] = pysystemtrade.read(pile)
+    assert (reading.frame.height, reading.frame["contract"].n_unique()) == (8 * (181 - 1), 8)  # with headers 181
+    assert reading.frame["fault"].null_count() == reading.frame.height
+    for folder, name, lines in (("", "SP500", 161), ("", "AUD", 135), ("_2021", "EDOLLAR", 155)):
+        path = shared / f"pysystemtrade{folder}" / "roll_calendars_csv" / f"{name}.csv"
+        [rolls] = pysystemtrade.read(raw.open_file(path))
+        assert rolls.frame.height == lines - 1
+
+
+def test_the_real_chains_of_2020_are_taken_in_their_own_order_of_columns(shared):
+    opened = raw.open_file(shared / "pysystemtrade_2020" / "multiple_prices_csv" / "BUND.csv.gz")
+    assert pysystemtrade.recognises(opened)
+    [reading] = pysystemtrade.read(opened)
+    assert reading.frame["fault"].null_count() == reading.frame.height > 1000
 
 
 def test_rates_in_a_file_that_names_no_currency_are_refused():

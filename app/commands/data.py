@@ -131,7 +131,9 @@ def _show_markets(rows):
         },
     )
     if any(row["quality"] is None for row in rows):
-        say("`frontmonth check` fills the column quality: the share of rows without a finding.")
+        say(
+            "`frontmonth check` fills the column quality: coverage x freshness x share of days without an open finding."
+        )
 
 
 def contracts(
@@ -149,10 +151,14 @@ def contracts(
         typer.Option(metavar="ROOT.FIELD", help="Write that broker's value as a dated row of one's own; or `all`."),
     ] = None,
     since: Annotated[str | None, typer.Option(metavar="DAY", help="Valid from, of what is accepted; today.")] = None,
+    vendor: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose names the list uses, as in symbols.csv: ib, tradestation, cqg ..."),
+    ] = "",
 ):
     """The stored contracts of one market: days, volume, last trade and first notice; or the master against a list."""
     if against:
-        _against(context, against, accept or [], since)
+        _against(context, against, vendor, accept or [], since)
     elif root is None:
         raise typer.BadParameter("which market? Or --against FILE", param_hint="ROOT")
     elif asof:
@@ -205,19 +211,30 @@ def _show_chain(rows, root, day):
         say(f"{root}: no contract had a bar by {day}.")
         return
     said = {"settle": "g", "volume": ",.0f", "open_interest": ",.0f"}
-    show = lambda name: lambda row: number(row[name], said[name]) if name in said else row[name]  # noqa: E731
-    table(rows, {name.replace("_", " "): show(name) for name in rows[0]}, f"{root} as known on {day}")
+    held = {True: "held", False: "", None: ""}
+    show = lambda name: (
+        lambda row: (  # noqa: E731
+            number(row[name], said[name]) if name in said else held[row[name]] if name == "held" else row[name]
+        )
+    )
+    table(
+        rows,
+        {"" if name == "held" else name.replace("_", " "): show(name) for name in rows[0]},
+        f"{root} as known on {day}",
+    )
 
 
-def _against(context, path, accepted, since):
+def _against(context, path, vendor, accepted, since):
     import datetime
 
     from store import broker
     from store.contracts import Master
+    from store.raw import plain
 
     day = day_of(since, "--since") or datetime.date.today()
     own = context.obj.store if context.obj.store.is_dir() else None
-    rows = broker.against(path, Master.load(own)).to_dicts()
+    master = Master.load(own)
+    rows = broker.against(path, master, vendor, day).to_dicts()
     names = {f"{row['root']}.{row['field']}" for row in rows}
     unknown = [name for name in accepted if name != "all" and name not in names]
     if unknown:
@@ -228,6 +245,8 @@ def _against(context, path, accepted, since):
     if taken:
         broker.accept(opened(context).path, taken, path.name, day)
     emit(context, [row | {"accepted": row in taken} for row in rows], _show_broker)
+    for row, name in broker.strangers(path, master, vendor, day):
+        typer.echo(f"{path}: row {row}: the master knows no {plain(name, 40)!r}", err=True)
 
 
 def _show_broker(rows):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from app.commands.data import counted, opened, resolved
+from app.commands.data import counted, day_of, opened, resolved
 from app.commands.output import clean, emit, progress, say, table
 
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
@@ -28,7 +28,7 @@ class ImportCommand(TyperCommand):
             for name, vendor in VENDORS.items():
                 about = vendor.ABOUT
                 formatter.write_text(f"{name}: {about.title}. Files: {about.files}. Gives {about.gives}. "
-                                     f"Export: {about.export}. Lacks {about.lacks}.")  # fmt: skip
+                                     f"Export: {about.export}. Note: {about.lacks}.")  # fmt: skip
                 formatter.write_paragraph()
 
 
@@ -86,9 +86,9 @@ def import_(
     if paths and not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
         raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
     archive = opened(context, create=True)
-    reports = []
+    reports, days = [], (day_of(first, "--from"), day_of(last, "--to"))
     for source in filter(_remote, sources):
-        reports += _from_remote(archive, source, root, table_, map_, (first, last), yes, dry_run)
+        reports += _from_remote(archive, source, vendor, root, table_, map_, days, yes, dry_run)
     if paths:
         from store import ingest
 
@@ -123,7 +123,7 @@ def _remote(source):
     return source.startswith((*DATABASES, "databento:", "norgate:"))
 
 
-def _from_remote(archive, source, root, table_, map_, days, yes, dry_run):
+def _from_remote(archive, source, vendor, root, table_, map_, days, yes, dry_run):
     """Reports of what a database or a vendor's service gave."""
     from store import ingest
 
@@ -131,14 +131,27 @@ def _from_remote(archive, source, root, table_, map_, days, yes, dry_run):
         if source.startswith(DATABASES):
             from store import postgres
 
-            return postgres.import_table(archive, source, table_, _mapping(map_), root, dry_run, bar)
+            if not table_:
+                raise typer.BadParameter("which table of the database? --table NAME", param_hint="--table")
+            name = vendor or postgres.VENDOR
+            return postgres.import_table(archive, source, table_, _mapping(map_), root, dry_run, bar, name)
         if source.startswith("norgate:"):
             from store.vendors import norgate
 
             return [ingest.import_readings(archive, *norgate.read_api([source.partition(":")[2]]), root, dry_run)]
-        from store import databento_api
+        return _download(archive, source.partition(":")[2], days, yes, bar)
 
-        return databento_api.fetch(archive, source.partition(":")[2], *days, ask=lambda cost: _pay(cost, yes))
+
+def _download(archive, symbol, days, yes, bar):
+    """Reports of what Databento's service gave, if the user agreed to its cost."""
+    from store import databento_api
+
+    if not days[0]:
+        raise typer.BadParameter("from which day on? --from DAY", param_hint="--from")
+    found = databento_api.fetch(archive, symbol, *days, ask=lambda cost: _pay(cost, yes), progress=bar)
+    if found.declined:
+        raise RuntimeError(f"nothing was downloaded: {found.cost:,.2f} USD were not agreed to; --yes agrees")
+    return found.reports
 
 
 def _pay(cost, yes):
@@ -198,8 +211,10 @@ def _guessed(context, archive, reports, call, yes):
 
 def _show_guess(found, file):
     """The guessed layout and five rows by it, on stderr."""
+    from store import guess
+
     typer.echo(f"{file}: no reader knows this layout. Guessed, as it would stand in vendors.toml:", err=True)
-    typer.echo(found.toml(), err=True)
+    typer.echo(guess.toml(found), err=True)
     for row in found.rows:
         typer.echo(
             "  " + ", ".join(f"{name} {clean(value)}" for name, value in row.items() if value is not None), err=True

@@ -39,6 +39,7 @@ def check(
     fill: Annotated[
         str | None, typer.Option(metavar="OTHER", help="Fill missing rows of one market from that source, marked.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what --fill would do, change nothing.")] = False,
     unfill: Annotated[bool, typer.Option("--unfill", help="Take filled rows of the markets out again.")] = False,
 ):
     """Look for what a row alone cannot show: spikes, unit slips, stale prices, gaps, impossible days.
@@ -63,7 +64,7 @@ def check(
     elif against:
         _against(context, archive, _one(archive, roots, "--against"), source, against)
     elif fill or unfill:
-        _fill(context, archive, roots, source, fill, reason)
+        _fill(context, archive, roots, source, fill, reason, dry_run)
     else:
         _check(context, archive, resolved(archive, roots))
 
@@ -111,16 +112,15 @@ def _decide(context, archive, release, accept, revoke, markets, reason):
 
     if not reason:
         raise typer.BadParameter("a decision needs its reason: --reason TEXT", param_hint="--reason")
-    before = set(decisions.log(archive)["id"])
     if release:
-        decisions.release(archive, release, reason)
+        made = decisions.release(archive, release, reason)
     elif revoke:
-        decisions.revoke(archive, revoke, reason)
+        made = decisions.revoke(archive, revoke, reason)
     elif markets:
-        decisions.accept(archive, accept, resolved(archive, markets), reason)
+        made = decisions.accept(archive, accept, resolved(archive, markets), reason)
     else:
         raise typer.BadParameter("which markets? --market ROOT", param_hint="--market")
-    emit(context, [row for row in decisions.log(archive).to_dicts() if row["id"] not in before], _show_log)
+    emit(context, made.to_dicts(), _show_log)
 
 
 def _log(context, archive):
@@ -194,15 +194,25 @@ def _show_against(document):
         say(f"The first {WORST} of {len(rows):,} are shown; --json prints all.")
 
 
-def _fill(context, archive, roots, source, other, reason):
+def _fill(context, archive, roots, source, other, reason, dry_run):
     from store import fill
 
     root = _one(archive, roots, "--fill" if other else "--unfill")
     if not reason:
         raise typer.BadParameter("filling needs its reason: --reason TEXT", param_hint="--reason")
-    taken = (archive, root, source)
-    made = fill.fill(*taken, other, reason) if other else fill.unfill(*taken, reason)
-    emit(context, made, lambda d: table(list(d.items()), {" ": lambda pair: pair[0], "  ": lambda pair: pair[1]}))
+    if other:
+        made = fill.fill(archive, root, source, other, reason, dry_run=dry_run)
+    else:
+        made = fill.unfill(archive, root, source, reason)
+    emit(context, made, _show_fill)
+
+
+def _show_fill(document):
+    gaps = document.get("refused", [])
+    told = {name.replace("_", " "): value for name, value in document.items() if name != "refused"}
+    table(list(told.items()), {" ": lambda pair: pair[0], "  ": lambda pair: pair[1]})
+    for gap in gaps:
+        say(f"left as it is: {gap}")
 
 
 VERBS = {

@@ -6,22 +6,21 @@ A user's own `vendors.toml` beside the store adds sections; the words of a secti
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
-from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from store import days, raw
-from store.codes import BadCode, parse_code
-from store.reading import Reading, daily
+from store import bars, days, raw
+from store.reading import About, Reading, daily
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "vendors.toml"
 PRICES = ("open", "high", "low", "last")
 FIELDS = (*PRICES, "volume", "open_interest")
+COLUMNS = ("time", "clock", *FIELDS)
 MISSING = ("", "-", "N/A")
-NO_DAY = date(2000, 1, 1)  # of a file in which no date can be read: its rows are all at fault
+DECIMALS = (".", ",")
 
 
 @dataclass(frozen=True)
@@ -37,22 +36,50 @@ class Profile:
     session_start: str = "00:00"
     last_is: str = "settle"
     symbol: str = ""
+    market: str = ""
     factors: dict = field(default_factory=dict)
+    header: tuple = ()
+    skip: int = 0
+    decimal: str = "."
+    bar_minutes: int = 0
 
     def __post_init__(self):
         here = f"vendors.toml: [{self.NAME}]"
-        _allow(self.columns, ("time", *FIELDS), f"{here} columns")
+        _allow(self.columns, COLUMNS, f"{here} columns")
         _allow([self.last_is], ("settle", "close"), f"{here} last_is")
+        _allow([self.decimal], DECIMALS, f"{here} decimal")
         lacking = [name for name in ("time", "last") if name not in self.columns]
         if lacking:
             raise ValueError(f"{here} columns: {lacking[0]!r} is needed")
-        taken = sorted({*self.columns.values(), self.symbol} & set(raw.OURS))
+        taken = sorted({*self._wanted()} & set(raw.OURS))
         if taken:
             raise ValueError(f"{here} columns: a column of the file cannot be called {taken[0]!r}")
-        if len(self.separator) != 1:
-            raise ValueError(f"{here} separator = {self.separator!r}: one character is wanted")
+        absent = [name for name in self._wanted() if self.header and name not in self.header]
+        if absent:
+            raise ValueError(f"{here} header: {absent[0]!r} is not among its names")
+        if len(self.separator) != 1 or self.separator == self.decimal:
+            raise ValueError(
+                f"{here} separator = {self.separator!r}: one character is wanted, other than the decimal's"
+            )
+        for word in ("skip", "bar_minutes"):
+            if not isinstance(getattr(self, word), int) or getattr(self, word) < 0:
+                raise ValueError(f"{here} {word} = {getattr(self, word)!r}: a whole number from 0 is wanted")
         _check_pattern(self.file, bool(self.symbol), here)
         _check_zone(self.timezone, here)
+
+    @property
+    def ABOUT(self):
+        """What the section says of itself."""
+        known = [name for name in (*PRICES[:3], "volume", "open_interest") if name in self.columns]
+        last = "the settlement" if self.last_is == "settle" else "the last trade"
+        return About(
+            title=f"{self.NAME}: a layout of vendors.toml",
+            files=f"CSV with {', '.join(self._wanted())}"
+            + ("" if self.symbol else ", market and contract in the name"),
+            gives=", ".join([*known, last]),
+            export=f"separator {self.separator!r}, date {self.date}, time zone {self.timezone or 'none: daily'}",
+            lacks="whatever vendors.toml does not name a column for",
+        )
 
     def recognises(self, file):
         """Whether names and headers are this layout's."""
@@ -60,79 +87,106 @@ class Profile:
 
     def read(self, file):
         """The rows of `file` as a `Reading` a market."""
-        wanted = [self.columns[key] for key in ("time", *FIELDS) if key in self.columns]
-        frame = raw.table(file.parts, [*wanted, *([self.symbol] if self.symbol else [])], self.separator)
+        before = (lambda _: self.skip) if self.skip else None
+        frame = raw.table(file.parts, self._wanted(), self.separator, list(self.header) or None, before)
         ours = {key: self.last_is if key == "last" else key for key in FIELDS if key in self.columns}
         for key, name in ours.items():
-            frame = raw.number(frame, self.columns[key], name, MISSING)
-        frame = self._dates(raw.stamp(frame, self.columns["time"], self.date))
+            frame = raw.number(self._decimals(frame, self.columns[key]), self.columns[key], name, MISSING)
+        frame = self._dates(frame)
         frame = self._by_column(frame, file.parts) if self.symbol else self._by_name(frame, file.parts)
-        frame = frame.with_columns(pl.lit(pl.Series([part.place for part in file.parts])).gather("part").alias("file"))
         headings = dict.fromkeys(("time", "day"), self.columns["time"]) | {n: self.columns[k] for k, n in ours.items()}
         headings["contract"] = self.symbol or "file name"
         prices = [name for key, name in ours.items() if key in PRICES]
         return [
-            Reading("contract_bars", self.NAME, root, self._scaled(part, prices, root), headings)
+            Reading("contract_bars", self._source(part), root, self._scaled(part, prices, root), headings)
             for (root,), part in frame.partition_by("name", as_dict=True, maintain_order=True).items()
+        ]
+
+    def _wanted(self):
+        return [self.columns[key] for key in COLUMNS if key in self.columns] + [
+            name for name in (self.symbol, self.market) if name
         ]
 
     def _knows(self, part):
         named = re.fullmatch(self.file, part.name) or (self.symbol and part.name.lower().endswith(raw.TABLES))
-        header = [name.strip(' "') for name in part.header().split(self.separator)]
-        return bool(named) and {*self.columns.values()} <= set(header)
+        if not named:
+            return False
+        first = [name.strip(' "') for name in self._first(part).split(self.separator)]
+        if not self.header:
+            return {*self._wanted()} <= set(first)
+        if len(first) != len(self.header):
+            return False
+        row = pl.DataFrame([first], dict.fromkeys(self.header, pl.String), orient="row").with_columns(
+            pl.lit(None, pl.String).alias(name) for name in ("column", "fault")
+        )
+        return not self._moments(row)["stamp"].has_nulls()
+
+    def _first(self, part):
+        """The header, or the first row of a file without one."""
+        rows = part.data[:65536].decode("utf-8-sig", "replace").splitlines() if self.skip else [part.header()]
+        return rows[self.skip] if self.skip < len(rows) else ""
+
+    def _decimals(self, frame, text):
+        if self.decimal == ".":
+            return frame
+        points = pl.col(text).str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        return frame.with_columns(points.alias(text))
 
     def _scaled(self, frame, prices, root):
         return frame.with_columns(pl.col(prices) * self.factors[root]) if root in self.factors else frame
 
+    def _source(self, frame):
+        """The section's name; of bars within the day with their length, so that they do not mix with daily ones."""
+        ends, dates = (frame.select("contract", name).drop_nulls().n_unique() for name in ("time", "day"))
+        if not self.timezone or ends == dates:
+            return self.NAME
+        return bars.source(self.NAME, self.bar_minutes or bars.minutes(frame))
+
+    def _moments(self, frame):
+        """The frame with `stamp`, from the column of dates and, if there is one, that of clock times."""
+        text, clock = self.columns["time"], self.columns.get("clock")
+        if clock:
+            frame = frame.with_columns(pl.concat_str(text, clock, separator=" ").alias(text))
+        return raw.stamp(frame, text, self.date)
+
     def _dates(self, frame):
         text = self.columns["time"]
-        frame = frame.with_columns(pl.col(text).alias("source_time"))
+        frame = self._moments(frame).with_columns(pl.col(text).alias("source_time"))
         if not self.timezone:
             return daily(frame.with_columns(pl.col("stamp").dt.date().alias("day")))
-        local = pl.col("stamp").dt.replace_time_zone(self.timezone, ambiguous="earliest", non_existent="null")
-        moment = local.dt.convert_time_zone("UTC").alias("time")
-        absent = pl.col("stamp").is_not_null() & local.is_null()
-        frame = raw.blame(frame, text, absent, f"no such moment in {self.timezone}").with_columns(moment)
+        frame = bars.moment(frame, text, self.timezone)
+        frame = frame.with_columns(pl.col("time") + pl.duration(minutes=self.bar_minutes))
         moments = frame["time"].drop_nulls().unique()
         dates = days.trade_date(moments.dt.replace_time_zone(None).to_numpy(), self.timezone, self.session_start)
         known = pl.DataFrame({"time": moments, "day": pl.Series(dates, dtype=pl.Date)})
         return frame.join(known, on="time", how="left", maintain_order="left")
 
     def _by_name(self, frame, parts):
-        latest = dict(frame.group_by("part").agg(pl.col("day").max()).iter_rows())
-        found = [self._named(part, latest.get(number)) for number, part in enumerate(parts)]
-        roots, contracts = (pl.Series(column) for column in zip(*found, strict=True))
-        return frame.with_columns(
-            pl.lit(roots).gather("part").alias("name"),
-            pl.lit(contracts.cast(pl.Int32)).gather("part").alias("contract"),
-        )
-
-    def _named(self, part, latest):
-        """Root and contract of a file's name, read as of its last day."""
-        match = re.fullmatch(self.file, part.name)
-        if match is None:
-            raise raw.Unreadable(f"{part.place}: the name does not fit [{self.NAME}] file = {self.file}")
-        written = [f"X{between}{match['contract']}" for between in "_ "]  # X_202403, X_2024H; X H24, X 03-24
-        contracts = [found for text in written if (found := _code(text, latest or NO_DAY)[1])]
-        if not contracts:
-            raise raw.Unreadable(f"{part.place}: {raw.plain(match['contract'], 40)!r} in the name is no contract")
-        return match["root"], contracts[0]
+        matches = [re.fullmatch(self.file, part.name) for part in parts]
+        for part, match in zip(parts, matches, strict=True):
+            if match is None:
+                raise raw.Unreadable(f"{part.place}: the name does not fit [{self.NAME}] file = {self.file}")
+        frame = bars.by_name(frame, parts, [match["contract"] for match in matches])
+        return bars.placed(frame, parts, name=[match["root"] for match in matches])
 
     def _by_column(self, frame, parts):
-        """Root and contract of the column of codes, read as of its row's year: ESH1 comes again after ten years."""
-        year = pl.col("day").dt.year().alias("year")
-        codes = frame.group_by(self.symbol, year).agg(pl.col("day").min()).drop_nulls().sort(self.symbol, "year")
-        rows = [(text, year_, *_code(text, day)) for text, year_, day in codes.iter_rows()]
-        schema = {self.symbol: pl.String, "year": pl.Int32, "name": pl.String, "contract": pl.Int32}
-        known = pl.DataFrame(rows, schema, orient="row")
-        frame = frame.with_columns(year).join(known, on=[self.symbol, "year"], how="left", maintain_order="left")
-        frame = raw.blame(frame, self.symbol, pl.col("name").is_null(), "not a contract code")
-        nearest = pl.col("name").fill_null(strategy="forward").fill_null(strategy="backward")  # whose line it is
-        if frame["name"].null_count() == frame.height:
+        """Contract, and root where it is there, of the column of codes; a root may have a column of its own."""
+        frame = bars.placed(bars.coded(frame, self.symbol), parts)
+        whose = [pl.col(self.market).replace("", None)] if self.market else []
+        frame = frame.with_columns(pl.coalesce(*whose, "coded", pl.lit(_stems(parts)).gather("part")).alias("name"))
+        if frame["contract"].null_count() == frame.height:
             raise raw.Unreadable(
-                f"{parts[0].place}: line 2: column {self.symbol}: no row has a contract code and a date"
+                f"{parts[0].place}: line {2 + self.skip - bool(self.header)}: column {self.symbol}: no row has a "
+                "contract code and a date"
             )
-        return frame.with_columns(nearest)
+        failed = pl.col("contract").is_null() & pl.col("fault").is_not_null()  # whose line it is: its neighbour's
+        name = pl.when(~failed).then("name").forward_fill().backward_fill()
+        return frame.with_columns(name.alias("name"))
+
+
+def _stems(parts):
+    """Names of files without what stands after the first dot: the market where no column tells it."""
+    return pl.Series([part.name.split(".")[0] for part in parts])
 
 
 def load(path=CONFIG):
@@ -149,7 +203,12 @@ def load(path=CONFIG):
         _allow(section, words, f"vendors.toml: [{name}]")
         if "columns" not in section:
             raise ValueError(f"vendors.toml: [{name}] needs [{name}.columns]")
-    return {name: Profile(NAME=name, **section) for name, section in sections.items()}
+    return {name: Profile(NAME=name, **section | _header(section)) for name, section in sections.items()}
+
+
+def _header(section):
+    """A section's list of names as what a Profile can hold."""
+    return {"header": tuple(section["header"])} if "header" in section else {}
 
 
 def _allow(words, allowed, where):
@@ -174,14 +233,6 @@ def _check_zone(zone, here):
         _ = zone and ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"{here} timezone = {zone!r}: not a time zone such as America/Chicago") from error
-
-
-def _code(text, day):
-    """Root and contract of a code; (None, None) of what is none."""
-    try:
-        return parse_code(text, day)
-    except BadCode:
-        return None, None
 
 
 PROFILES = load()

@@ -1,0 +1,76 @@
+"""Facts of the days as arrays (time, market): what contracts are, what margins, exchange and interest rates were known.
+
+Each value holds from its own day on and is never carried back: what is not known yet is nan.
+"""
+
+import numpy as np
+import polars as pl
+
+FOREVER = "0001-01-01"  # day of a fact that has always held
+OWN = "plain"  # source of the user's own margin tables
+
+
+def dated(master, roots, name, days):
+    """A dated fact as an array (time, market): each value from its first day on; nan before the first dated margin."""
+    out = np.full((len(days), len(roots)), np.nan)
+    for m, root in enumerate(roots):
+        facts = master.facts(root, name)
+        if not facts:
+            continue
+        since = [np.datetime64(fact.valid_from or FOREVER, "D").astype(np.int64) for fact in facts]
+        value = np.array([float(fact.value) for fact in facts])
+        row = np.searchsorted(since, days, side="right") - 1
+        earlier = np.nan if name.endswith("margin") else value[0]  # what a contract is, it has been; what it cost, not
+        out[:, m] = np.where(row >= 0, value[row.clip(0)], earlier)
+    return out
+
+
+def margins(archive, snapshot, master, roots, days):
+    """Both margins (time, market): the exchange's, and from the first day of a stored table on that one's.
+
+    Of several tables the user's own goes last and wins; `own_margin` is true where it does.
+    """
+    names = {"initial_margin": "initial", "maintenance_margin": "maintenance"}
+    out = {name: dated(master, roots, name, days) for name in names}
+    own = np.zeros((len(days), len(roots)), bool)
+    for m, root in enumerate(roots):
+        frame = archive.read("margins", snapshot, root=root).sort("day")
+        for source in sorted(set(frame["source"]), key=lambda source: (source == OWN, source)):
+            rows = frame.filter(pl.col("source") == source)
+            row = np.searchsorted(rows["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1
+            for name, column in names.items():
+                out[name][:, m] = np.where(row >= 0, rows[column].to_numpy()[row.clip(0)], out[name][:, m])
+            own[:, m] |= (row >= 0) & (source == OWN)
+    return out | {"own_margin": own}
+
+
+def exchange(archive, snapshot, days, currencies, account):
+    """Rates (time, market) into the account's currency, last published, and their age in days."""
+    usd = {c: _published(archive, snapshot, c, days) for c in {*currencies, account}}
+    rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
+    age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
+    same = np.array([c == account for c in currencies])
+    rate[:, same], age[:, same] = 1.0, 0
+    return np.ascontiguousarray(rate), np.ascontiguousarray(age)
+
+
+def _published(archive, snapshot, currency, days):
+    if currency == "USD":
+        return np.ones(len(days)), np.zeros(len(days))
+    frame = archive.read("fx", snapshot, columns=["day", "source_time", "rate"], currency=currency)
+    frame = frame.drop_nulls("rate").sort("day", "source_time").unique("day", keep="last", maintain_order=True)
+    if frame.is_empty():
+        return np.full(len(days), np.nan), np.full(len(days), np.inf)
+    published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)
+    row = np.searchsorted(published, days, side="right") - 1
+    known = row >= 0
+    rate = np.where(known, frame["rate"].to_numpy()[row], np.nan)
+    return rate, np.where(known, days - published[row], np.inf)
+
+
+def interest(archive, snapshot, days, currency):
+    frame = archive.read("rates", snapshot, columns=["day", "rate"], currency=currency).drop_nulls().sort("day")
+    if frame.is_empty():
+        return np.zeros(len(days))
+    row = np.searchsorted(frame["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1
+    return np.where(row >= 0, frame["rate"].to_numpy()[row], 0.0)

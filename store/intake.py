@@ -1,0 +1,252 @@
+"""Rows between a vendor's reader and the commit: judged, counted by file, kept by market, and put on disk when many.
+
+1. A ticket is one attempt at one file. Rows carry its number, so that a file which fails leaves nothing, whatever was
+   read together with it.
+2. What waits is held in memory up to `HELD` rows; more goes to a folder that no snapshot names, market by market.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from store import durable, raw, row_rules
+from store.naming import axis, of_one_market, translated
+from store.segments import NAME
+from store.tables import TABLES
+
+COUNTS = ("rows_read", "accepted", "warned", "quarantined")
+HELD = 3_000_000  # rows; 150 bytes each, and merging needs them several times over
+QUARANTINED = ("file", "line", "column", "rule", "reason", "raw", "vendor", "id", "ticket")
+RELEASED = "released"  # warning of a row that broke a rule and that somebody let in
+
+
+@dataclass
+class FileReport:
+    """What became of one file; `first` tells the first quarantined row, `notes` what the user should look at."""
+
+    file: str
+    vendor: str = ""
+    roots: list = field(default_factory=list)
+    rows_read: int = 0
+    accepted: int = 0
+    warned: int = 0
+    quarantined: int = 0
+    reasons: dict = field(default_factory=dict)
+    skipped: bool = False
+    error: str = ""
+    sha256: str = ""
+    first: str = ""
+    notes: list = field(default_factory=list)
+    guess: bool = False  # no vendor recognises it, but it may be a table of a new layout
+    again: bool = False  # imported before, and read again as a row of it was released
+
+    def clear(self):
+        """As if nothing had been read."""
+        self.roots, self.reasons, self.first, self.notes = [], {}, "", []
+        for count in COUNTS:
+            setattr(self, count, 0)
+
+    def skip(self):
+        """Nothing was taken: its rows are in the store already."""
+        self.skipped, self.reasons, self.first = True, {}, ""
+        for count in COUNTS:
+            setattr(self, count, 0)
+
+
+class Intake:
+    """What waits for a commit."""
+
+    def __init__(self, archive, master, root=None, ask=None, released=()):
+        self.archive, self.master, self.root, self.ask, self.released = archive, master, root, ask, released
+        self.reports = []  # one a ticket
+        self.void = set()  # tickets that count no more
+        self.quarantine = []
+        self._frames = {}  # (table, source, market) -> frames, or paths of such
+        self._held = 0
+        self._folder = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        if self._folder is not None:
+            durable.remove_tree(self._folder)
+
+    def ticket(self, report):
+        """A new attempt at a file."""
+        report.clear()
+        self.reports.append(report)
+        return len(self.reports) - 1
+
+    def take(self, readings, tickets):
+        """Judge the rows of readings, and keep and count them.
+
+        Parameters
+        ----------
+        readings : iterable of Reading
+        tickets : int, or dict of str to int
+            Of all rows, or by the place of the part that a row comes from.
+
+        Raises
+        ------
+        Unreadable
+            The name of a market is none for the store; what was kept has to be made void.
+        """
+        if self.root is not None:
+            readings = of_one_market(readings, self.root)
+        together = isinstance(tickets, dict)
+        touched = lambda frame: frame["ticket"].unique() if together else [tickets]  # noqa: E731
+        for reading in _joined(readings) if together else readings:
+            notes = list(reading.notes)
+            reading = replace(reading, frame=_ticketed(reading.frame, tickets))
+            ask = self.ask and partial(self._asked, reading.frame)
+            for name, frame, rules in translated(reading, self.root, self.master, notes, ask):
+                self._judge(reading, name, frame, rules, ["ticket"] if together else [])
+                for ticket in touched(frame):
+                    report = self.reports[ticket]
+                    report.vendor = report.vendor or reading.vendor
+                    report.roots += [] if name in report.roots else [name]
+            for ticket in touched(reading.frame) if notes else ():
+                told = self.reports[ticket].notes
+                told += [note for note in notes if note not in told]
+
+    def live(self):
+        """(ticket, report) of the attempts that count."""
+        return [(ticket, report) for ticket, report in enumerate(self.reports) if ticket not in self.void]
+
+    def spec(self, root):
+        """The facts of a market; None where the master does not know it."""
+        return self.master.spec(root) if root in self.master.roots else None
+
+    def groups(self):
+        """(table, source, market) of all rows, in order."""
+        return sorted(self._frames)
+
+    def rows(self, group, known):
+        """The rows of a group that count, as its table has them, in the order in which they came."""
+        table, source, name = group
+        frames = [frame if isinstance(frame, pl.DataFrame) else pl.read_ipc(frame) for frame in self._frames[group]]
+        rows = pl.concat(frames, how="diagonal")
+        if self.void:
+            rows = rows.filter(~pl.col("ticket").is_in(list(self.void)))
+        told = {"source": source, axis(table): name, "known": known}
+        told = [pl.lit(value).alias(c) for c, value in told.items() if c in TABLES[table].schema]
+        return TABLES[table].conform(rows.with_columns(told))
+
+    def refused(self):
+        """The quarantined rows of all files that count."""
+        rows = pl.concat(self.quarantine) if self.quarantine else pl.DataFrame(schema={"ticket": pl.Int32})
+        return rows.filter(~pl.col("ticket").is_in(list(self.void)))
+
+    def _asked(self, frame, name, near):
+        file = self.reports[frame["ticket"][0]].file if frame.height else ""
+        return self.ask(name, near, Path(file).name)
+
+    def _judge(self, reading, name, frame, rules, apart):
+        if not NAME.fullmatch(name):
+            raise raw.Unreadable(
+                f"market {raw.plain(name, 80)!r} is no name for the store: 1 to 64 letters, digits, dots, dashes and "
+                "underscores, no dot first; give it one with --root"
+            )
+        table = TABLES[reading.table]
+        good, bad = row_rules.split(frame, table, rules, apart, reading.partial)
+        if bad.height:
+            bad = _identified(bad, reading.vendor)
+            good, bad = self._let_in(good, bad, table)
+        self._count(good, bad)
+        if bad.height:
+            bad = bad.with_columns(pl.col("column").replace(reading.headings))
+            self.quarantine.append(bad.select(QUARANTINED))
+            for row in bad.unique("ticket", keep="first", maintain_order=True).iter_rows(named=True):
+                report = self.reports[row["ticket"]]
+                report.first = report.first or _sentence(row)
+        self._keep((reading.table, reading.vendor, name), good.filter(pl.col("warning").ne_missing("repeated")))
+
+    def _let_in(self, good, bad, table):
+        """Rows that broke a rule and were released are good, if they were read and have a key."""
+        if not self.released:
+            return good, bad
+        key = [name for name in table.key if name not in ("source", axis(table.name))]
+        open_ = pl.col("id").is_in(list(self.released)) & (pl.col("rule") != "unparsed")
+        open_ = bad.select(open_ & pl.all_horizontal(pl.col(key).is_not_null())).to_series()
+        finite = pl.when(pl.selectors.float().is_finite()).then(pl.selectors.float())
+        let_in = bad.filter(open_).with_columns(finite).with_columns(pl.lit(RELEASED).alias("warning"))
+        return pl.concat([good, let_in.select(good.columns)]), bad.filter(~open_)
+
+    def _count(self, good, bad):
+        """Add the rows to the reports of their files."""
+        kept = good.group_by("ticket").agg(pl.len(), pl.col("warning").count())
+        for ticket, rows, warned in kept.iter_rows():
+            report = self.reports[ticket]
+            report.rows_read, report.accepted = report.rows_read + rows, report.accepted + rows - warned
+            report.warned += warned
+        reasons = [good.select("ticket", rule="warning").drop_nulls(), bad.select("ticket", "rule")]
+        for ticket, rule, rows in pl.concat(reasons).group_by("ticket", "rule").len().sort("rule").iter_rows():
+            report = self.reports[ticket]
+            report.reasons = dict(sorted((Counter(report.reasons) + Counter({rule: rows})).items()))
+        for ticket, rows in bad.group_by("ticket").len().iter_rows():
+            report = self.reports[ticket]
+            report.rows_read, report.quarantined = report.rows_read + rows, report.quarantined + rows
+
+    def _keep(self, group, good):
+        table = TABLES[group[0]]
+        held = [
+            pl.col(name).cast(dtype)
+            for name, dtype in table.schema.items()
+            if name not in ("source", axis(table.name), "known") and good[name].null_count() < good.height
+        ]
+        self._frames.setdefault(group, []).append(good.select("ticket", *held))
+        self._held += good.height
+        if self._held > HELD:
+            self._put_on_disk()
+
+    def _put_on_disk(self):
+        if self._folder is None:
+            self._folder = self.archive.stage()
+        for number, frames in enumerate(self._frames.values()):
+            held = [frame for frame in frames if isinstance(frame, pl.DataFrame)]
+            if held:
+                path = self._folder / f"{number}-{len(frames)}.arrow"
+                pl.concat(held, how="diagonal").write_ipc(path, compression="uncompressed")
+                frames[:] = [frame for frame in frames if not isinstance(frame, pl.DataFrame)] + [path]
+        self._held = 0
+
+
+def _joined(readings):
+    """Readings of one market out of several files as one."""
+    groups = {}
+    for reading in readings:
+        same = (reading.table, reading.vendor, reading.name, reading.partial, tuple(sorted(reading.headings.items())))
+        same += (() if not reading.notes else (id(reading),),)  # what is told of a file is not told of its neighbours
+        groups.setdefault(same, []).append(reading)
+    for group in groups.values():
+        frames = [reading.frame for reading in group]
+        yield group[0] if len(group) == 1 else replace(group[0], frame=pl.concat(frames, how="diagonal"))
+
+
+def _ticketed(frame, tickets):
+    """The frame with the ticket of each row."""
+    if not isinstance(tickets, dict):
+        return frame.with_columns(pl.lit(tickets, pl.Int32).alias("ticket"))
+    runs = frame["file"].rle().struct
+    found = [tickets.get(place) for place in runs.field("value")]
+    if None in found:
+        raise raw.Unreadable(f"rows of {frame['file'][0]} name another file")
+    numbers = np.repeat(np.array(found, np.int32), runs.field("len").to_numpy())
+    return frame.with_columns(pl.Series("ticket", numbers, dtype=pl.Int32))
+
+
+def _identified(bad, vendor):
+    """Bad rows with their `vendor` and `id`."""
+    names = bad.select("file", "raw", "rule").iter_rows()
+    ids = [hashlib.sha256("|".join((vendor, *map(str, name))).encode()).hexdigest()[:12] for name in names]
+    return bad.with_columns(pl.lit(vendor).alias("vendor"), pl.Series("id", ids, dtype=pl.String))
+
+
+def _sentence(row):
+    return raw.plain(f"{row['file']}: line {row['line']}: column {row['column']}: {row['reason']}")

@@ -1,0 +1,150 @@
+"""Rows that come into a market: column by column the later counts, what it replaced is told, `known` moves with it."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from store.merge import merged
+from store.tables import TABLES
+
+BARS = TABLES["contract_bars"]
+THEN, NOW = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+DAY = date(2024, 3, 1)
+
+
+def bars(*rows, known=NOW):
+    """Rows of one market: (contract, days after the first, columns)."""
+    frames = [
+        {"source": "x", "root": "ES", "contract": contract, "day": DAY + timedelta(days=k), "known": known}
+        | {"time": datetime(2024, 3, 1, 23, tzinfo=UTC) + timedelta(days=k)}
+        | values
+        for contract, k, values in rows
+    ]
+    return BARS.conform(pl.DataFrame(frames)) if frames else BARS.empty()
+
+
+def merge(stored, new, table=BARS):
+    rows, revisions, restated = merged(stored, new, table, "id")
+    assert rows.schema == table.schema and revisions.schema == TABLES["revisions"].schema
+    return rows, revisions.select("contract", "column", "old", "new").rows(), restated
+
+
+def test_rows_of_an_empty_market_are_put_in_order():
+    new = bars((202406, 0, {"settle": 2.0}), (202403, 1, {"settle": 1.0}), (202403, 0, {"settle": 3.0}))
+    rows, revisions, restated = merge(bars(), new)
+    assert rows["settle"].to_list() == [3.0, 1.0, 2.0]
+    assert (revisions, restated) == ([], None)
+
+
+def test_a_missing_value_never_overwrites_one_and_completing_is_no_revision():
+    stored = bars((202403, 0, {"settle": 5.0, "volume": 9.0}), known=THEN)
+    rows, revisions, restated = merge(stored, bars((202403, 0, {"open_interest": 7.0})))
+    assert rows.select("settle", "volume", "open_interest", "known").row(0) == (5.0, 9.0, 7.0, NOW)
+    assert (revisions, restated) == ([], None)
+
+
+def test_a_row_may_come_without_a_price_and_be_completed_later():
+    rows, _, _ = merge(bars(), bars((202403, 0, {"open_interest": 7.0}), known=THEN))
+    rows, revisions, _ = merge(rows, bars((202403, 0, {"settle": 5.0})))
+    assert rows.select("settle", "open_interest").row(0) == (5.0, 7.0)
+    assert revisions == []
+
+
+def test_a_changed_value_is_told_and_moves_the_moment_since_when_it_is_known():
+    stored = bars((202403, 0, {"settle": 5.0}), (202403, 1, {"settle": 6.0}), known=THEN)
+    rows, revisions, restated = merge(stored, bars((202403, 0, {"settle": 5.0}), (202403, 1, {"settle": 6.5})))
+    assert rows.select("settle", "known").rows() == [(5.0, THEN), (6.5, NOW)]
+    assert revisions == [(202403, "settle", 6.0, 6.5)]
+    assert restated == {"rows": 1, "of": 2, "first": (202403, DAY + timedelta(days=1), "settle", 6.0, 6.5)}
+
+
+def test_an_equal_row_changes_nothing():
+    stored = bars((202403, 0, {"settle": 5.0, "source_time": "a"}), known=THEN)
+    rows, revisions, _ = merge(stored, bars((202403, 0, {"settle": 5.0, "source_time": "a"})))
+    assert rows.equals(stored) and revisions == []
+
+
+def test_another_stamp_alone_is_no_other_row():
+    stored = bars((202403, 0, {"settle": 5.0, "source_time": "a"}), known=THEN)
+    rows, revisions, _ = merge(stored, bars((202403, 0, {"settle": 5.0, "source_time": "b"})))
+    assert rows.select("source_time", "known").row(0) == ("b", THEN)
+    assert revisions == []
+
+
+def test_rows_of_one_import_are_completed_and_replaced_in_their_order():
+    new = bars((202403, 0, {"settle": 5.0}), (202403, 0, {"open_interest": 3.0}), (202403, 0, {"settle": 6.0}))
+    rows, revisions, restated = merge(bars(), new)
+    assert rows.select("settle", "open_interest", "known").rows() == [(6.0, 3.0, NOW)]
+    assert revisions == [(202403, "settle", 5.0, 6.0)]
+    assert restated is None  # nothing that was stored has changed
+
+
+def test_a_value_that_came_and_went_is_told_twice():
+    stored = bars((202403, 0, {"settle": 5.0}), known=THEN)
+    rows, revisions, _ = merge(stored, bars((202403, 0, {"settle": 6.0}), (202403, 0, {"settle": 5.0})))
+    assert rows["settle"].to_list() == [5.0]
+    assert revisions == [(202403, "settle", 5.0, 6.0), (202403, "settle", 6.0, 5.0)]
+
+
+def test_a_filled_row_gives_way_whole_to_a_real_one():
+    filled = {"open": 1.0, "settle": 5.0, "volume": 9.0, "filled_from": "y"}
+    stored = bars((202403, 0, filled), known=THEN)
+    rows, revisions, _ = merge(stored, bars((202403, 0, {"settle": 5.5})))
+    assert rows.select("open", "settle", "volume", "filled_from", "known").row(0) == (None, 5.5, None, None, NOW)
+    assert sorted(revisions) == [
+        (202403, "open", 1.0, None), (202403, "settle", 5.0, 5.5), (202403, "volume", 9.0, None),
+    ]  # fmt: skip
+
+
+def test_a_filled_row_is_completed_by_one_without_a_price():
+    stored = bars((202403, 0, {"settle": 5.0, "filled_from": "y"}), known=THEN)
+    rows, _, _ = merge(stored, bars((202403, 0, {"open_interest": 4.0})))
+    assert rows.select("settle", "open_interest", "filled_from").row(0) == (5.0, 4.0, "y")
+    rows, _, _ = merge(stored, bars((202403, 0, {"open_interest": 4.0}), (202403, 0, {"settle": 6.0})))
+    assert rows.select("settle", "filled_from").row(0) == (6.0, None)
+
+
+def test_simulated_rows_are_known_since_no_moment():
+    rows, _, _ = merge(bars((202403, 0, {"settle": 5.0}), known=None), bars((202403, 0, {"settle": 6.0}), known=None))
+    assert rows.select("settle", "known").row(0) == (6.0, None)
+
+
+def test_a_roll_calendar_is_replaced_rule_by_rule():
+    table = TABLES["roll_calendars"]
+
+    def rolls(rule, *days):
+        same = {"source": "x", "root": "ES", "rule": rule, "from_contract": 202403, "to_contract": 202406}
+        return table.conform(pl.DataFrame([same | {"day": DAY + timedelta(days=k)} for k in days]))
+
+    stored = pl.concat([rolls("a", 0, 90), rolls("b", 1)])
+    rows, revisions, _ = merge(stored, rolls("a", 2), table)
+    assert rows.select("rule", "day").rows() == [("a", DAY + timedelta(days=2)), ("b", DAY + timedelta(days=1))]
+    assert revisions == []
+
+
+def test_rates_of_a_currency_are_told_at_midnight_of_their_day():
+    table = TABLES["fx"]
+
+    def rate(value, known):
+        same = {"source": "x", "currency": "EUR", "day": DAY, "source_time": "s", "known": known}
+        return table.conform(pl.DataFrame([same | {"rate": value}]))
+
+    rows, revisions, restated = merged(rate(1.0, THEN), rate(1.1, NOW), table, "id")
+    assert rows.select("rate", "known").row(0) == (1.1, NOW)
+    assert revisions.select("of_table", "root", "time", "old", "new").row(0) == (
+        "fx", "EUR", datetime(2024, 3, 1, tzinfo=UTC), 1.0, 1.1,
+    )  # fmt: skip
+    assert restated is None
+
+
+def test_a_vendor_s_dates_of_a_contract_are_completed_and_changed():
+    table = TABLES["contracts"]
+
+    def dates(known, **days):
+        return table.conform(pl.DataFrame([{"source": "x", "root": "ES", "contract": 202403, "known": known} | days]))
+
+    stored = dates(THEN, last_trade=DAY)
+    rows, _, _ = merge(stored, dates(NOW, first_notice=DAY), table)
+    assert rows.select("last_trade", "first_notice", "known").row(0) == (DAY, DAY, NOW)
+    rows, _, _ = merge(stored, dates(NOW, last_trade=DAY), table)
+    assert rows.equals(stored)

@@ -76,13 +76,14 @@ def marks(data):
 
 def vendors():
     """What each vendor's files bring, as a table; for the page of an empty store."""
+    from store import postgres
     from store.vendors import VENDORS
 
     rows = "".join(
         f'<tr><th scope="row" class="text">{esc(name)}</th>'
         + "".join(f'<td class="text wrap">{esc(text)}</td>' for text in _of(vendor.ABOUT))
         + "</tr>"
-        for name, vendor in VENDORS.items()
+        for name, vendor in (VENDORS | {"postgresql": postgres}).items()
     )
     heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("Reader", *(name for name, _ in ABOUT)))
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'

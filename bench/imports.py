@@ -155,6 +155,8 @@ def imported(files, store):
     if wrong:
         raise SystemExit(wrong[0])
     rows = sum(report.accepted for report in reports)
+    if rows != sum(segment.rows for segment in archive.files("contract_bars")):
+        raise SystemExit(f"{rows} rows were accepted, others are stored")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "rows": rows, "seconds": round(seconds, 3), "rows_per_second": round(rows / seconds), "peak_bytes": peak,

@@ -6,7 +6,7 @@ the hash of all that made it, so that a second run loads arrays instead of build
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -175,7 +175,7 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         currency=currency,
         simulated=any(plan.source == history.SAMPLE for plan in plans.values()),
         sources={root: _told(plan, table[:, m]) for m, (root, plan) in enumerate(plans.items())},
-        quality=quality.score(archive, roots, snapshot, days[-1].astype("datetime64[D]").item()),
+        quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item()),
         hashes={
             "data": _content([*series.values(), fx, fx_age, rate, *known.values()], roots),
             "rolls": _content([rows[:, ROLL_COLUMNS] for rows in series.values()], [rule, *roots]),
@@ -226,6 +226,18 @@ def _told(plan, rows):
     """Where a market's bars came from, as results say it."""
     filled = int(np.nansum(rows[:, COLUMNS.index("filled")]))
     return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
+
+
+def _quality(archive, roots, snapshot, day):
+    """Root -> Quality on a day, from the cache if it is there."""
+    made_of = [snapshot.hash, roots, day, code_hash(Path(store.__file__).parent)]
+    path = archive.path / "cache" / f"{_hash(made_of)}.json"
+    if path.exists():
+        return {root: quality.Quality(**parts) for root, parts in json.loads(path.read_text()).items()}
+    found = quality.score(archive, roots, snapshot, day)
+    path.parent.mkdir(exist_ok=True)
+    durable.replace_hint(path, json.dumps({root: asdict(parts) for root, parts in found.items()}).encode())
+    return found
 
 
 def _content(arrays, names):

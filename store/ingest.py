@@ -161,14 +161,14 @@ class _Pile:
 
     def __init__(self, intake, history, readers, vendor, kind):
         self.intake, self.history, self.readers, self.forced, self.kind = intake, history, readers, vendor, kind
-        self.files, self.seen, self.reader, self.size = [], set(), None, 0
+        self.files, self.names, self.reader, self.size = [], set(), None, 0
 
     def add(self, path, report):
         """Take a file to the others; these are read first where it does not go with them."""
         try:
             file = raw.open_file(path)
             report.sha256 = file.sha256
-            if {file.sha256, path.name} & self.seen:
+            if path.name in self.names:
                 self.read()
             if self.history.holds(report, self.forced, self.intake.root, file.packed):
                 report.skip()
@@ -183,14 +183,14 @@ class _Pile:
             self.read()
         self.reader = reader
         self.files.append((file, report))
-        self.seen |= {file.sha256, path.name}
+        self.names.add(path.name)
         self.size += size
         if alone or self.size > PILE:
             self.read()
 
     def read(self):
         """Read what waits."""
-        files, self.files, self.seen, self.size = self.files, [], set(), 0
+        files, self.files, self.names, self.size = self.files, [], set(), 0
         if files:
             self._read(files)
 

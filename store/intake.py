@@ -67,7 +67,7 @@ class Intake:
         self.void = set()  # tickets that count no more
         self.quarantine = []
         self._frames = {}  # (table, source, market) -> frames, or paths of such
-        self._held = 0
+        self._held = self._files = 0
         self._folder = None
 
     def __enter__(self):
@@ -208,10 +208,11 @@ class Intake:
     def _put_on_disk(self):
         if self._folder is None:
             self._folder = self.archive.stage()
-        for number, frames in enumerate(self._frames.values()):
+        for frames in self._frames.values():
             held = [frame for frame in frames if isinstance(frame, pl.DataFrame)]
             if held:
-                path = self._folder / f"{number}-{len(frames)}.arrow"
+                self._files += 1
+                path = self._folder / f"{self._files}.arrow"
                 pl.concat(held, how="diagonal").write_ipc(path, compression="uncompressed")
                 frames[:] = [frame for frame in frames if not isinstance(frame, pl.DataFrame)] + [path]
         self._held = 0

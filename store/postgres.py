@@ -17,9 +17,17 @@ from store.naming import axis, vendor_of
 from store.postgres_export import export
 from store.postgres_link import DatabaseError, connected, find
 from store.postgres_map import exported, plan
+from store.reading import About
 
-__all__ = ["VENDOR", "DatabaseError", "export", "import_table", "read", "readings"]
+__all__ = ["ABOUT", "VENDOR", "DatabaseError", "export", "import_table", "read", "readings"]
 
+ABOUT = About(
+    title="A PostgreSQL database",
+    files="tables and views: frontmonth import postgresql://me@localhost/futures --table bars --map root=symbol,...",
+    gives="whatever columns the map names; tables of frontmonth export come back equal",
+    export="frontmonth export --to postgresql://me@localhost/futures writes keyed, typed tables",
+    lacks="a password in the address is refused: PGPASSWORD or ~/.pgpass",
+)
 VENDOR = "postgres"  # source of the rows of a table that is not ours and has no column of sources
 
 

@@ -8,6 +8,7 @@ from engine.metrics import METRICS, SUMMARY
 from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
 from engine.sizing import SIZERS
 from engine.strategies import STRATEGIES
+from store import postgres
 from store.vendors import VENDORS
 from tests.conftest import REPO
 
@@ -62,7 +63,7 @@ def metrics():
 def vendors():
     """What each reader's files bring."""
     rows = []
-    for name, vendor in VENDORS.items():
+    for name, vendor in (VENDORS | {"postgresql": postgres}).items():
         about = vendor.ABOUT
         rows += ["", f"**`{name}`**: {about.title}. *Files:* {about.files}. *Gives* {about.gives}. *Export:* {about.export}. "
                  f"*Note:* {about.lacks}."]  # fmt: skip

@@ -113,9 +113,12 @@ def test_every_rule_and_cause_is_told():
 
 SAMPLES = {
     "import": ["import", "prices", "fx", "--store", "new"],
-    "check": ["check", "MES"],
+    "check [ROOT...]": ["check", "MES"],
     "markets": ["markets"],
-    "contracts": ["contracts", "ZC"],
+    "contracts ROOT --json": ["contracts", "ZC"],
+    "contracts ROOT --asof": ["contracts", "ZC", "--asof", "2020-03-02"],
+    "contracts --against": ["contracts", "--against", "broker-margins.csv"],
+    "check ROOT --coverage": ["check", "MES", "--coverage"],
     "roll ROOT --json": ["roll", "MES"],
     "roll ROOT --diff": ["roll", "ZC", "--diff", "first-notice-10"],
     "continuous": ["continuous", "MES"],

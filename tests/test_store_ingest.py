@@ -1,15 +1,17 @@
 """The whole way in: each row accounted for, one commit, twice is once, overlaps are merged, what is bad is named."""
 
 import gzip
-from datetime import date
+import hashlib
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
-from store import ingest, open_archive
+from store import decisions, ingest, open_archive
 from store.archive import Conflict
 from store.ingest import import_paths
 from store.reading import Reading
+from store.vendors import barchart
 from tests.sample_files import JUNE, LINES, MARCH, NAME, SAMPLES, changed, counts, one, put, refused, zipped
 
 
@@ -336,6 +338,145 @@ def test_a_file_without_a_usable_row_may_come_again(archive, tmp_path):
     assert refused(archive, path) == refused(archive, path)
 
 
+def test_a_csv_that_nobody_knows_may_be_guessed(archive, tmp_path):
+    unknown = [put(tmp_path / "in", "x.csv", ["a;b", "1;2"]), zipped(tmp_path / "in", "x.zip", {"x.csv": "a;b\n1;2\n"})]
+    assert [report.guess for report in import_paths(archive, [*unknown, MARCH])] == [True, False, False]
+
+
+# ---- many small files
+
+
+@pytest.fixture
+def piled(tmp_path):
+    """Files of one folder, among them a useless one, one that repeats another's content, and one of another vendor."""
+    folder = tmp_path / "in"
+    for market in ("CORN", "SILVER", "SP500_micro"):
+        for month in (3, 6, 9):
+            put(folder, f"Day_{market}_2024{month:02d}00.csv", changed(3, Open="?") if month == 6 else LINES)
+    put(folder, "Day_CORN_20241200.csv", data=bad_files()["all text"][0])
+    put(folder, "Day_CORN_20250300.csv", [LINES[0].replace("Open", "First"), *LINES[1:]])
+    put(folder, "Day_CORN_20250600.csv", data=b"")
+    put(folder, "EURUSD.csv", data=(SAMPLES / "pysystemtrade" / "EURUSD.csv").read_bytes())
+    return folder
+
+
+def outcome(archive, reports):
+    """All that an import leaves, but for what tells one import from another."""
+    rows = archive.read("contract_bars").drop("known")
+    bad = archive.read("quarantine").drop("import_id").sort("file", "line")
+    log = archive.read("imports").drop("import_id", "time").sort("file")
+    return [vars(report) for report in reports], rows.rows(), bad.rows(), log.rows()
+
+
+def test_files_read_together_come_in_as_if_read_one_by_one(archive, tmp_path, piled, monkeypatch):
+    together = outcome(archive, import_paths(archive, [piled]))
+    monkeypatch.setattr(ingest, "PILE", 0)
+    other = open_archive(tmp_path / "other", create=True)
+    assert outcome(other, import_paths(other, [piled])) == together
+    reports = together[0]
+    errors = {report["file"].rsplit("_", 1)[-1]: report["error"] for report in reports if report["error"]}
+    assert sorted(errors) == ["20241200.csv", "20250300.csv", "20250600.csv"]
+    assert "no usable row among 10: Day_CORN_20241200.csv: line 2: column Open: not a number" in errors["20241200.csv"]
+    assert sum(report["quarantined"] for report in reports if not report["error"]) == 3 == len(together[2])
+    assert [report["vendor"] for report in reports][-1] == "pysystemtrade"
+
+
+def test_files_of_one_folder_are_read_together(archive, piled, monkeypatch):
+    calls = []
+    read = barchart.read
+    monkeypatch.setattr(barchart, "read", lambda file: calls.append(len(file.parts)) or read(file))
+    import_paths(archive, [piled])
+    assert calls[0] == 11  # all that could be opened; then halves, down to the one with another header
+    assert len(calls) <= 9
+
+
+# ---- a look before, and from when it is known
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(archive, tmp_path, piled):
+    import_paths(archive, [MARCH])
+    before = sorted(path for path in archive.path.rglob("*"))
+    dry = import_paths(archive, [piled, MARCH], dry_run=True)
+    assert sorted(path for path in archive.path.rglob("*")) == before
+    assert dry[-1].skipped
+    assert [vars(r) for r in import_paths(archive, [piled, MARCH])] == [vars(r) for r in dry]
+
+
+def test_a_row_is_known_from_the_import_that_brought_or_changed_it(archive, tmp_path):
+    began = datetime.now(UTC)
+    import_paths(archive, [MARCH])
+    first = archive.read("contract_bars")["known"].unique().to_list()
+    assert len(first) == 1 and began <= first[0] <= datetime.now(UTC)
+    assert archive.read("imports")["time"].to_list() == first
+    import_paths(archive, [put(tmp_path / "in", NAME, changed(3, Close="5029"))])
+    assert archive.read("contract_bars").filter(pl.col("known") > first[0])["settle"].to_list() == [5029.0]
+
+
+# ---- rows that somebody let in
+
+
+def test_a_released_row_comes_in_with_the_file_s_next_import_and_only_once(archive, tmp_path):
+    path = put(tmp_path / "in", NAME, [*changed(3, Close="0"), "2024-03-11T05:00:00+0000,1,2,3,4,5"])
+    assert counts(one(archive, path)) == (11, 9, 0, 2)
+    released = archive.read("quarantine").filter(rule="not_positive")
+    text = f"barchart|{NAME}|{released['raw'][0]}|not_positive"
+    assert released["id"].to_list() == [hashlib.sha256(text.encode()).hexdigest()[:12]]
+    decisions.release(archive, released["id"].to_list(), "a give-away", "somebody")
+    again = one(archive, path)
+    assert (counts(again), again.reasons) == ((11, 9, 1, 1), {"range": 1, "released": 1})
+    assert archive.read("contract_bars")["settle"].to_list().count(0.0) == 1
+    assert archive.read("quarantine").height == 2  # nothing is told twice
+    assert one(archive, path).skipped
+
+
+def test_a_row_that_could_not_be_read_is_not_let_in(archive, tmp_path):
+    path = put(tmp_path / "in", NAME, changed(3, Close="?"))
+    one(archive, path)
+    decisions.release(archive, archive.read("quarantine")["id"].to_list(), "why not", "somebody")
+    assert one(archive, path).skipped
+
+
+# ---- markets that are not to be run
+
+
+def slipped():
+    """The March file with cents for dollars in its second half."""
+    rows = [line.split(",") for line in LINES]
+    return [",".join([r[0], *(f"{float(x) / 100:g}" for x in r[1:5]), r[5]]) if k > 5 else ",".join(r)
+            for k, r in enumerate(rows)]  # fmt: skip
+
+
+def test_a_market_with_a_slip_of_units_is_stored_and_refused(archive, tmp_path):
+    report = one(archive, put(tmp_path / "in", NAME, slipped()))
+    assert report.accepted == 10 and archive.read("contract_bars").height == 10
+    found = archive.read("findings").filter(severity="refuse")
+    assert found["rule"].unique().to_list() == ["unit_slip"] and found["root"].unique().to_list() == ["MES"]
+    assert "MES is not run until somebody decides: unit_slip 202403" in report.notes[0]
+    assert decisions.refused(archive).height == found.height
+
+
+def test_mended_rows_end_the_refusal_and_other_findings_stay(archive, tmp_path):
+    one(archive, put(tmp_path / "in", NAME, slipped()))
+    kept = archive.read("findings").head(1).with_columns(id=pl.lit("other"), severity=pl.lit("warn"))
+    archive.commit([archive.write("findings", kept, root="MES")])
+    report = one(archive, MARCH)
+    left = archive.read("findings")
+    assert "unit_slip" not in left.filter(severity="refuse")["rule"].to_list()
+    assert "other" in left["id"].to_list()
+    assert not any("unit_slip" in note for note in report.notes)
+
+
+def test_a_file_that_restates_much_is_told(archive, tmp_path):
+    import_paths(archive, [MARCH])
+    lines = [LINES[0]] + [
+        ",".join([*line.split(",")[:4], str(float(line.split(",")[4]) + 0.25), "7"]) for line in LINES[1:]
+    ]
+    one(archive, put(tmp_path / "in", NAME, lines))
+    stored = len(archive.read("contract_bars"))
+    assert stored == 10
+    assert archive.read("revisions").height == 20
+
+
 # ---- what a generator makes
 
 
@@ -357,6 +498,26 @@ def test_interest_rates_are_accepted_from_a_generator_once(archive):
     assert archive.read("quarantine")["reason"].unique().to_list() == ["no rate, or more than 100 % a year"]
     again = ingest.accept(archive, iter(readings), "made-1", "hash")
     assert (again.skipped, archive.head().number) == (True, 1)
+
+
+def test_readings_of_a_database_are_imported_once_and_known_from_then(archive):
+    days = [date(2024, 3, 1), date(2024, 3, 4)]
+    readings = [made("rates", "USD", day=days, rate=[0.05, 5.0])]
+    report = ingest.import_readings(archive, iter(readings), "public.rates", "hash")
+    assert (report.error, report.roots, counts(report)) == ("", ["USD"], (2, 1, 0, 1))
+    assert archive.read("rates")["known"].null_count() == 0
+    assert ingest.import_readings(archive, iter(readings), "public.rates", "hash").skipped
+    assert archive.head().number == 1
+
+
+def test_readings_without_a_usable_row_leave_nothing(archive):
+    readings = [made("rates", "USD", day=[date(2024, 3, 1)], rate=[5.0])]
+    report = ingest.import_readings(archive, iter(readings), "public.rates", "hash")
+    assert "no usable row among 1" in report.error and archive.head().number == 0
+    assert ingest.import_readings(archive, iter([]), "empty", "other", root="MES").error
+    dry = ingest.import_readings(archive, iter([made("rates", "USD", day=[date(2024, 3, 1)], rate=[0.05])]),
+                                 "public.rates", "hash", dry_run=True)  # fmt: skip
+    assert dry.accepted == 1 and archive.head().number == 0
 
 
 # ---- several writers

@@ -211,17 +211,14 @@ def _show_chain(rows, root, day):
         say(f"{root}: no contract had a bar by {day}.")
         return
     said = {"settle": "g", "volume": ",.0f", "open_interest": ",.0f"}
-    held = {True: "held", False: "", None: ""}
-    show = lambda name: (
-        lambda row: (  # noqa: E731
-            number(row[name], said[name]) if name in said else held[row[name]] if name == "held" else row[name]
-        )
-    )
-    table(
-        rows,
-        {"" if name == "held" else name.replace("_", " "): show(name) for name in rows[0]},
-        f"{root} as known on {day}",
-    )
+
+    def show(name):
+        if name == "held":
+            return lambda row: "held" if row["held"] else ""
+        return lambda row: number(row[name], said[name]) if name in said else row[name]
+
+    headings = {"" if name == "held" else name.replace("_", " "): show(name) for name in rows[0]}
+    table(rows, headings, f"{root} as known on {day}")
 
 
 def _against(context, path, vendor, accepted, since):

@@ -22,10 +22,11 @@ class ImportCommand(TyperCommand):
 
     def format_epilog(self, ctx, formatter):
         super().format_epilog(ctx, formatter)
+        from store import postgres
         from store.vendors import VENDORS
 
         with formatter.section("Readers (--vendor)"):
-            for name, vendor in VENDORS.items():
+            for name, vendor in (VENDORS | {"postgresql": postgres}).items():
                 about = vendor.ABOUT
                 formatter.write_text(f"{name}: {about.title}. Files: {about.files}. Gives {about.gives}. "
                                      f"Export: {about.export}. Note: {about.lacks}.")  # fmt: skip

@@ -303,8 +303,10 @@ def _meant(name, master):
 
 def _series(archive, plan, spec, rule, holidays):
     """The rolled history of one market as an array (bar, COLUMNS); from the cache if it is there."""
+    given = history.plan(archive, plan.root, rule, plan.snapshot)
     made_of = [
         sorted(s.sha256 for s in plan.files()),
+        [] if given is None else given.select("day", "from_contract", "to_contract").rows(),
         plan.root,
         plan.until,
         rule,
@@ -317,7 +319,7 @@ def _series(archive, plan, spec, rule, holidays):
     if path.exists():
         return np.load(path, allow_pickle=False)
     bars = plan.read()
-    calendar = rolls.calendar(bars, spec, rule)
+    calendar = rolls.calendar(bars, spec, rule, given)
     rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
     path.parent.mkdir(exist_ok=True)
     buffer = BytesIO()

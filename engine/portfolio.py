@@ -14,7 +14,9 @@ from engine.sizing import SIZERS, Sizer, VolatilityTarget
 from engine.strategies import STRATEGIES
 from engine.strategy import Strategy, snake_name, source_hash
 
-RULES = r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?|(first-notice|last-trade|month-end)-\d+|[a-z][a-z0-9_]*"
+RULES = (
+    r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?|(first-notice|last-trade|month-end)-\d+|(?!(?:volume|oi)\b)[a-z][a-z0-9_]*(:[a-z-]+)?"
+)
 
 
 class Sleeve(param.Parameterized):

@@ -10,7 +10,7 @@ from store.price_rules import UNITS
 from store.series import none, told
 
 NEAR = 3.0  # usual differences from the chain's move that make a bar worth comparing
-ALONE = 1.0  # times as far from the chain as any third contract of the day
+WORTH = 0.25  # usual moves that lie between two contracts before it matters which is which
 CLOSE = 0.3  # share of two contracts' difference by which it may change when it turns
 WHILE = 45  # days within which contracts that changed places change back
 SAME = 5  # sessions in a row on which two contracts with a range are equal
@@ -22,35 +22,36 @@ def crossed_chain(bars, spec):
     """Two contracts whose prices change places and change back within `WHILE` days; or, on the market's last days, have
     not changed back yet.
 
-    Their difference turns its sign and keeps its size, and no other contract of the day leaves the chain half as far:
-    when a curve turns, those between them do. What is usual is how far a contract's moves differ from the chain's.
+    Their difference turns its sign and keeps its size, and no other contract of the day leaves the chain as far: when a
+    curve turns, those between them do. What is usual is how far a contract's moves differ from the chain's.
     """
+    pairs, pair = _strangers(bars), ("contract", "contract_other")
+    was = pl.col("before") - pl.col("before_other")
+    far = was.abs() > pl.max_horizontal(UNITS * pl.max_horizontal("usual", "usual_other"), WORTH * pl.col("scale"))
+    left = (pl.col("price") - pl.col("price_other") + was).abs() / was.abs()
+    alone = pl.min_horizontal("rest", "rest_other") > pl.col("third").fill_null(0.0)
+    turns = pairs.with_columns((alone & (left <= CLOSE)).alias("clear")).filter(far & (left <= 2 * CLOSE))
+    turns = turns.sort(*pair, "day")
+    before = pl.col("day") - pl.col("day").shift().over(pair) <= pl.duration(days=WHILE)
+    after = pl.col("day").shift(-1).over(pair) - pl.col("day") <= pl.duration(days=WHILE)
+    recent = pl.col("day") > bars["day"].max() - timedelta(days=WHILE)
+    way_back = (before & pl.col("clear").shift()).fill_null(False)
+    rows = turns.filter(pl.col("clear") & after.fill_null(recent) & ~way_back)
+    due = (pl.col("before") + pl.col("drift")).round(6)
+    return told(rows, "settle", "price", pl.format("changed places with {}; about {} was due", "contract_other", due))
+
+
+def _strangers(bars):
+    """Pairs of bars of a day that both leave the chain, and how far the third does that leaves it farthest."""
     bars = bars.with_columns(pl.col("move").median().over("day").alias("drift"))
     bars = bars.with_columns((pl.col("move") - pl.col("drift")).abs().alias("rest"))
     usual = 1.4826 * pl.col("rest").median().over("contract")
     bars = bars.with_columns(pl.max_horizontal(usual, 2 * pl.col("tick").fill_null(0.0)).alias("usual"))
     odd = bars.filter(pl.col("rest") > NEAR * pl.col("usual"))
     third = odd.group_by("day").agg(pl.col("rest").sort(descending=True).get(2, null_on_oob=True).alias("third"))
-    odd = odd.select("contract", "day", "price", "before", "drift", "rest", "usual").join(third, on="day")
-    pairs = odd.join(odd, on="day", suffix="_other").filter(pl.col("contract") < pl.col("contract_other"))
-    was = pl.col("before") - pl.col("before_other")
-    far = was.abs() > UNITS * pl.max_horizontal("usual", "usual_other")
-    rest = (pl.col("price") - pl.col("price_other") + was).abs() / was.abs()
-    alone = pl.min_horizontal("rest", "rest_other") > ALONE * pl.col("third").fill_null(0.0)
-    clear = alone & (rest <= CLOSE)
-    rows = (
-        pairs.with_columns(clear.alias("clear"))
-        .filter(far & (rest <= 2 * CLOSE))
-        .sort("contract", "contract_other", "day")
-    )
-    pair = ("contract", "contract_other")
-    back = pl.col("day").shift(-1).over(pair) - pl.col("day") <= pl.duration(days=WHILE)
-    again = (pl.col("day") - pl.col("day").shift().over(pair) <= pl.duration(days=WHILE)) & pl.col("clear").shift()
-    recent = pl.col("day") > bars["day"].max() - timedelta(days=WHILE)
-    rows = rows.filter(pl.col("clear") & back.fill_null(recent) & ~again.fill_null(False))
-    due = (pl.col("before") + pl.col("drift")).round(6)
-    reason = pl.format("changed places with {}; about {} was due", "contract_other", due)
-    return told(rows, "settle", "price", reason)
+    odd = odd.select("contract", "day", "price", "before", "drift", "rest", "usual", "scale").join(third, on="day")
+    pairs = odd.join(odd, on="day", suffix="_other")
+    return pairs.filter(pl.col("contract") < pl.col("contract_other"))
 
 
 def duplicate_contract(bars, spec):

@@ -45,17 +45,22 @@ def run(archive, roots, progress=None):
     for done, root in enumerate(roots):
         if progress:
             progress(done, len(roots), root)
-        known = root in master.roots
-        spec, facts = (master.spec(root), dated(master, root)) if known else (None, None)
-        sources = sorted({segment.labels["source"] for segment in archive.files("contract_bars", head, root=root)})
-        stored = (archive.read("contract_bars", head, root=root, source=source) for source in sources)
-        found += [market(bars, spec, facts) for bars in stored]
+        found += _sources(archive, head, root, master)
     stored = archive.read("findings", head, root=list(roots)) if roots else found[0]
     found += [duplicates(archive, roots, head), stored.filter(pl.col("rule") == RESTATED.name)]
     findings = pl.concat(found).unique("id", keep="first").sort("root", "rule", "day", "contract", "id")
     findings = decisions.settled(findings, archive, head)
     _store(archive, head, roots, findings)
     return findings
+
+
+def _sources(archive, head, root, master):
+    """Findings on each source of a market."""
+    known = root in master.roots
+    spec, facts = (master.spec(root), dated(master, root)) if known else (None, None)
+    sources = sorted({segment.labels["source"] for segment in archive.files("contract_bars", head, root=root)})
+    stored = (archive.read("contract_bars", head, root=root, source=source) for source in sources)
+    return [market(bars, spec, facts) for bars in stored]
 
 
 def dated(master, root):
@@ -69,9 +74,8 @@ def dated(master, root):
 
 def market(bars, spec, facts=None):
     """Findings on the bars of one market and source; `spec` is None for a market the master does not know."""
-    if bars.is_empty():
-        return TABLES["findings"].empty()
-    return _found(CHECKS, bars, prepare(bars, spec, facts), spec)
+    prepared = prepare(bars, spec, facts)
+    return TABLES["findings"].empty() if prepared.is_empty() else _found(CHECKS, bars, prepared, spec)
 
 
 def refusals(bars, spec, restated=None):

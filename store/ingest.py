@@ -120,7 +120,8 @@ class _History:
         for sha256, file, vendor, roots, import_id in archive.read("imports", snapshot, columns).iter_rows():
             self.known.setdefault(sha256, set()).add((file, vendor, roots))
             latest[sha256, file] = import_id
-        self.snapshot, self.then = snapshot, {sha256: set(names) for sha256, names in self.known.items()}
+        self.snapshot, self.newer = snapshot, None
+        self.then = {sha256: set(names) for sha256, names in self.known.items()}
         self.reopened = _reopened(archive, snapshot, latest)
 
     def holds(self, report, vendor, root, packed=False):
@@ -142,8 +143,9 @@ class _History:
         """Whether another process has imported this content meanwhile."""
         if head == self.snapshot:
             return False
-        now = _History(self.archive, head).known.get(report.sha256, set())
-        return name in now - self.then.get(report.sha256, set())
+        if self.newer is None or self.newer.snapshot != head:
+            self.newer = _History(self.archive, head)
+        return name in self.newer.known.get(report.sha256, set()) - self.then.get(report.sha256, set())
 
 
 def _reopened(archive, snapshot, latest):

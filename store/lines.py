@@ -96,6 +96,8 @@ def _quick(bodies, numbers, data, separator, header, wanted):
     if b" " in data or b"\t" in data:
         cells = cells.with_columns(pl.all().str.strip_chars(BLANK))
     frame = _places(numbers, counts).with_columns(_split(data, NEVER, ["raw"])["raw"], *cells)
+    if separator in BLANK:  # a line of nothing else
+        frame = frame.filter(pl.col("raw").str.strip_chars(BLANK) != "")
     return frame.with_columns(pl.lit(None, pl.UInt32).alias("found"))
 
 

@@ -3,19 +3,20 @@
 A market that the master does not know keeps its vendor's name and units (DESIGN 8).
 """
 
+from datetime import date
 from difflib import get_close_matches
 
 import polars as pl
 
 from store import raw, row_rules
-from store.contracts import UnknownRoot
+from store.contracts import Alias, UnknownRoot
 from store.days import trade_date
 from store.segments import NAME
 from store.tables import TABLES
 
-BELOW_ZERO = ("energy",)  # sectors that may trade at or below zero: CME Group advisory 20-152 of 2020-04-03
 SESSION = ("America/Chicago", "17:00")  # of a market that the master does not know: most futures' one
 WITHIN_DAY = ("-minute", "-hour")  # ends of the sources whose bars are shorter than a day
+UNKNOWN = Alias("", 1.0, "")
 PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
 
 
@@ -95,14 +96,15 @@ def _by_meaning(frame, vendor, name, master):
     (DOMAIN T37). A market that the master does not know is ''."""
     now = master.alias(vendor, name)
     days = frame["day"].drop_nulls() if "day" in frame.columns else pl.Series([], dtype=pl.Date)
-    if now is None:
-        return [("", frame)]
-    if days.is_empty() or master.alias(vendor, name, days.min()) is now:
-        return [(now.root, frame if now.factor == 1.0 else _times(frame, now.factor))]
-    meant = {day: master.alias(vendor, name, day) or now for day in days.unique()}
+    meant = {day: master.alias(vendor, name, day) or now for day in (days.min(), days.max()) if day}
+    if all(alias is now for alias in meant.values()):
+        return [(now.root if now else "", _times(frame, now.factor) if now and now.factor != 1.0 else frame)]
+    meant = {day: master.alias(vendor, name, day) or now or UNKNOWN for day in days.unique()}
     day = pl.col("day")
     frame = _times(frame, day.replace_strict({d: a.factor for d, a in meant.items()}, default=1.0))
-    root = day.replace_strict({d: a.root for d, a in meant.items()}, default=now.root, return_dtype=pl.String)
+    root = day.replace_strict(
+        {d: a.root for d, a in meant.items()}, default=meant[days.max()].root, return_dtype=pl.String
+    )
     parts = frame.with_columns(root.alias("meant")).partition_by("meant", as_dict=True, include_key=False)
     return [(root, rows) for (root,), rows in parts.items()]
 
@@ -126,12 +128,17 @@ def _dated(frame, name, master):
 def _rules(table, name=None, master=None):
     if table != "contract_bars":
         return row_rules.RULES_OF.get(table, list)()
-    spec = master.spec(name) if name in master.roots else None
-    return row_rules.bar_rules(spec is None or spec.sector in BELOW_ZERO or spec.negative_prices == "yes")
+    if name not in master.roots:
+        return row_rules.bar_rules(True)
+    facts = master.facts(name, "negative_prices")
+    return row_rules.bar_rules(tuple((fact.valid_from, fact.value) for fact in facts) or False)
 
 
 def _near(name, vendor, master):
-    """(name that the master knows, its root) nearest to a name; None where none is near."""
+    """(name that the master knows, its root): what this one once meant, or the nearest; None where none is near."""
+    once = master.alias(vendor, name, date.min)
+    if once:
+        return f"{name} of earlier days", once.root
     known = {root: root for root in master.roots}
     known |= {n: root for root in master.roots for v, n in master.aliases(root) if v == vendor}
     near = get_close_matches(name, known, 1, 0.8)

@@ -28,7 +28,7 @@ OFF = 0.01  # share of a year's prices that may be off a grid; if more are, it i
 def suspicious(bars):
     """Whether a price is so far from the one before, or from the others of its day, that its unit may have slipped."""
     price = pl.coalesce("settle", "close")
-    bars = bars.sort("contract", "day").select("contract", "day", price.alias("price"))
+    bars = bars.sort("contract", "day").select("contract", "day", price.alias("price")).drop_nulls("price")
     step = pl.when(pl.col("contract") == pl.col("contract").shift()).then(pl.col("price") / pl.col("price").shift())
     crowd = pl.col("price") / pl.col("price").median().over("day")
     return bars.select(pl.any_horizontal(~ratio.is_between(0.2, 5.0) for ratio in (step, crowd)).any()).item()

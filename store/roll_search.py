@@ -13,11 +13,15 @@ CLOSED = "closed: no matched price"
 
 
 class Follower:
-    """Steps along a chain, one contract held at a time; days are numbers of `chain.days`."""
+    """Steps along a chain, one contract held at a time; days are numbers of `chain.days`.
 
-    def __init__(self, chain, spec, rule):
+    `given` is a plan that came from elsewhere: {contract: (day, contract rolled into)}.
+    """
+
+    def __init__(self, chain, spec, rule, given=None):
         self.chain, self.rule, self.end = chain, rule, len(chain.days) - 1
-        self.dates = Dates(chain, spec, rule)
+        self.given = given or {}
+        self.dates = Dates(chain, spec, rule, self.given)
 
     def start(self):
         """The nearest contract with a price on the first day that has one, not past its last allowed day; that day."""
@@ -27,7 +31,7 @@ class Follower:
         priced = ~np.isnan(chain.mark(slice(None)))
         for row in order[priced[order]]:
             k, t = int(owner[row]), int(chain.day[row])
-            if self._allowed(k, t):
+            if self._allowed(k, t) and self._planned(k, t):
                 return k, t
         raise ValueError(f"{chain.frame['root'][0]}: no contract has a price before its last allowed day")
 
@@ -94,7 +98,16 @@ class Follower:
             return NOT_CROSSED
         return "fallback: unknown " + " and ".join(NAMES[name] for name in unknown)
 
+    def _planned(self, k, t):
+        """Whether a given plan holds contract `k` on day `t`: it is the first that it has not left by then."""
+        held = [contract for contract, (day, _) in self.given.items() if day >= self._date(t)]
+        return not held or int(self.chain.contracts[k]) == min(held)
+
     def _candidate(self, k, t):
+        if int(self.chain.contracts[k]) in self.given:
+            wanted = self.given[int(self.chain.contracts[k])][1]
+            found = np.flatnonzero((self.chain.contracts == wanted) & (self.chain.first <= t))
+            return int(found[0]) if len(found) else None
         listed = np.flatnonzero(self.chain.first[k + 1 :] <= t)
         return k + 1 + int(listed[0]) if len(listed) else None
 
@@ -127,8 +140,8 @@ class Follower:
 class Dates:
     """The last allowed and the planned day of each contract."""
 
-    def __init__(self, chain, spec, rule):
-        self.chain, self.spec, self.rule = chain, spec, rule
+    def __init__(self, chain, spec, rule, given=None):
+        self.chain, self.spec, self.rule, self.given = chain, spec, rule, given or {}
         self._last = {}
 
     def last(self, k):
@@ -144,6 +157,11 @@ class Dates:
             return None, suffix
         if self.rule.kind == "activity":
             return self._shift(last, -FALLBACK), suffix
+        if self.rule.kind == "vendor":
+            date = self.given.get(int(self.chain.contracts[k]), (None,))[0]
+            if date is None:
+                return self._shift(last, -FALLBACK), f"fallback: not in {self.rule}{suffix}"
+            return (last, f"forced: {self.rule}{suffix}") if date > last else (date, f"{self.rule}{suffix}")
         date = self._dated(k, last)
         return (last, f"forced: {self.rule}{suffix}") if date > last else (date, f"{self.rule}{suffix}")
 

@@ -33,7 +33,7 @@ import polars as pl
 
 from store import chain as chains
 from store.codes import MONTHS
-from store.roll_rules import parse_rule
+from store.roll_rules import Rule, parse_rule
 from store.roll_search import CLOSED, Follower
 
 SCHEMA = {
@@ -101,8 +101,8 @@ class RollCalendar:
         return content | {"rolls": rolls, "reasons": self.shares()}
 
 
-def calendar(bars, spec, rule="volume:1"):
-    """The rolls of one market by a rule.
+def calendar(bars, spec, rule="volume:1", given=None):
+    """The rolls of one market by a rule, or by a plan that came from elsewhere.
 
     Parameters
     ----------
@@ -111,7 +111,10 @@ def calendar(bars, spec, rule="volume:1"):
     spec : ContractSpec or None
         Facts of the market; None where the master does not know it (rule 5 above).
     rule : str
-        See `roll_rules`.
+        See `roll_rules`; of a plan its name.
+    given : polars.DataFrame, optional
+        The plan: `day`, `from_contract`, `to_contract`, of which the latest row of a contract counts. Its rolls wait
+        for prices and are forced out as any others are.
 
     Returns
     -------
@@ -119,12 +122,18 @@ def calendar(bars, spec, rule="volume:1"):
     """
     if not len(bars):
         raise ValueError("no bars to make a roll calendar from")
-    rule, root = parse_rule(rule), bars["root"][0]
+    root = bars["root"][0]
+    rule = parse_rule(rule) if given is None else Rule("vendor", rule)
     months = chains.MONTHS if spec is None else tuple(MONTHS.index(letter) + 1 for letter in spec.held_months)
+    plan = {}
+    if given is not None:
+        rows = given.sort("day").select("from_contract", "day", "to_contract").rows()
+        plan = {contract: (day, into) for contract, day, into in rows}
+        months = tuple(sorted({contract % 100 for pair in rows for contract in (pair[0], pair[2])}))
     chain = chains.load(bars, months)
     if not len(chain.contracts):
         raise ValueError(f"{root}: no bars in a held month ({''.join(MONTHS[month - 1] for month in months)})")
-    follower = Follower(chain, spec, rule)
+    follower = Follower(chain, spec, rule, plan)
     k, t = follower.start()
     first, rows = int(chain.contracts[k]), []
     while step := follower.next(k, t):

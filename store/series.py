@@ -1,6 +1,7 @@
 """A series of bars made ready for the rules that look at it, and what a rule gives back.
 
-`prepare` sorts the bars of one market of one source by contract and day, one a day, and adds
+`prepare` sorts the bars of one market of one source by contract and day, one a day, leaves out those without a price
+(open interest that came alone), and adds
 
     price         settlement, else close
     move          change from the contract's bar before
@@ -47,7 +48,8 @@ def prepare(bars, spec=None, facts=None):
     `facts` are the master's dated values: {field: ((valid from or None, value), ...) oldest first}; without them those
     of `spec` hold for all days.
     """
-    bars = _one_a_day(bars).with_columns(pl.coalesce("settle", "close").alias("price")).sort("contract", "day")
+    bars = _one_a_day(bars).with_columns(pl.coalesce("settle", "close").alias("price"))
+    bars = bars.filter(pl.col("price").is_not_null()).sort("contract", "day")
     own = pl.col("contract") == pl.col("contract").shift()
     bars = bars.with_columns(
         pl.when(own).then(pl.col("price").diff()).alias("move"),
@@ -74,7 +76,8 @@ def _one_a_day(bars):
     if not bars.select(pl.struct("contract", "day").is_duplicated().any()).item():
         return bars
     last = pl.col("close", "settle", "open_interest").drop_nulls().last()
-    whole = (pl.col("open").drop_nulls().first(), pl.col("high").max(), pl.col("low").min(), pl.col("volume").sum())
+    volume = pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()).alias("volume")
+    whole = (pl.col("open").drop_nulls().first(), pl.col("high").max(), pl.col("low").min(), volume)
     return bars.sort("contract", "time").group_by("contract", "day", maintain_order=True).agg(*whole, last)
 
 

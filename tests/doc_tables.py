@@ -65,8 +65,8 @@ def vendors():
     rows = []
     for name, vendor in (VENDORS | {"postgresql": postgres}).items():
         about = vendor.ABOUT
-        rows += ["", f"**`{name}`**: {about.title}. *Files:* {about.files}. *Gives* {about.gives}. *Export:* {about.export}. "
-                 f"*Note:* {about.lacks}."]  # fmt: skip
+        told = {"Files:": about.files, "Gives": about.gives, "Export:": about.export, "Note:": about.lacks}
+        rows += ["", " ".join([f"**`{name}`**: {about.title}.", *(f"*{word}* {text}." for word, text in told.items())])]
     return [*rows, ""]
 
 

@@ -132,8 +132,13 @@ def off_tick(market, random, taken):
 def oi_jump(market, random, taken):
     """Open interest lost for a day, or with a digit too many or too few."""
     usual = pl.col("open_interest").diff().abs().rolling_median(60, min_samples=10).shift().over("contract")
+    after = pl.col("open_interest").shift(-1).over("contract") - pl.col("open_interest").shift().over("contract")
+    steady = after.abs() < 0.2 * pl.col("open_interest")
     rows = market.ready.with_columns(usual.alias("usual")).filter(
-        (pl.col("open_interest") > 40 * pl.col("usual")) & (pl.col("usual") > 0) & (pl.col("open_interest") > 10 * BUSY)
+        steady,
+        (pl.col("open_interest") > 40 * pl.col("usual"))
+        & (pl.col("usual") > 0)
+        & (pl.col("open_interest") > 10 * BUSY),
     )
     row = market.place(random, taken, _among(rows))
     if row is None:
@@ -241,7 +246,9 @@ def _pair(market, random, taken):
     bars = bars.with_columns(usual.alias("usual")).sort("day", "contract").with_columns(
         [pl.col(c).shift(-1).over("day").alias(f"next_{c}") for c in ("contract", "price", "before", "usual")]
     )  # fmt: skip
-    far = (pl.col("before") - pl.col("next_before")).abs() > 15 * pl.max_horizontal("usual", "next_usual")
+    far = (pl.col("before") - pl.col("next_before")).abs() > pl.max_horizontal(
+        15 * pl.max_horizontal("usual", "next_usual"), 0.5 * pl.col("scale")
+    )
     still = (pl.col("price") - pl.col("next_price") - pl.col("before") + pl.col("next_before")).abs() < pl.col("usual")
     rows = bars.filter(far & still & (pl.len().over("day") > 2))
     row = market.place(random, taken, _among(rows) & pl.col("traded"))

@@ -15,7 +15,9 @@ import pytest
 from store import ingest, open_archive
 from tests.conftest import REPO
 
-SAMPLES = sorted((REPO / "tests" / "samples").rglob("*.csv"))
+FOLDER = REPO / "tests" / "samples"
+SAMPLES = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path.name != "README.md")
+PLAIN = ("barchart", "contract-csv", "pysystemtrade")  # vendors whose every line after the first is a row
 ODD = (
     b"", b"\x00", b"\r", b"\n", b"\r\n", b'"', b",", b";", b"\t", b" ", b"\xff\xfe", b"\xef\xbb\xbf", "\u2028".encode(),
     b"\x85", b"\x0b", b"\x1c", b"\x1b[2J", b"\xe9", "٣".encode(), b"nan", b"inf", b"-", b"N/A", b"-1", b"0", b"1e999",
@@ -109,7 +111,7 @@ def _one(archive, folder, chance):
     content, name = pack(data, sample.name, chance)
     folder.mkdir()
     (folder / name).write_bytes(content)
-    vendor = chance.choice((None, sample.parent.name))
+    vendor = chance.choice((None, _vendor(sample)))
     before = archive.head()
     quarantined = archive.read("quarantine").height
     [report] = ingest.import_paths(archive, [folder / name], vendor=vendor)
@@ -121,13 +123,18 @@ def _one(archive, folder, chance):
     elif not report.skipped:
         assert archive.head().number == before.number + 1
         assert archive.read("quarantine").height - quarantined == report.quarantined
-        if content is data:
+        if content is data and report.vendor in PLAIN:
             assert report.rows_read == rows_of(data), report
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
+def _vendor(sample):
+    """The vendor whose sample it is."""
+    return sample.relative_to(FOLDER).parts[0]
+
+
+@pytest.mark.parametrize("sample", [path for path in SAMPLES if _vendor(path) in PLAIN], ids=lambda path: path.name)
 def test_every_sample_is_taken_whole(archive, sample):
     [report] = ingest.import_paths(archive, [sample])
-    assert (report.error, report.vendor) == ("", sample.parent.name)
+    assert (report.error, report.vendor) == ("", _vendor(sample))
     assert report.accepted == report.rows_read == rows_of(sample.read_bytes())

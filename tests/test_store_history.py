@@ -1,5 +1,7 @@
 """The rolled history of a stored market: which source is read, by which rule, and calendars that are kept."""
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -131,3 +133,47 @@ def test_calendars_that_another_writer_changed_meanwhile_are_not_lost(archive, m
 def test_a_vendor_without_a_chain_of_the_market_is_no_rule_for_it(built):
     with pytest.raises(history.NotStored, match="MES: no chain of pysystemtrade is stored"):
         history.calendar(built, "MES", "pysystemtrade")
+
+
+def planned(archive, *rolls):
+    """Rolls of a vendor's own, as an import of his map file stores them."""
+    rows = pl.DataFrame(rolls, ["day", "from_contract", "to_contract"], orient="row").cast(
+        {"from_contract": pl.Int32, "to_contract": pl.Int32}
+    )
+    archive.commit(
+        [archive.write("roll_calendars", rows.with_columns(rule=pl.lit("lean:oi")), source="lean", root="MES")]
+    )
+    return archive
+
+
+def test_a_calendar_that_came_with_the_data_is_the_rule_named_after_its_vendor(archive):
+    planned(archive, (date(2021, 3, 9), 202103, 202106), (date(2021, 6, 8), 202106, 202112))
+    found, source = history.calendar(archive, "MES", "lean:oi")
+    rolls = found.frame.select("day", "from_contract", "to_contract", "reason").rows()
+    assert (found.rule, source) == ("lean:oi", "barchart")
+    assert rolls[:2] == [
+        (date(2021, 3, 9), 202103, 202106, "lean:oi"), (date(2021, 6, 8), 202106, 202112, "lean:oi"),
+    ]  # fmt: skip
+    assert rolls[2][1:] == (202112, 202203, "fallback: not in lean:oi")  # after its end, before the last allowed day
+    assert found.frame["from_price"].null_count() == found.frame["to_price"].null_count() == 0
+    assert history.table(archive, "MES", "lean:oi").filter("roll")["day"].to_list()[:2] == [
+        date(2021, 3, 9),
+        date(2021, 6, 8),
+    ]
+
+
+def test_a_planned_roll_waits_for_both_prices_and_is_forced_out_in_time(archive):
+    bars = archive.read("contract_bars", root="MES")
+    gone = (pl.col("contract") == 202106) & (pl.col("day") == date(2021, 3, 9))
+    old = archive.files("contract_bars", root="MES")
+    archive.commit([archive.write("contract_bars", bars.filter(~gone), source="barchart", root="MES")], old)
+    planned(archive, (date(2021, 3, 9), 202103, 202106), (date(2021, 6, 30), 202106, 202109))
+    rolls = history.calendar(archive, "MES", "lean:oi")[0].frame.select("day", "reason").rows()
+    assert rolls[0] == (date(2021, 3, 10), "lean:oi, waited 1")
+    assert rolls[1] == (date(2021, 6, 17), "forced: lean:oi")  # last trade on 2021-06-18
+
+
+def test_a_calendar_that_did_not_come_is_asked_for_in_vain(archive):
+    planned(archive, (date(2021, 3, 9), 202103, 202106))
+    with pytest.raises(history.NotStored, match="no roll calendar 'lean:last-trade' is stored; there are lean:oi"):
+        history.calendar(archive, "MES", "lean:last-trade")

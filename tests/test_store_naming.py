@@ -1,9 +1,15 @@
 """Whose rows they are: aliases, unknown markets, --root, units that change on a day."""
 
+from datetime import UTC, date, datetime
+
+import polars as pl
 import pytest
 
 from store import open_archive
+from store.contracts import Master
 from store.ingest import import_paths
+from store.naming import translated
+from store.reading import Reading
 from tests.sample_files import LINES, MARCH, NAME, SAMPLES, one, put, refused, zipped
 
 
@@ -67,3 +73,98 @@ def test_a_user_s_own_layout_beside_the_store_is_read(archive, tmp_path):
     (archive.path / "vendors.toml").write_text(layout)
     report = one(archive, put(tmp_path / "in", "ES_H24.txt", ["D,P", "2024-03-01,5055.25"]))
     assert (report.error, report.vendor, report.roots) == ("", "mine", ["ES"])
+
+
+# ---- names that are asked about, names that came to mean something else
+
+
+def test_a_near_name_is_asked_about_once_and_the_answer_counts(archive, tmp_path):
+    asked = []
+
+    def ask(name, near, file):
+        asked.append((name, near, file))
+        return near
+
+    for month in (3, 6):
+        put(tmp_path / "in", f"Day_SP500_mirco_2024{month:02d}00.csv", LINES)
+    reports = import_paths(archive, [tmp_path / "in"], ask=ask)
+    assert [report.roots for report in reports] == [["MES"], ["MES"]]
+    assert asked == [("SP500_mirco", "MES", "Day_SP500_mirco_20240300.csv")]
+    assert not [note for report in reports for note in report.notes]
+
+
+def test_no_answer_keeps_the_name_and_a_far_or_known_name_is_not_asked_about(archive, tmp_path):
+    asked = []
+    path = put(tmp_path / "in", "Day_SP500_mirco_20240300.csv", LINES)
+    report = one(archive, path, ask=lambda *words: asked.append(words))
+    assert (report.roots, len(asked)) == (["SP500_mirco"], 1)
+    assert "near it is SP500_micro (MES)" in report.notes[0]
+    for name in ("Day_PLUTONIUM_20240300.csv", NAME):
+        one(archive, put(tmp_path / "in", name, LINES), ask=lambda *words: asked.append(words))
+    assert len(asked) == 1
+
+
+def test_a_name_that_came_to_mean_another_market_parts_the_rows_by_day(archive, tmp_path):
+    rows = ["PLUT,ES,1,,,", "PLUT,NQ,2,,2024-03-01,"]
+    header = "vendor,name,root,price_factor,history_from,valid_from,note"
+    (archive.path / "symbols.csv").write_text("\n".join([header, *(f"barchart,{row}" for row in rows), ""]))
+    report = one(archive, put(tmp_path / "in", "Day_PLUT_20240300.csv", LINES))
+    assert report.roots == ["ES", "NQ"] and report.accepted == 10
+    assert archive.read("contract_bars", root="ES")["settle"].to_list() == [5015.75, 5028.5, 5007.0, 5040.5]
+    assert archive.read("contract_bars", root="NQ")["settle"][0] == 2 * 5055.25
+    other = one(archive, put(tmp_path / "again", "Day_PLUT_20240300.csv", LINES), root="PLUTO")
+    assert archive.read("contract_bars", root="PLUTO").height == other.accepted == 10
+
+
+def test_a_name_that_ended_is_known_up_to_its_end_and_asked_about_from_then(archive, tmp_path):
+    header = "vendor,name,root,price_factor,history_from,valid_from,note"
+    (archive.path / "symbols.csv").write_text(f"{header}\nbarchart,PLUT,ES,1,,,\nbarchart,PLUT,,1,,2024-03-01,\n")
+    path, asked = put(tmp_path / "in", "Day_PLUT_20240300.csv", LINES), []
+    report = one(archive, path, ask=lambda *words: asked.append(words))
+    assert (report.roots, report.accepted) == (["ES", "PLUT"], 10)
+    assert archive.read("contract_bars", root="ES").height == 4
+    assert asked == [("PLUT", "ES", "Day_PLUT_20240300.csv")]
+    assert "near it is PLUT of earlier days (ES)" in report.notes[0]
+
+
+# ---- trade dates of bars within the day
+
+
+def within_the_day(source, name, *moments):
+    frame = pl.DataFrame({"time": moments, "contract": 202403, "close": 5000.0})
+    return Reading("contract_bars", source, name, frame.with_columns(pl.col("contract").cast(pl.Int32)))
+
+
+@pytest.mark.parametrize(
+    ("root", "moment", "day"),
+    [
+        ("ES", datetime(2024, 3, 7, 22, 59, tzinfo=UTC), date(2024, 3, 7)),  # 16:59 in Chicago
+        ("ES", datetime(2024, 3, 7, 23, 0, tzinfo=UTC), date(2024, 3, 7)),  # ends with the session
+        ("ES", datetime(2024, 3, 7, 23, 1, tzinfo=UTC), date(2024, 3, 8)),  # the next one
+        ("ES", datetime(2024, 3, 8, 23, 30, tzinfo=UTC), date(2024, 3, 11)),  # Friday evening is Monday's
+        ("ES", datetime(2024, 3, 10, 22, 30, tzinfo=UTC), date(2024, 3, 11)),  # Sunday, summer time has begun: 17:30
+        ("PLUTONIUM", datetime(2024, 3, 7, 23, 1, tzinfo=UTC), date(2024, 3, 8)),  # unknown: as most are
+        (
+            "FDAX",
+            datetime(2024, 3, 7, 22, 30, tzinfo=UTC),
+            date(2024, 3, 7),
+        ),  # 23:30 in Frankfurt, a session of the day
+    ],
+)
+def test_a_bar_within_the_day_belongs_to_the_trade_date_of_its_session(root, moment, day):  # DOMAIN T39
+    [(name, frame, _)] = translated(within_the_day("x-minute", root, moment), None, Master.load(), [])
+    assert (name, frame["day"].to_list()) == (root, [day])
+
+
+def test_a_bar_without_a_moment_has_no_trade_date_either():
+    reading = within_the_day("x-minute", "ES", None, datetime(2024, 3, 7, 20, tzinfo=UTC))
+    [(_, frame, _)] = translated(reading, None, Master.load(), [])
+    assert frame["day"].to_list() == [None, date(2024, 3, 7)]
+
+
+def test_hourly_bars_have_the_names_and_units_of_their_vendor(archive, tmp_path):
+    header = "vendor,name,root,price_factor,history_from,valid_from,note"
+    (archive.path / "symbols.csv").write_text(f"{header}\nbarchart,PLUT,ES,0.1,,,\n")
+    reading = within_the_day("barchart-hour", "PLUT", datetime(2024, 3, 7, 20, tzinfo=UTC))
+    [(name, frame, _)] = translated(reading, None, Master.load(archive.path), [])
+    assert (name, frame["close"].to_list()) == ("ES", [500.0])

@@ -14,15 +14,17 @@ import pytest
 from store import checks, sample
 from store.contracts import Master
 from store.tables import TABLES
-from tests import planted
+from tests import palladium, planted
 
+MANY = 50  # faults of a kind from which on all markets are taken, and chance is not the same every time
 MOST = 12  # of a kind at once in one market, so that it stays a market with faults in it
 
 
 @pytest.fixture(scope="module")
 def simulated(request):
     """Markets of a sample of its own seed, without the faults that the sample has."""
-    few, seed = request.config.getoption("--plants") < 50, random.randrange(10**6)
+    count = request.config.getoption("--plants")
+    few, seed = count < MANY, _seed(count)
     master, faults = Master.load(), {(fault.root, fault.contract) for fault in sample.planted(seed)}
     markets = []
     for root, frame in sample.chains(seed):
@@ -40,25 +42,14 @@ def traded(request, real, shared):
     """Barchart's markets; and palladium, which has the open interest that Barchart lacks."""
     master = Master.load()
     roots = sorted({segment.labels["root"] for segment in real.files("contract_bars")})
-    if request.config.getoption("--plants") < 50:
+    if request.config.getoption("--plants") < MANY:
         roots = ["LE", "ZN"]
-    frames = {root: real.read("contract_bars", root=root) for root in roots} | {"PA": _palladium(shared)}
+    frames = {root: real.read("contract_bars", root=root) for root in roots} | {"PA": palladium.bars(shared)}
     return [planted.Market(bars, master.spec(root), checks.dated(master, root)) for root, bars in frames.items()]
 
 
-def _palladium(shared):
-    path = shared / "percontract_oi" / "PA_master.csv.gz"
-    whole = lambda name: pl.col(name).cast(pl.Float64).cast(pl.Int32)  # noqa: E731
-    number = {"open": "open", "high": "high", "low": "low", "settle": "close", "volume": "volume",
-              "open_interest": "openInterest"}  # fmt: skip
-    frame = pl.read_csv(path, infer_schema=False).filter(pl.col("symbol").is_not_null()).select(
-        contract=whole("expire_Year") * 100 + whole("expire_Month"),
-        day=pl.date(whole("tradingYear"), whole("tradingMonth"), whole("tradingDay_Day")),
-        **{ours: pl.col(theirs).cast(pl.Float64) for ours, theirs in number.items()},
-    )  # fmt: skip
-    time = pl.col("day").cast(pl.Datetime("us", "UTC")) + pl.duration(hours=23)
-    frame = frame.with_columns(source=pl.lit("percontract"), root=pl.lit("PA"), time=time)
-    return TABLES["contract_bars"].conform(frame)
+def _seed(count):
+    return random.randrange(10**6) if count >= MANY else 7
 
 
 @pytest.mark.parametrize("kind", planted.KINDS)
@@ -72,7 +63,7 @@ def test_every_planted_fault_is_found_in_real_prices(traded, kind, plants):
 
 
 def _all_found(markets, kind, count):
-    seed, left, lost = random.randrange(10**6), count, []
+    seed, left, lost = _seed(count), count, []
     sys.stdout.write(f"seed {seed}\n")  # shown when the test fails
     for turn, number in product(range(60), range(len(markets))):
         if left:

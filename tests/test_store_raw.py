@@ -149,9 +149,10 @@ def test_names_are_shown_on_one_line(tmp_path):
 
 def test_a_folder_is_searched_in_order_with_its_subfolders(tmp_path):
     (tmp_path / "b").mkdir()
-    for name in ("z.csv", "b/a.zip", "b/notes.md", ".hidden.csv", "c.txt", "d.csv.gz"):
+    for name in ("z.csv", "b/a.zip", "b/notes.md", ".hidden.csv", "c.txt", "d.csv.gz", "e.dbn.zst", "z.Specs.txt"):
         put(tmp_path, name, CSV)
-    assert raw.files([tmp_path]) == [(tmp_path / name, None) for name in ("b/a.zip", "c.txt", "d.csv.gz", "z.csv")]
+    names = ("b/a.zip", "c.txt", "d.csv.gz", "e.dbn.zst", "z.csv")
+    assert raw.files([tmp_path]) == [(tmp_path / name, None) for name in names]
 
 
 def test_a_loop_of_links_ends_and_a_linked_folder_is_read_once(tmp_path):
@@ -167,7 +168,8 @@ def test_a_loop_of_links_ends_and_a_linked_folder_is_read_once(tmp_path):
 
 def test_a_folder_without_a_file_to_take_says_so(tmp_path):
     [(path, wrong)] = raw.files([tmp_path])
-    assert (path, wrong) == (tmp_path, f"{tmp_path}: no file in it ends in .csv, .txt, .zip, .gz")
+    endings = ".csv, .txt, .dat, .parquet, .dbn, .zst, .zip, .gz"
+    assert (path, wrong) == (tmp_path, f"{tmp_path}: no file in it ends in {endings}")
 
 
 def test_a_folder_that_may_not_be_listed_is_told_beside_the_files(tmp_path, monkeypatch):
@@ -310,3 +312,40 @@ def test_contracts_are_months(text, contract):
 def test_what_is_no_month_keeps_its_text(text):
     found = raw.month(rows(f"a,b\n{text},2\n".encode()), "a", "c")
     assert found.select("c", "fault").row(0) == (None, f"not a contract YYYYMM00: {text}")
+
+
+# ---- parts without a header, or with lines before it
+
+
+def test_fields_of_a_file_without_a_header_are_named_by_the_caller():
+    part = Part("x.csv", "x.csv", b"1,2\n\n3,4\n")
+    assert table([part], ["b"], header=["a", "b"]).select("line", "b").rows() == [(1, "2"), (3, "4")]
+
+
+def test_lines_before_the_header_are_told_from_the_first_lines():
+    part = Part("x.csv", "x.csv", b"\nno warranty\na,b\n1,2\n")
+    found = table([part], ["b"], skip=lambda first: first.index("a,b"))
+    assert found.select("line", "b").rows() == [(4, "2")]
+    bare = table([Part("x.csv", "x.csv", b"no warranty\n1,2\n")], ["a"], header=["a", "b"], skip=lambda first: 1)
+    assert bare.select("line", "a").rows() == [(2, "1")]
+    with pytest.raises(Unreadable, match=r"x\.csv: line 3: no header"):
+        table([Part("x.csv", "x.csv", b"1\n2\n\n")], ["a"], skip=lambda first: 2)
+
+
+def test_the_first_line_of_a_part_is_read_once():
+    part = Part("x.csv", "x.csv", b"\xef\xbb\xbf a,b \r1,2\r")
+    assert part.header() == "a,b"
+    assert part.header() is part.header()
+    assert Part("x.csv", "x.csv", b"\n1").header() == ""
+
+
+def test_a_column_in_a_header_line_below_others_is_missed_on_that_line():
+    with pytest.raises(Unreadable, match=r"x\.csv: line 2: column c is not in the header, which has a, b"):
+        table([Part("x.csv", "x.csv", b"hello\na,b\n1,2\n")], ["c"], skip=lambda first: 1)
+
+
+def test_files_read_together_are_one_file_of_many_parts(tmp_path):
+    files = [open_file(put(tmp_path, name, CSV)) for name in ("x.csv", "y.csv")]
+    assert raw.joined(files[:1]) is files[0]
+    together = raw.joined(files)
+    assert [part.place for part in together.parts] == ["x.csv", "y.csv"] and not together.packed

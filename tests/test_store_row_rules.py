@@ -98,6 +98,15 @@ def test_crude_oil_below_zero_passes_where_the_market_allows_it():  # DOMAIN T2:
     assert split(bars(crude), negative=False)[1]["rule"].to_list() == ["not_positive"]
 
 
+def test_prices_below_zero_are_allowed_from_a_day_on():  # CME: from trade date 2020-04-06
+    facts = ((None, "no"), (date(2020, 4, 6), "yes"))
+    low = {"contract": 202005, "open": 1.0, "high": 1.0, "low": -40.0, "settle": -37.63}
+    good, bad = split(bars(low | {"day": date(2020, 4, 3)}, low | {"day": date(2020, 4, 6)}), facts)
+    assert good["day"].to_list() == [date(2020, 4, 6)]
+    assert bad["rule"].to_list() == ["not_positive"]
+    assert split(bars(low | {"day": date(2020, 4, 6)}), ())[1]["rule"].to_list() == ["not_positive"]
+
+
 def test_what_did_not_parse_keeps_its_own_reason():
     frame = bars({"high": None, "low": 500.0}).with_columns(fault=pl.lit("not a number: x"), column=pl.lit("High"))
     _, bad = split(frame)

@@ -233,6 +233,16 @@ def test_a_sunday_row_and_its_monday_are_one_bar():
     assert found(pl.concat([bars, early])) == []
 
 
+def test_rows_without_a_price_are_no_bars():
+    bars = chain()
+    alone = bars.filter(at(202406)).with_columns(
+        open=None, high=None, low=None, settle=None, open_interest=5.0, time=pl.col("time") - pl.duration(hours=1),
+        day=pl.lit(date(2023, 12, 25)),
+    )  # fmt: skip
+    assert found(pl.concat([bars, alone], how="vertical_relaxed")) == []
+    assert found(alone.cast(dict(bars.schema))) == []
+
+
 def test_a_longer_history_keeps_the_earlier_scales():
     bars = chain()
     cut = bars.filter(pl.col("day") <= DAYS[100])

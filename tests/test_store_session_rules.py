@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from store import checks, session_rules
+from store import checks, ingest, open_archive, session_rules
 from store.contracts import Master
 from store.tables import TABLES
 from tests.test_store_series_rules import DAYS, SPEC, at, chain, found
@@ -101,3 +101,20 @@ def test_a_shifted_clock_is_refused_and_daily_bars_have_none():
 def test_no_session_counts_only_days_of_the_market():
     assert "no_session" not in [rule for rule, *_ in found(chain())]
     assert session_rules.no_session(chain().clear(), CORN).is_empty()
+
+
+def test_real_hours_stand_where_the_exchange_has_them_and_a_shift_of_them_is_found(shared, tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    [report] = ingest.import_paths(archive, [shared / "barchart" / "hourly" / "Hour_CRUDE_W_micro_2022.zip"])
+    assert report.error == ""
+    bars, spec = archive.read("contract_bars"), Master.load().spec("MCL")
+    assert bars["source"][0] == "barchart-hour"
+    assert checks.refusals(bars, spec).is_empty()
+    late = bars.with_columns(pl.col("time") + pl.duration(hours=1))
+    assert checks.refusals(late, spec)["value"].to_list() == ["+1 h"]
+    spring = pl.col("day").is_between(date(2022, 4, 4), date(2022, 7, 1))
+    part = bars.with_columns(
+        pl.when(spring).then(pl.col("time") + pl.duration(hours=1)).otherwise("time").alias("time")
+    )
+    [finding] = checks.refusals(part, spec).to_dicts()
+    assert (finding["rule"], finding["value"], finding["day"]) == ("time_shift", "+1 h", date(2022, 4, 4))

@@ -14,9 +14,10 @@ from engine.sizing import SIZERS, Sizer, VolatilityTarget
 from engine.strategies import STRATEGIES
 from engine.strategy import Strategy, snake_name, source_hash
 
-RULES = (
-    r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?|(first-notice|last-trade|month-end)-\d+|(?!(?:volume|oi)\b)[a-z][a-z0-9_]*(:[a-z-]+)?"
-)
+BY_ACTIVITY = r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?"
+BY_DATE = r"(first-notice|last-trade|month-end)-\d+"
+BY_VENDOR = r"(?!(?:volume|oi)\b)[a-z][a-z0-9_]*(:[a-z-]+)?"
+RULES = f"{BY_ACTIVITY}|{BY_DATE}|{BY_VENDOR}"
 
 
 class Sleeve(param.Parameterized):

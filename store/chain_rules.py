@@ -25,12 +25,14 @@ def crossed_chain(bars, spec):
     Their difference turns its sign and keeps its size, and no other contract of the day leaves the chain as far: when a
     curve turns, those between them do. What is usual is how far a contract's moves differ from the chain's.
     """
-    pairs, pair = _strangers(bars), ("contract", "contract_other")
+    pairs, pair = _strangers(bars), ("near", "far")
     was = pl.col("before") - pl.col("before_other")
-    far = was.abs() > pl.max_horizontal(UNITS * pl.max_horizontal("usual", "usual_other"), WORTH * pl.col("scale"))
+    apart = was.abs() > pl.max_horizontal(UNITS * pl.max_horizontal("usual", "usual_other"), WORTH * pl.col("scale"))
     left = (pl.col("price") - pl.col("price_other") + was).abs() / was.abs()
     alone = pl.min_horizontal("rest", "rest_other") > pl.col("third").fill_null(0.0)
-    turns = pairs.with_columns((alone & (left <= CLOSE)).alias("clear")).filter(far & (left <= 2 * CLOSE))
+    turns = pairs.with_columns((alone & (left <= CLOSE)).alias("clear")).filter(
+        apart & (left <= 2 * CLOSE) & (pl.col("both") | (left <= CLOSE / 2))
+    )
     turns = turns.sort(*pair, "day")
     before = pl.col("day") - pl.col("day").shift().over(pair) <= pl.duration(days=WHILE)
     after = pl.col("day").shift(-1).over(pair) - pl.col("day") <= pl.duration(days=WHILE)
@@ -42,16 +44,23 @@ def crossed_chain(bars, spec):
 
 
 def _strangers(bars):
-    """Pairs of bars of a day that both leave the chain, and how far the third does that leaves it farthest."""
+    """Pairs of bars of a day of which one leaves the chain, the contracts as `near` and `far`; and how far the third
+    contract leaves it: another fault of the day may hide the second."""
     bars = bars.with_columns(pl.col("move").median().over("day").alias("drift"))
     bars = bars.with_columns((pl.col("move") - pl.col("drift")).abs().alias("rest"))
     usual = 1.4826 * pl.col("rest").median().over("contract")
     bars = bars.with_columns(pl.max_horizontal(usual, 2 * pl.col("tick").fill_null(0.0)).alias("usual"))
     odd = bars.filter(pl.col("rest") > NEAR * pl.col("usual"))
     third = odd.group_by("day").agg(pl.col("rest").sort(descending=True).get(2, null_on_oob=True).alias("third"))
-    odd = odd.select("contract", "day", "price", "before", "drift", "rest", "usual", "scale").join(third, on="day")
-    pairs = odd.join(odd, on="day", suffix="_other")
-    return pairs.filter(pl.col("contract") < pl.col("contract_other"))
+    columns = ("contract", "day", "price", "before", "drift", "rest", "usual", "scale")
+    pairs = odd.select(columns).join(bars.select(columns), on="day", suffix="_other").join(third, on="day")
+    lone = pl.col("rest_other") <= NEAR * pl.col("usual_other")
+    both = ("contract", "contract_other")
+    pairs = pairs.filter(
+        (pl.col("contract") < pl.col("contract_other")) | (lone & (pl.col(both[0]) != pl.col(both[1])))
+    )
+    ends = pl.min_horizontal(both).alias("near"), pl.max_horizontal(both).alias("far")
+    return pairs.with_columns(*ends, (~lone).alias("both"))
 
 
 def duplicate_contract(bars, spec):

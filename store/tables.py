@@ -36,7 +36,7 @@ class Table:
         Examples
         --------
         >>> TABLES["fx"].conform(pl.DataFrame({"currency": ["EUR"], "rate": [1]})).row(0)
-        (None, 'EUR', None, 1.0, None)
+        (None, 'EUR', None, 1.0, None, None)
         """
         lacking = [pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items() if name not in frame.columns]
         return frame.with_columns(lacking).select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
@@ -251,8 +251,8 @@ TABLES = {
                 "contract": (CONTRACT, "YYYYMM; null where the table has none"),
                 "time": (TIME, "of the row; midnight of its day where it has none"),
                 "column": (TEXT, ""),
-                "old": (REAL, "null: there was none; a contract as a number"),
-                "new": (REAL, "what is stored now"),
+                "old": (REAL, "a contract as a number"),
+                "new": (REAL, "what is stored now; null where a filled row gave way"),
                 "import_id": (TEXT, "the import that changed it"),
             },
             (),

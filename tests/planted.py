@@ -170,7 +170,7 @@ def after_last_trade(market, random, taken):
         last = bars.filter(pl.col("contract") == row["contract"]).tail(1)
         return pl.concat([bars, *(last.with_columns(day=pl.lit(day), time=_end(day)) for day in days)])
 
-    plant = _one(("after_last_trade",), row, change)
+    plant = _one(("after_last_trade", "future"), row, change)
     plant.first, plant.last = days[0], days[-1]
     return plant
 
@@ -250,7 +250,8 @@ def _pair(market, random, taken):
         15 * pl.max_horizontal("usual", "next_usual"), 0.5 * pl.col("scale")
     )
     still = (pl.col("price") - pl.col("next_price") - pl.col("before") + pl.col("next_before")).abs() < pl.col("usual")
-    rows = bars.filter(far & still & (pl.len().over("day") > 2))
+    calm = (pl.col("rest") <= 5 * pl.col("usual")).all().over("day")  # real faults move the chain's median
+    rows = bars.filter(far & still & calm & (pl.len().over("day") > 2))
     row = market.place(random, taken, _among(rows) & pl.col("traded"))
     if row is None:
         return None, None

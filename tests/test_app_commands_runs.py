@@ -35,7 +35,7 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     store, name = ran
     made = document("show", name, "--store", store)
     assert set(made) >= SUMMARY
-    assert set(made) - SUMMARY == {"currency", "events", "identity_holds", "notes", "snapshot"}
+    assert set(made) - SUMMARY == {"currency", "data", "events", "identity_holds", "notes", "snapshot"}
     assert (set(made["metrics"]), set(made["ledger"])) == (METRICS, CAUSES)
     assert set(made["hashes"]) == {"data", "rolls", "contracts", "portfolio", "code", "result"}
     assert {"load", "simulate", "analyse", "total"} <= set(made["seconds"])

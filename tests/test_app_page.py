@@ -1,10 +1,14 @@
 """The page: what there is to see, and a sentence where there is nothing."""
 
+import html
+
 import pytest
 
 from app import page
 from app.columns import Columns
 from store.archive import open_archive
+from store.vendors import VENDORS
+from tests import small_store
 from tests.synthetic_run import SyntheticRun, stored
 
 
@@ -32,7 +36,17 @@ def test_without_a_store_the_page_says_what_to_type(tmp_path, link):
     assert "frontmonth demo" in shown
 
 
+def test_an_empty_store_s_page_tells_what_each_vendor_delivers(archive, link):
+    shown = text(page.create(archive.path))
+    assert "The store is empty" in shown and "frontmonth import FOLDER" in shown
+    for name, vendor in VENDORS.items():
+        assert all(
+            html.escape(part) in shown for part in (name, vendor.ABOUT.gives, vendor.ABOUT.export, vendor.ABOUT.lacks)
+        )
+
+
 def test_without_a_run_the_page_says_what_to_type(archive, link):
+    archive.commit([archive.write("contract_bars", small_store.bars("MES", 4000.0, 1), source="barchart", root="MES")])
     shown = text(page.create(archive.path))
     assert "There is no run yet" in shown
     assert "frontmonth run config/portfolios/trend.toml" in shown

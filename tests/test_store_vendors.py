@@ -30,7 +30,7 @@ def test_every_vendor_has_a_sample():
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendor_says_what_it_delivers(name):
     vendor = VENDORS[name]
-    assert vendor.NAME == name and isinstance(vendor.ABOUT, About)
+    assert name == vendor.NAME and isinstance(vendor.ABOUT, About)
     for field in fields(About):
         text = getattr(vendor.ABOUT, field.name)
         assert text and not text.endswith(".") and len(text) < 260, field.name

@@ -111,19 +111,14 @@ def _told(part):
     if len(values) != len(header) - 1:
         return None
     if all(any(key in keys for key in known) for known in AMOUNTS.values()):
-        return "margins"
+        return "margins" if set(keys) & set(MARKETS) else None  # without a market it may be LEAN's
     if values and set(values) <= ISO:
         return "fx"
-    rate = "rate" in keys
-    if len(values) == 1 and keys[0] in DATES:
-        return (
-            "rates"
-            if keys[1] in SERIES or (rate and _currency(part.name))
-            else "fx"
-            if rate and _pair(part.name)
-            else None
-        )
-    return "rates" if rate and set(keys) - set(DATES) == {"currency", "rate"} else None
+    if len(values) == 1 and (layout.key(values[0]) in SERIES or ("rate" in keys and _currency(part.name))):
+        return "rates"
+    if len(values) == 1 and "rate" in keys and _pair(part.name):
+        return "fx"
+    return "rates" if set(keys) - set(DATES) == {"currency", "rate"} else None
 
 
 def _pair(name):

@@ -1,10 +1,10 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
-# make test                     all tests      make lint   ruff      make serve   the dashboard      make bench   timings
+# make test                     all tests      make lint   ruff      make serve   the dashboard      make bench, make bench-imports   timings
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test fast serve lint bench clean
+.PHONY: demo test serve lint bench bench-imports clean
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -27,6 +27,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench.run $(ARGS)
+
+bench-imports: $(STAMP)
+	$(BIN)/python -m bench.imports $(ARGS)
 
 clean:
 	rm -rf .venv demo frontmonth-store

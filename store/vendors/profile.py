@@ -137,8 +137,10 @@ class Profile:
 
     def _source(self, frame):
         """The section's name; of bars within the day with their length, so that they do not mix with daily ones."""
+        if not self.timezone:
+            return self.NAME
         ends, dates = (frame.select("contract", name).drop_nulls().n_unique() for name in ("time", "day"))
-        if not self.timezone or ends == dates:
+        if ends == dates:
             return self.NAME
         return bars.source(self.NAME, self.bar_minutes or bars.minutes(frame))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.charts import esc
+from app.commands.output import counted
 
 ABOUT = (("Vendor", "title"), ("Files", "files"), ("Gives", "gives"), ("Export", "export"), ("Note", "lacks"))
 HERE = Path(__file__).parent
@@ -63,9 +64,11 @@ def template(views, run, chooser="", scripts="", notice="", after=""):
 def marks(data):
     """A line above the page that names markets with proxy or filled prices."""
     proxies = [
-        f"{root} ({told['proxy_days']:,} days of {told['proxy']})" for root, told in data.items() if told["proxy_days"]
+        f"{root} ({counted(told['proxy_days'], 'day')} of {told['proxy']})"
+        for root, told in data.items()
+        if told["proxy_days"]
     ]
-    filled = [f"{root} ({told['filled']:,} rows)" for root, told in data.items() if told["filled"]]
+    filled = [f"{root} ({counted(told['filled'], 'row')})" for root, told in data.items() if told["filled"]]
     said = {"Prices of another contract stand in: ": proxies, "Rows filled from a second source: ": filled}
     return "".join(
         f'<div class="marked" role="note">{title}{esc(", ".join(names))}</div>'

@@ -9,7 +9,8 @@ import hashlib
 import polars as pl
 
 from store.contracts import Master
-from store.series import INTRADAY, TOLD, prepare
+from store.naming import WITHIN_DAY
+from store.series import TOLD, prepare
 from store.series_rules import CHECKS, DUPLICATE_MARKET, RESTATED, suspicious
 from store.tables import TABLES
 
@@ -107,7 +108,7 @@ def refusals(bars, spec, restated=None):
 
 def _found(checks, bars, prepared, spec):
     """What the checks find; those of bars within the day look at the stored bars, and at such sources only."""
-    within = bars["source"][0].endswith(INTRADAY)
+    within = bars["source"][0].endswith(WITHIN_DAY)
     asked = [check for check in checks if within or not check.within_days]
     found = [_findings(c, c.find(bars if c.within_days else prepared, spec), bars) for c in asked]
     return pl.concat([TABLES["findings"].empty(), *found])

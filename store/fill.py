@@ -116,7 +116,7 @@ def _source(archive, head, root, name):
     if not found:
         raise history.NotStored(f"{root}: no dated contracts are stored")
     name = segments.choose(name or found[0], found, f"source of {root} with dated contracts")
-    if name.endswith(history.WITHIN_DAY):
+    if name.endswith(WITHIN_DAY):
         raise segments.Refused(f"{root}: {name} has bars within the day; only daily rows are filled")
     return name
 

@@ -11,11 +11,11 @@ import polars as pl
 
 from store import continuous, rolls
 from store.contracts import Master, with_dates
+from store.naming import WITHIN_DAY
 from store.tables import TABLES
 from store.vendors import VENDORS
 
 DEFAULT = "volume:1"
-WITHIN_DAY = ("-minute", "-hour")  # ends of the names of sources whose bars are shorter than a day
 SAMPLE = "sample"
 ADJUSTMENTS = ("difference", "ratio", "none")
 OUT = (

@@ -1,8 +1,10 @@
 """Whose rows they are: a vendor's name of a market into the master's, and his units into ours; nothing is guessed.
 
-A market that the master does not know keeps its vendor's name and units (DESIGN 8).
+A market that the master does not know keeps its vendor's name and units (DESIGN 8). Rows that a store exported have the
+master's already.
 """
 
+import re
 from datetime import date
 from difflib import get_close_matches
 
@@ -16,7 +18,9 @@ from store.tables import TABLES
 
 SESSION = ("America/Chicago", "17:00")  # of a market that the master does not know: most futures' one
 WITHIN_DAY = ("-minute", "-hour")  # ends of the sources whose bars are shorter than a day
+LISTED = 40  # names of markets in one sentence
 UNKNOWN = Alias("", 1.0, "")
+LENGTH = re.compile(r"(?:-\d+)?(?:-minute|-hour)$")  # with the number of minutes or hours, as `-5-minute`
 PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
 
 
@@ -49,15 +53,13 @@ def of_one_market(readings, root):
 def vendor_of(source):
     """The vendor whose bars within the day go by another name, as `barchart-hour`.
 
-    >>> vendor_of("barchart-hour"), vendor_of("barchart")
-    ('barchart', 'barchart')
+    >>> vendor_of("barchart-hour"), vendor_of("firstrate-5-minute"), vendor_of("barchart")
+    ('barchart', 'firstrate', 'barchart')
     """
-    for end in WITHIN_DAY:
-        source = source.removesuffix(end)
-    return source
+    return LENGTH.sub("", source)
 
 
-def translated(reading, root, master, notes, ask=None):
+def translated(reading, root, master, notes, strangers, ask=None):
     """The rows by market, in the master's units.
 
     Parameters
@@ -67,7 +69,9 @@ def translated(reading, root, master, notes, ask=None):
         Goes before the vendor's name.
     master : Master
     notes : list
-        Gets what the user should look at. An unknown market keeps name and units.
+        Gets a sentence on each unknown market whose name is near a known one.
+    strangers : list
+        Gets the names of the other unknown markets. All of them keep name and units.
     ask : callable(name, near), optional
         The root that a user means by a name which the master does not know but which is near that of the root `near`,
         or one that the name once meant; None keeps the name.
@@ -80,13 +84,16 @@ def translated(reading, root, master, notes, ask=None):
     if axis(reading.table) == "currency":
         return [(reading.name, reading.frame, _rules(reading.table))]
     vendor, found = vendor_of(reading.vendor), []
-    parts = _by_meaning(reading.frame, vendor, reading.name, master)
+    parts = [(reading.name, reading.frame)]
+    if not reading.ours:
+        parts = _by_meaning(reading.frame, vendor, reading.name, master)
     if root is not None and [name for name, _ in parts] != [root]:
         parts = [(root, reading.frame)]
     for name, rows in parts:
         name = name or _own(reading.name, vendor, master, ask)
-        if name not in master.roots:
-            notes.append(_stranger(name, vendor, master))
+        if name not in master.roots and not reading.ours:
+            near = _near(name, vendor, master)
+            (notes if near else strangers).append(_hint(name, *near) if near else name)
         found.append((name, _dated(rows, name, master), _rules(reading.table, name, master)))
     return found
 
@@ -151,8 +158,21 @@ def _own(name, vendor, master, ask):
     return (near and ask(name, near[1])) or name
 
 
-def _stranger(name, vendor, master):
-    """A note on a market that the master does not know: what it may be, never guessed."""
-    near = _near(name, vendor, master)
-    hint = f"; near it is {near[0]} ({near[1]}): --root, or a row of symbols.csv, if that is meant" if near else ""
-    return f"{name} is no market of the master: stored under that name, in the vendor's units{hint}"
+def told(strangers):
+    """A sentence on markets that the master does not know.
+
+    >>> told(["WIG"]), told(["AW", "BWF"])[:55]
+    ("WIG is no market of the master: stored under that name, in the vendor's units", '2 markets are unknown to the master, stored under their')
+    """
+    if len(strangers) == 1:
+        return f"{strangers[0]} is no market of the master: stored under that name, in the vendor's units"
+    names = ", ".join(strangers[:LISTED]) + (", ..." if len(strangers) > LISTED else "")
+    return (
+        f"{len(strangers)} markets are unknown to the master, stored under their own names and in the vendor's units: "
+        f"{names}"
+    )
+
+
+def _hint(name, near, root):
+    """A sentence on an unknown market: what it may be, never guessed."""
+    return f"{told([name])}; near it is {near} ({root}): --root, or a row of symbols.csv, if that is meant"

@@ -26,7 +26,10 @@ class Reading:
     `column`, `fault` (null where nothing failed to parse). `name` is the vendor's name of the market. `headings` are
     the vendor's names of our columns, where they differ: reasons name those. Bars within the day carry `time` (end of
     the bar, UTC) and no `day`: the market's session gives it. `partial` rows, such as open interest alone, complete the
-    rows of the same key. `notes` are sentences for the file's report: what was left out, what the user should know.
+    rows of the same key. `ours` are rows that a store exported: names and prices are the master's, and stay. `derived`
+    rows are made from lines that another reading accounts for: they are counted only where they are bad. `notes` are
+    sentences for the file's report, what was left out and what the user should know; of one part of several a pair of
+    its place and the sentence. One that counts ends in `: 17`.
     """
 
     table: str
@@ -35,6 +38,8 @@ class Reading:
     frame: pl.DataFrame
     headings: dict = field(default_factory=dict)
     partial: bool = False
+    ours: bool = False
+    derived: bool = False
     notes: tuple = ()
 
 

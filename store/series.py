@@ -24,7 +24,6 @@ from datetime import date
 
 import polars as pl
 
-INTRADAY = ("-minute", "-hour")  # how sources of bars within the day end
 TOLD = ("contract", "day", "field", "value", "reason")
 PRICES = ("open", "high", "low", "close", "settle")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.output import emit, number, percent, say, table
+from app.commands.output import counted, emit, number, percent, say, table
 
 Root = Annotated[
     str, typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False)
@@ -33,15 +33,6 @@ def resolved(archive, names):
             what = root if name == root else f"{name} ({root})"
             raise LookupError(f"{what} is not stored; stored are {', '.join(sorted(stored)) or 'no markets'}")
     return list(dict.fromkeys(roots))
-
-
-def counted(count, what):
-    """A number of things.
-
-    >>> counted(1, "file"), counted(1200, "file")
-    ('1 file', '1,200 files')
-    """
-    return f"{count:,} {what}" + ("s" if count != 1 else "")
 
 
 def code_text(contract):

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from app.commands.data import counted, day_of, opened, resolved
-from app.commands.output import clean, emit, progress, say, table
+from app.commands.data import day_of, opened, resolved
+from app.commands.output import clean, counted, emit, progress, say, table
 
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
 KINDS = ("margins", "fx", "rates")

@@ -91,6 +91,15 @@ def progress(what):
         yield step
 
 
+def counted(count, what):
+    """A number of things.
+
+    >>> counted(1, "file"), counted(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{count:,} {what}" + ("s" if count != 1 else "")
+
+
 def number(value, digits="g"):
     """A number, nothing where there is none.
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.data import code_text, counted, opened, resolved
-from app.commands.output import emit, number, percent, progress, say, table
+from app.commands.data import code_text, opened, resolved
+from app.commands.output import counted, emit, number, percent, progress, say, table
 
 SHOWN = 100  # rows shown as a table; all of them are in --json
 WORST = 20  # disagreements of two sources shown

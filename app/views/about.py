@@ -4,6 +4,7 @@ from collections import Counter
 
 from app import charts
 from app.charts import esc
+from app.commands.output import counted
 from app.view import View
 from app.views.strip import tile
 from engine.metrics import METRICS
@@ -69,8 +70,8 @@ def data(rows):
     lines = "".join(_market(root, told, told.get("quality") or {}) for root, told in rows.items())
     heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in DATA)
     return (
-        '<h3>Data</h3><p class="note">Quality is 0 to 1: coverage of the sessions, freshness, and the share of rows '
-        f'without an open finding.</p><div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>'
+        '<h3>Data</h3><p class="note">Quality is coverage × freshness × the share of days without an open finding, '
+        f'as of the last day of the run.</p><div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>'
         "</table></div>"
     )
 
@@ -79,10 +80,10 @@ def _market(root, told, quality):
     marks = []
     if told.get("proxy_days"):
         marks.append(
-            f'<span class="badge mark">{charts.number(told["proxy_days"])} proxy days of {esc(told["proxy"])}</span>'
+            f'<span class="badge mark">{counted(told["proxy_days"], "proxy day")} of {esc(told["proxy"])}</span>'
         )
     if told.get("filled"):
-        marks.append(f'<span class="badge mark">{charts.number(told["filled"])} rows filled</span>')
+        marks.append(f'<span class="badge mark">{counted(told["filled"], "row")} filled</span>')
     numbers = "".join(
         f"<td>{_share(quality.get(part))}</td>" for part in ("score", "coverage", "freshness", "findings")
     )

@@ -69,11 +69,9 @@ def data(rows):
         return ""
     lines = "".join(_market(root, told, told.get("quality") or {}) for root, told in rows.items())
     heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in DATA)
-    return (
-        '<h3>Data</h3><p class="note">Quality is coverage × freshness × the share of days without an open finding, '
-        f'as of the last day of the run.</p><div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>'
-        "</table></div>"
-    )
+    told = "Quality is coverage × freshness × the share of days without an open finding, as of the last day of the run."
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    return f'<h3>Data</h3><p class="note">{told}</p><div class="scroll">{table}</div>'
 
 
 def _market(root, told, quality):

@@ -41,6 +41,7 @@ def commit(archive, intake, known, history, dry_run=False):
     dry_run : bool
         All but the writing.
     """
+    intake.tell()
     work = _Work(archive, intake, known, dry_run)
     for left in reversed(range(TRIES)):
         head = archive.head()

@@ -1,13 +1,26 @@
-"""Trading days: which days are trade dates of an exchange, and to which of them a moment belongs.
+"""Trading days and hours: which days are trade dates, when a market is open, and to which trade date a moment belongs.
 
-A calendar is a name in `config/holidays.csv` (calendar, day, name, source): Monday to Friday without the days listed
-there. Only days without a trade date are listed; a shortened session is a session. A user's own `holidays.csv` beside
-a store adds days; a row of his named `open` takes one of ours back.
+Days. A calendar is a name in `config/holidays.csv` (calendar, day, name, source): Monday to Friday without the days
+listed there. Only days without a trade date are listed; a shortened session is a session. `EUREX+DAX` is a calendar
+without the days of either. A user's own `holidays.csv` beside a store adds days; a row of his named `open` takes one of
+ours back.
+
+Hours. `config/sessions.csv` (market, open, close, valid_from, source) holds the parts of a trade date in local time:
+those of a root, else those of its calendar. Rules of reading:
+
+1. `17:00` is on the trade date, `-1d 17:00` on the calendar day before it, `-1s 17:00` on the trading day before it (a
+   night session that begins on Friday and belongs to Monday). A close that is not after its open is a day later.
+2. `config/halfdays.csv` (market, day, close, name, source) is read the same way: on `day` trading stops at `close`. On
+   a trade date that makes a short session. On a holiday it means that the electronic session of the eve goes on until
+   `close` and belongs to the next trade date (DOMAIN T40); a holiday that is not listed there has no session at all.
+3. A user's own files beside a store win: his rows of a market replace ours, his half days come on top.
+
+Libraries do not agree on half days (T41): the rows are ours, each with its source, and libraries were only a seed.
 """
 
 import csv
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,24 +30,31 @@ import numpy as np
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 WEEK = "1111100"
 DAY = np.timedelta64(1, "D")
+ONE = timedelta(days=1)
+FAR = 10 * ONE  # a night session begins no longer than a week of holidays before its trade date
+BASES = {"": 0, "-1d": 1, "-1s": None}
 
 
 class UnknownCalendar(LookupError):
     """A calendar that no row of holidays.csv names."""
 
 
+class UnknownHours(LookupError):
+    """A market whose sessions no row of sessions.csv names."""
+
+
 @cache
 def calendar(name, extra=None):
     """Trading days of the exchange `name`, as numpy counts them; `extra` is the folder of a user's own rows."""
-    closed, opened = set(), set()
-    for path in sources("holidays.csv", extra):
-        days = _closures(path)
-        closed |= days[0].get(name, set())
-        opened |= days[1].get(name, set())
-    if not closed:
-        known = ", ".join(sorted({key for path in sources("holidays.csv", extra) for key in _closures(path)[0]}))
-        raise UnknownCalendar(f"no calendar {name!r} in holidays.csv; there are {known}")
-    return np.busdaycalendar(WEEK, sorted(closed - opened))
+    files = [_closures(path) for path in sources("holidays.csv", extra)]
+    closed = set()
+    for part in name.split("+"):
+        listed = set().union(*(file[0].get(part, ()) for file in files))
+        if not listed:
+            known = ", ".join(sorted(set().union(*(file[0] for file in files))))
+            raise UnknownCalendar(f"no calendar {part!r} in holidays.csv; there are {known}")
+        closed |= listed.difference(*(file[1].get(part, ()) for file in files))
+    return np.busdaycalendar(WEEK, sorted(closed))
 
 
 def is_session(name, day, extra=None):
@@ -83,6 +103,70 @@ def trade_date(moment, timezone, session_start, name=None, extra=None):
         opening = np.timedelta64(start.hour * 60 + start.minute, "m")
         day = day + (local - day > opening).astype("timedelta64[D]")
     return to_session(_plain(day), name, extra)
+
+
+def is_open(spec, moment):
+    """True while the market trades; a break within the session is no trading.
+
+    `moment` is a datetime; one without a zone is UTC.
+
+    >>> from store.contracts import Master
+    >>> es = Master.load().spec("ES")
+    >>> is_open(es, datetime(2025, 11, 27, 16)), is_open(es, datetime(2025, 11, 27, 19))
+    (True, False)
+    """
+    moment, day = _utc(moment), session_day(spec, moment)
+    return day is not None and any(start <= moment < end for start, end in parts(spec, day))
+
+
+def session_day(spec, moment):
+    """The trade date whose session runs at `moment`, its breaks and its last moment included; None between sessions.
+
+    >>> from store.contracts import Master
+    >>> session_day(Master.load().spec("ES"), datetime(2025, 11, 27, 16))
+    datetime.date(2025, 11, 28)
+    """
+    moment = _utc(moment)
+    first = moment.astimezone(ZoneInfo(spec.timezone)).date()
+    day = shift(spec.calendar, first - ONE, 0, spec.extra)
+    while day <= first + FAR:
+        found = session(spec, day)
+        if found and found[0] <= moment <= found[1]:
+            return day
+        day = shift(spec.calendar, day, 1, spec.extra)
+    return None
+
+
+def session(spec, day):
+    """(first open, last close) of a trade date in UTC; None on a day that is none."""
+    found = parts(spec, day)
+    return (found[0][0], found[-1][1]) if found else None
+
+
+def parts(spec, day):
+    """[(open, close)] of a trade date in UTC, oldest first, without the breaks; empty on a day that is none."""
+    if not is_session(spec.calendar, day, spec.extra):
+        return []
+    before, zone = shift(spec.calendar, day, -1, spec.extra), ZoneInfo(spec.timezone)
+    holidays = [before + n * ONE for n in range(1, (day - before).days)]
+    eves = [_short(spec, held, before) for held in holidays if half_day(spec, held)]
+    local = [part for eve in eves for part in eve] + _short(spec, day, before)
+    return [tuple(moment.replace(tzinfo=zone).astimezone(UTC) for moment in part) for part in local]
+
+
+def half_day(spec, day):
+    """Local time at which trading stops early on `day`; None on a full one.
+
+    >>> from store.contracts import Master
+    >>> half_day(Master.load().spec("ES"), date(2025, 11, 28))
+    datetime.time(12, 15)
+    """
+    for path in reversed(sources("halfdays.csv", spec.extra)):
+        found = _half_days(path)
+        close = next((found[market] for market in _markets(spec) if market in found), {}).get(day)
+        if close:
+            return close
+    return None
 
 
 @dataclass(frozen=True)
@@ -144,23 +228,80 @@ def sources(file, extra):
     return [CONFIG / file] + ([own] if own is not None and own.is_file() else [])
 
 
+def _short(spec, day, before):
+    """Parts of a day in local time, cut at its early close if it has one."""
+    close = half_day(spec, day)
+    regular = [_placed(row, day, before) for row in _rows_of(spec, day)]
+    if close is None:
+        return regular
+    end = datetime.combine(day, close)
+    return [(start, min(stop, end)) for start, stop in regular if start < end]
+
+
+def _placed(row, day, before):
+    base, opens, closes = row
+    first = before if base is None else day - base * ONE
+    start, stop = datetime.combine(first, opens), datetime.combine(first, closes)
+    return start, stop if stop > start else stop + ONE
+
+
+def _rows_of(spec, day):
+    """[(base, open, close)] in force on a day: of the root, else of its calendar; a user's before ours."""
+    for path in reversed(sources("sessions.csv", spec.extra)):
+        for market in _markets(spec):
+            versions = _sessions(path).get(market)
+            if versions:
+                known = [first for first in versions if first <= day]
+                return versions[max(known) if known else min(versions)]
+    raise UnknownHours(f"no hours of {spec.root}: add rows of {' or '.join(_markets(spec))} to sessions.csv")
+
+
+def _markets(spec):
+    """Names under which rows of hours are looked for, the narrowest first."""
+    return (spec.root, *spec.calendar.split("+"))
+
+
+@cache
+def _sessions(path):
+    """{market: {valid from: [(base, open, close), ...]}} of one file."""
+    found = {}
+    for number, row in _csv(path, ("market", "open", "close", "valid_from")):
+        try:
+            market, opens, closes, valid_from = row[:4]
+            base, _, clock = opens.rpartition(" ")
+            first = date.fromisoformat(valid_from) if valid_from else date.min
+            part = (BASES[base], time.fromisoformat(clock), time.fromisoformat(closes))
+        except (KeyError, ValueError):
+            raise ValueError(
+                f"{path.name} line {number}: {', '.join(row)!r} is no session, write -1d 17:00,16:00"
+            ) from None
+        found.setdefault(market, {}).setdefault(first, []).append(part)
+    return found
+
+
+@cache
+def _half_days(path):
+    """{market: {day: close}} of one file."""
+    found = {}
+    for number, row in _csv(path, ("market", "day", "close")):
+        try:
+            found.setdefault(row[0], {})[date.fromisoformat(row[1])] = time.fromisoformat(row[2])
+        except (IndexError, ValueError):
+            raise ValueError(
+                f"{path.name} line {number}: {', '.join(row)!r} is no half day, write 2025-11-28,12:15"
+            ) from None
+    return found
+
+
 @cache
 def _closures(path):
     """Closed days and taken-back days of one file, each by calendar."""
     closed, opened = {}, {}
-    with open(path, newline="", encoding="utf-8") as lines:
-        reader = csv.reader(lines)
-        header = next(reader, [])
-        if header[:3] != ["calendar", "day", "name"]:
-            raise ValueError(f"{path.name} has the columns {', '.join(header)}; wanted: calendar, day, name, source")
-        for number, row in enumerate(reader, 2):
-            try:
-                day = np.datetime64(row[1], "D")
-            except (IndexError, ValueError):
-                raise ValueError(
-                    f"{path.name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"
-                ) from None
-            (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(day)
+    for number, row in _csv(path, ("calendar", "day", "name")):
+        try:
+            (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(np.datetime64(row[1], "D"))
+        except (IndexError, ValueError):
+            raise ValueError(f"{path.name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15") from None
     return closed, opened
 
 
@@ -182,3 +323,17 @@ def _days(day):
 def _plain(found):
     """Python values for one day, arrays for many."""
     return found.item() if np.ndim(found) == 0 else found
+
+
+def _csv(path, wanted):
+    """(line number, cells) of a CSV file; one whose columns are others is refused."""
+    with open(path, newline="", encoding="utf-8") as lines:
+        reader = csv.reader(lines)
+        header = next(reader, [])
+        if tuple(header[: len(wanted)]) != wanted:
+            raise ValueError(f"{path.name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}")
+        return [(reader.line_num, row) for row in reader if row]
+
+
+def _utc(moment):
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,11 +2,13 @@
 
 The rules are in store/rules.py; a market's facts `last_trade` and `first_notice` name them. A rule that changed is
 several dated facts: `valid_from` is then the first delivery month under the new rule. The delivery month is not the
-month of the last trade (DOMAIN T31), and exchanges move days by notice, so a vendor's date of a contract
-(`spec.dates`) goes before the rule (T12); `differences` tells where they do not agree.
+month of the last trade (DOMAIN T31), and exchanges move days by notice: where we know that they did, the fact is a date
+instead of a rule. A vendor's date of a contract (`spec.dates`) goes before both (T12); `differences` tells where the
+two do not agree.
 """
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 
@@ -70,6 +72,8 @@ def _rule(rules, contract, root):
 
 
 def _day(name, spec, contract):
+    if name[:1].isdigit():  # the exchange moved it: of this contract only, as the next fact names the rule again
+        return date.fromisoformat(name)
     if name not in RULES:
         raise UnknownRule(f"{spec.root}: no rule {name!r} in store/rules.py; there are {', '.join(sorted(RULES))}")
     year, month = divmod(int(contract), 100)

@@ -17,6 +17,7 @@ from store import decisions, history, segments
 from store.contracts import Master
 from store.coverage import busdays
 from store.days import DAY
+from store.naming import WITHIN_DAY
 from store.tables import TABLES
 
 TICKS = 2.0  # how far two sources of one settlement may stand apart: each may round it

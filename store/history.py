@@ -11,7 +11,7 @@ import polars as pl
 
 from store import continuous, rolls
 from store.contracts import Master, with_dates
-from store.naming import WITHIN_DAY
+from store.naming import WITHIN_DAY, vendor_of
 from store.tables import TABLES
 from store.vendors import VENDORS
 
@@ -105,7 +105,7 @@ def _names(master, root, source):
     """What the source of stored rows calls the market."""
     if root not in master.roots:
         return []
-    return [master.alias(vendor, name) for vendor, name in master.aliases(root) if vendor == source]
+    return [master.alias(vendor, name) for vendor, name in master.aliases(root) if vendor == vendor_of(source)]
 
 
 def _first_dated(archive, root, snapshot):

@@ -8,6 +8,7 @@
    by column, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
 4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
 5. Small files of one folder and vendor are read together, as one file of many parts; what fails then is read in halves.
+6. What is known and of no use here, such as quotes, is left out: an error only where that file itself was asked for.
 """
 
 from datetime import UTC, datetime
@@ -28,7 +29,9 @@ SMALL = 1 << 20  # a file up to this size is read together with others [bytes]
 PILE = 1 << 24  # so much is read together [bytes]
 
 
-def import_paths(archive, paths, vendor=None, root=None, progress=None, kind=None, dry_run=False, ask=None):
+def import_paths(
+    archive, paths, vendor=None, root=None, progress=None, kind=None, dry_run=False, ask=None, asked_for=True
+):
     """Import files and folders in one commit.
 
     Parameters
@@ -48,6 +51,9 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None, kind=Non
     ask : callable(name, near, file), optional
         Which root is meant by a market's name that the master does not know but that is near the root `near`; None
         keeps the name. Without it such a market is stored under its name, and told.
+    asked_for : bool
+        Whether somebody named these `paths`. What was found, in a folder or by a watch, may be left out on purpose;
+        a file that was asked for and is not imported is an error.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None, kind=Non
     readers = _readers(archive, vendor, kind)
     master, head = Master.load(archive.path), archive.head()
     root = root and root_named(root, master)
-    found, reports = raw.files(paths), []
+    found, reports, named = raw.files(paths), [], set(map(Path, paths)) if asked_for else set()
     with Intake(archive, master, root, ask and _answers(ask, master), decisions.released(archive, head)) as intake:
         pile = _Pile(intake, _History(archive, head), readers, vendor, kind)
         for done, (path, wrong) in enumerate(found):
@@ -65,7 +71,7 @@ def import_paths(archive, paths, vendor=None, root=None, progress=None, kind=Non
                 progress(done, len(found), path.name)
             reports.append(FileReport(file=raw.plain(path), error=wrong or ""))
             if not wrong:
-                pile.add(path, reports[-1])
+                pile.add(path, reports[-1], path in named)
         pile.read()
         if progress:
             progress(len(found), len(found), "commit")
@@ -164,9 +170,11 @@ class _Pile:
     def __init__(self, intake, history, readers, vendor, kind):
         self.intake, self.history, self.readers, self.forced, self.kind = intake, history, readers, vendor, kind
         self.files, self.names, self.reader, self.size = [], set(), None, 0
+        self.named = set()  # files that somebody asked for
 
-    def add(self, path, report):
+    def add(self, path, report, named=False):
         """Take a file to the others; these are read first where it does not go with them."""
+        self.named |= {path} if named else set()
         try:
             file = raw.open_file(path)
             report.sha256 = file.sha256
@@ -177,7 +185,7 @@ class _Pile:
                 return
             reader = self._reader(file, report)
         except raw.Unreadable as error:
-            report.error = _placed(path, str(error))
+            self._failed(path, report, error)
             return
         size = sum(len(part.data) for part in file.parts)
         alone = file.packed or size > SMALL or self.kind
@@ -197,11 +205,16 @@ class _Pile:
             self._read(files)
 
     def _reader(self, file, report):
+        name = file.path.name
+        if name.lower().endswith(raw.NO_DATA):
+            raise raw.LeftOut(raw.plain(name), "CSI's description of a file, no prices")
         if self.forced or self.kind:
             return self.readers[0]
         for reader in self.readers:
             if reader.recognises(file):
                 return reader
+        if raw.is_text(name):
+            raise raw.LeftOut(raw.plain(name), "a text for people to read, no prices")
         report.guess = not file.packed and file.path.suffix.lower() in (*raw.TABLES, ".gz")
         raise raw.Unreadable(f"no vendor recognises this file; its first line is {_start(file)}; "
                              f"name one with --vendor ({', '.join(r.NAME for r in self.readers)})")  # fmt: skip
@@ -214,11 +227,18 @@ class _Pile:
             self.intake.void.update(tickets)
             if len(files) == 1:
                 [(file, report)] = files
-                report.error = _placed(file.path, str(error))
+                self._failed(file.path, report, error)
                 return
             half = len(files) // 2
             self._read(files[:half])
             self._read(files[half:])
+
+    def _failed(self, path, report, error):
+        if isinstance(error, raw.LeftOut) and path not in self.named:
+            report.clear()
+            report.left_out = raw.plain(error.reason)
+        else:
+            report.error = _placed(path, str(error))
 
     def _take(self, files, tickets):
         places = tickets[0]

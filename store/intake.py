@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from store import durable, raw, row_rules
-from store.naming import axis, of_one_market, translated
+from store.naming import axis, of_one_market, told, translated
 from store.segments import NAME
 from store.tables import TABLES
 
@@ -27,7 +27,10 @@ RELEASED = "released"  # warning of a row that broke a rule and that somebody le
 
 @dataclass
 class FileReport:
-    """What became of one file; `first` tells the first quarantined row, `notes` what the user should look at."""
+    """What became of one file; `first` tells the first quarantined row, `notes` what the user should look at.
+
+    A file that was found in a folder and is not imported on purpose is `left_out`, with the reason, and has no `error`.
+    """
 
     file: str
     vendor: str = ""
@@ -39,6 +42,7 @@ class FileReport:
     reasons: dict = field(default_factory=dict)
     skipped: bool = False
     error: str = ""
+    left_out: str = ""
     sha256: str = ""
     first: str = ""
     notes: list = field(default_factory=list)
@@ -66,6 +70,7 @@ class Intake:
         self.reports = []  # one a ticket
         self.void = set()  # tickets that count no more
         self.quarantine = []
+        self._strangers = {}  # names of unknown markets that are near no known one -> tickets
         self._frames = {}  # (table, source, market) -> frames, or paths of such
         self._held = self._files = 0
         self._folder = None
@@ -102,18 +107,29 @@ class Intake:
         together = isinstance(tickets, dict)
         touched = lambda frame: frame["ticket"].unique() if together else [tickets]  # noqa: E731
         for reading in _joined(readings) if together else readings:
-            notes = list(reading.notes)
+            notes, strangers = [note for note in reading.notes if isinstance(note, str)], []
             reading = replace(reading, frame=_ticketed(reading.frame, tickets))
             ask = self.ask and partial(self._asked, reading.frame)
-            for name, frame, rules in translated(reading, self.root, self.master, notes, ask):
+            for name, frame, rules in translated(reading, self.root, self.master, notes, strangers, ask):
                 self._judge(reading, name, frame, rules, ["ticket"] if together else [])
                 for ticket in touched(frame):
                     report = self.reports[ticket]
                     report.vendor = report.vendor or reading.vendor
                     report.roots += [] if name in report.roots else [name]
+            for name in strangers:
+                self._strangers.setdefault(name, set()).update(touched(reading.frame))
             for ticket in touched(reading.frame) if notes else ():
-                told = self.reports[ticket].notes
-                told += [note for note in notes if note not in told]
+                self._tell(ticket, notes)
+            for place, note in (note for note in reading.notes if not isinstance(note, str)):
+                self._tell(tickets[place] if together else tickets, [note])
+
+    def tell(self):
+        """One note on all markets that the master does not know, for the files that hold one."""
+        names = {name: tickets - self.void for name, tickets in self._strangers.items()}
+        names = {name: tickets for name, tickets in names.items() if tickets}
+        note = told(sorted(names)) if names else ""
+        for ticket in set().union(*names.values()):
+            self._tell(ticket, [note])
 
     def live(self):
         """(ticket, report) of the attempts that count."""
@@ -143,22 +159,27 @@ class Intake:
         rows = pl.concat(self.quarantine) if self.quarantine else pl.DataFrame(schema={"ticket": pl.Int32})
         return rows.filter(~pl.col("ticket").is_in(list(self.void)))
 
+    def _tell(self, ticket, notes):
+        held = self.reports[ticket].notes
+        held += [note for note in notes if note not in held]
+
     def _asked(self, frame, name, near):
         file = self.reports[frame["ticket"][0]].file if frame.height else ""
         return self.ask(name, near, Path(file).name)
 
     def _judge(self, reading, name, frame, rules, apart):
-        if not NAME.fullmatch(name):
-            raise raw.Unreadable(
-                f"market {raw.plain(name, 80)!r} is no name for the store: 1 to 64 letters, digits, dots, dashes and "
-                "underscores, no dot first; give it one with --root"
-            )
+        for what, text, hint in (("market", name, "; give it one with --root"), ("source", reading.vendor, "")):
+            if not NAME.fullmatch(text):
+                raise raw.Unreadable(
+                    f"{what} {raw.plain(text, 80)!r} is no name for the store: 1 to 64 letters, digits, dots, dashes "
+                    f"and underscores, no dot first{hint}"
+                )
         table = TABLES[reading.table]
         good, bad = row_rules.split(frame, table, rules, apart, reading.partial)
         if bad.height:
             bad = _identified(bad, reading.vendor)
             good, bad = self._let_in(good, bad, table)
-        self._count(good, bad)
+        self._count(good.clear() if reading.derived else good, bad)
         if bad.height:
             bad = bad.with_columns(pl.col("column").replace(reading.headings))
             self.quarantine.append(bad.select(QUARANTINED))
@@ -222,12 +243,14 @@ def _joined(readings):
     """Readings of one market out of several files as one."""
     groups = {}
     for reading in readings:
-        same = (reading.table, reading.vendor, reading.name, reading.partial, tuple(sorted(reading.headings.items())))
-        same += (() if not reading.notes else (id(reading),),)  # what is told of a file is not told of its neighbours
+        same = (reading.table, reading.vendor, reading.name, reading.partial, reading.ours, reading.derived)
+        same += (tuple(sorted(reading.headings.items())),)
+        if any(isinstance(note, str) for note in reading.notes):  # what is told of a file is not told of its neighbours
+            same += (id(reading),)
         groups.setdefault(same, []).append(reading)
     for group in groups.values():
-        frames = [reading.frame for reading in group]
-        yield group[0] if len(group) == 1 else replace(group[0], frame=pl.concat(frames, how="diagonal"))
+        frames, notes = [reading.frame for reading in group], sum((reading.notes for reading in group), ())
+        yield group[0] if len(group) == 1 else replace(group[0], frame=pl.concat(frames, how="diagonal"), notes=notes)
 
 
 def _ticketed(frame, tickets):

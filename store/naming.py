@@ -161,8 +161,8 @@ def _own(name, vendor, master, ask):
 def told(strangers):
     """A sentence on markets that the master does not know.
 
-    >>> told(["WIG"]), told(["AW", "BWF"])[:55]
-    ("WIG is no market of the master: stored under that name, in the vendor's units", '2 markets are unknown to the master, stored under their')
+    >>> told(["AW", "BWF"])
+    "2 markets are unknown to the master, stored under their own names and in the vendor's units: AW, BWF"
     """
     if len(strangers) == 1:
         return f"{strangers[0]} is no market of the master: stored under that name, in the vendor's units"

@@ -12,8 +12,6 @@ from contextlib import closing
 import polars as pl
 
 from store import ingest, postgres_rows, raw
-from store.contracts import Master
-from store.naming import axis, vendor_of
 from store.postgres_export import export
 from store.postgres_link import DatabaseError, connected, find
 from store.postgres_map import exported, plan
@@ -77,24 +75,13 @@ def import_table(archive, url, table, mapping=None, root=None, dry_run=False, pr
         within = postgres_rows.within_day(connection, found, how)
         tell = progress and (lambda done: progress(done, rows, str(found)))
         parsed = postgres_rows.readings(connection, found, how, vendor, root, within, tell)
-        kept = _kept(parsed, found, Master.load(archive.path)) if how.ours else parsed
         with closing(parsed):
-            report = ingest.import_readings(archive, kept, str(found), sha256, root, dry_run)
+            report = ingest.import_readings(archive, parsed, str(found), sha256, root, dry_run)
         if report.error and not report.error.startswith(str(found)):
             report.error = f"{found}: {report.error}"
         if not how.ours and how.table == "contract_bars" and not report.skipped:
             report.notes.append(_told(found, how, within))
         return [report]
-
-
-def _kept(parsed, found, master):
-    """The readings of a table of ours, whose names and prices are the master's: none may be translated again."""
-    for reading in parsed:
-        alias = master.alias(vendor_of(reading.vendor), reading.name)
-        if axis(reading.table) == "root" and alias and (alias.root, alias.factor) != (reading.name, 1.0):
-            told = f"{reading.vendor} means {alias.root} in units of {alias.factor:g} by the name {reading.name}"
-            raise raw.Unreadable(f"{found}: {raw.plain(told)}, so that these rows cannot be told from his own")
-        yield reading
 
 
 def _told(found, how, within):

@@ -17,6 +17,7 @@ import polars as pl
 
 from store import bars, raw
 from store.codes import BadCode, parse_code
+from store.naming import WITHIN_DAY
 from store.postgres_export import LAYOUTS, TYPES
 from store.postgres_link import DatabaseError
 from store.postgres_map import VALUES
@@ -234,7 +235,7 @@ def _ours(frame, table):
         frame = frame.select("source", "root", "contract", *TOLD, *MARKS).rename(TOLD)
     parts = frame.partition_by("source", axis, as_dict=True, maintain_order=True, include_key=False)
     partial = table in ("contract_bars", "vendor_chains")
-    return [Reading(table, source, name, rows, partial=partial) for (source, name), rows in parts.items()]
+    return [Reading(table, source, name, rows, partial=partial, ours=True) for (source, name), rows in parts.items()]
 
 
 def _rates(frame, how, vendor):
@@ -329,7 +330,7 @@ def _by_length(frame, vendor, lengths):
     for (sender,) in frame.select("sender").unique().iter_rows():
         if sender not in lengths:
             rows = frame.filter(pl.col("sender") == sender).sort("name", "contract", "time")
-            named = sender.endswith(("-minute", "-hour"))
+            named = sender.endswith(WITHIN_DAY)
             lengths[sender] = sender if named else bars.source(sender, bars.minutes(rows))
     return frame.with_columns(pl.col("sender").replace(lengths))
 

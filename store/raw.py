@@ -30,6 +30,7 @@ SUFFIXES = (".csv", ".txt", ".dat", ".parquet", ".dbn", ".zst", ".zip", ".gz")  
 TABLES = (".csv", ".txt")  # text
 MEMBERS_TAKEN = (*TABLES, ".dat", ".parquet", ".dbn", ".zst")  # what is taken from a zip
 NO_DATA = (".specs.txt",)  # CSI's description of a file beside it
+TEXTS = ("license", "licence", "readme", "copying", "notice", "changelog")  # what stands beside data for people to read
 LIMIT = 1 << 30  # a file, packed or not, is at most this long: it is held in memory several times over [bytes]
 OURS = ("part", "line", "raw", "column", "fault", "found", "cells", "file")  # names that a vendor's column cannot have
 MEMBERS = 20_000  # of a zip
@@ -44,6 +45,14 @@ _DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError,
 
 class Unreadable(ValueError):
     """A file that cannot be used at all; the message names it and says why."""
+
+
+class LeftOut(Unreadable):
+    """A file that is known and not imported on purpose: no error where it was found in a folder and not asked for."""
+
+    def __init__(self, place, reason):
+        super().__init__(f"{place}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -109,8 +118,13 @@ def _inside(folder):
 
 
 def _taken(name, suffixes):
-    lower = name.lower()
-    return lower.endswith(suffixes) and not lower.endswith(NO_DATA) and not name.startswith(".")
+    return name.lower().endswith(suffixes) and not name.startswith(".")
+
+
+def is_text(name):
+    """Whether a file is for people to read, by its name: `LICENSE.txt`, `Readme.txt`."""
+    stem, _, end = name.lower().rpartition(".")
+    return end == "txt" and stem in TEXTS
 
 
 def open_file(path):
@@ -186,7 +200,9 @@ def _members(name, data):
         tables = [
             m
             for m in members
-            if _taken(names[m].split("/")[-1], MEMBERS_TAKEN) and not names[m].startswith("__MACOSX/")
+            if _taken(names[m].split("/")[-1], MEMBERS_TAKEN)
+            and not names[m].lower().endswith(NO_DATA)
+            and not names[m].startswith("__MACOSX/")
         ]
         if len(members) > MEMBERS:
             raise Unreadable(f"{name}: more than {MEMBERS} members")

@@ -10,8 +10,10 @@ import pytest
 
 from store import open_archive
 from tests import market_files
+from tests.sample_files import zipped
 
 COUNTS = {"rows_read", "accepted", "warned", "quarantined"}
+TOLD = {"file", "vendor", "roots", "reasons", "skipped", "left_out", "first", "notes", "error"}
 OWN = """Symbol;Trade Day;O;H;L;Settlement;Vol;OI
 ZCH24;15/01/2024;447.25;449.5;446.0;448.25;1200;5000
 ZCH24;16/01/2024;448.25;451.5;447.0;450.25;1300;5100
@@ -24,7 +26,7 @@ def test_import_counts_every_row_file_by_file(document, files, tmp_path):
     assert made["snapshot"] == 1
     assert set(made["totals"]) == COUNTS
     for file in made["files"]:
-        assert set(file) == {"file", "vendor", "roots", "reasons", "skipped", "first", "notes", "error"} | COUNTS
+        assert set(file) == TOLD | COUNTS
         assert file["rows_read"] == file["accepted"] + file["warned"] + file["quarantined"] > 0
         assert file["vendor"] == "barchart"
     assert made["totals"] == {count: sum(f[count] for f in made["files"]) for count in COUNTS}
@@ -66,6 +68,53 @@ def test_the_good_files_beside_a_bad_one_are_imported_and_the_exit_code_is_1(doc
     good, bad = made["files"]
     assert (good["error"], good["accepted"] > 0) == (None, True)
     assert "absent.csv" in bad["error"] and bad["vendor"] is None
+
+
+QUOTES = {
+    "20131006_quote.zip": "20131006_es_minute_quote_201312.csv",
+    "20131007_quote.zip": "20131007_es_minute_quote_201312.csv",
+    "gc_quote.zip": "gc_quote_201312.csv",
+}
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A folder of LEAN's with quotes, a licence and a day of trades."""
+    folder = tmp_path / "lean"
+    for name, entry in QUOTES.items():
+        zipped(folder, name, {entry: "0,1,1,1,1,1,1,1,1,1,1\n"})
+    zipped(folder, "es_trade.zip", {"es_trade_201312.csv": "20131007 00:00,1690,1700,1680,1690,10\n"})
+    (folder / "LICENSE.txt").write_text("Apache License\n")
+    return folder
+
+
+def test_files_of_a_folder_that_are_left_out_are_told_once_and_are_no_error(call, document, mixed, tmp_path):
+    made = document("import", mixed, "--store", tmp_path / "new")
+    told = {Path(f["file"]).name: f["left_out"] for f in made["files"]}
+    assert told["es_trade.zip"] is None and told["LICENSE.txt"] == "a text for people to read, no prices"
+    assert {told[name] for name in QUOTES} == {
+        "quotes (bid and ask) are not imported; trade and openinterest zips are"
+    }  # fmt: skip
+    assert all((f["error"], f["rows_read"]) == (None, 0) for f in made["files"] if f["left_out"])
+    out = call("import", mixed, "--store", tmp_path / "other").out
+    assert out.count("quotes (bid and ask)") == 1
+    assert "left out: 20131006_quote.zip and 2 other files: quotes (bid and ask) are not imported" in out
+    assert "; 4 files left out" in out
+    again = call("import", mixed, "--store", tmp_path / "other").out
+    assert "Nothing new" in again
+
+
+def test_a_file_that_was_named_and_is_left_out_exits_1(call, mixed, tmp_path):
+    found = call("import", mixed / "gc_quote.zip", "--store", tmp_path / "new", code=1)
+    assert found.err.count("\n") == 1 and "gc_quote_201312.csv: quotes (bid and ask) are not imported" in found.err
+    assert "left out" not in found.out
+
+
+def test_notes_that_count_are_summed_over_the_files():
+    from app.commands.imports import _notes
+
+    files = [{"notes": ["rows of quotes: 3", "ES is odd"]}, {"notes": ["rows of quotes: 1000", "ES is odd"]}]
+    assert _notes(files) == ["rows of quotes: 1,003", "ES is odd"]
 
 
 def test_an_unknown_vendor_is_refused_with_the_names_that_are_known(call, files, store):

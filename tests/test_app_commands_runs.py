@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -140,3 +141,14 @@ def test_the_demo_makes_a_store_a_run_and_a_report_and_twice_makes_no_second(cal
     again = call("demo", "--no-serve").out
     assert "is there already" in again and "Simulated prices" in again
     assert [run["run"] for run in document("runs")] == [made["run"]]
+
+
+def test_a_run_may_use_the_store_of_an_earlier_day(call, document, store, portfolio):
+    today = datetime.now(UTC).date()
+    made = document("run", portfolio, "--store", store, "--as-known", today)
+    assert made["snapshot"]["number"] == open_archive(store).head().number
+    assert (
+        "the store knew nothing on 2001-01-01"
+        in call("run", portfolio, "--store", store, "--as-known", "2001-01-01", code=1).err
+    )
+    assert "write a day as" in call("run", portfolio, "--store", store, "--as-known", "monday", code=2).err

@@ -1,6 +1,7 @@
 """Trading days: calendars against their seed and against real trading, and the trade date of a moment."""
 
 import csv
+import gzip
 import zipfile
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -85,13 +86,22 @@ def test_t40_thanksgiving_is_no_trade_date():
     [
         ("CME_EQUITY", ["2001-09-12", "2001-09-13", "2001-09-14", "2004-06-11", "1994-04-27"]),
         ("CME_RATES", ["2001-09-12", "2004-06-11", "2003-11-11"]),
-        ("CBOT_GRAINS", ["2001-09-12", "2004-06-11", "1992-04-13"]),
+        ("CME_RATES", ["1996-10-14", "1996-11-11", "1997-01-20", "1999-10-11", "2003-10-13", "2004-11-11"]),
+        ("CBOT_GRAINS", ["2001-09-11", "2001-09-12", "2004-06-11", "1992-04-13"]),
+        ("NYMEX", ["1990-08-13"]),
         ("NYMEX", ["2001-09-11", "2001-09-12", "2001-09-13", "2004-11-26"]),
         ("ICE_US", ["2001-09-11", "2001-09-14", "1985-09-27"]),
         ("CFE", ["2012-10-29", "2012-10-30", "2007-01-02"]),
         ("EUREX", ["2024-12-24", "2024-12-31", "2024-05-01", "2007-05-28"]),
         ("OSE", ["2024-05-03", "2024-01-02"]),
         ("ICE_UK", ["2026-08-31", "2022-09-19"]),
+        (
+            "EUREX+DAX",
+            ["2000-10-03", "2014-10-03", "2016-05-16", "2016-10-03", "2017-06-05", "2017-10-31", "2018-05-21"],
+        ),
+        ("EUREX+DAX", ["2024-12-24", "2024-05-01"]),
+        ("CME_FX+RF", ["2013-11-11", "2014-10-13", "2014-11-11", "2013-10-14", "2014-12-25"]),
+        ("SGX", ["2000-12-25", "2001-12-25", "2002-12-25"]),
     ],
 )
 def test_one_off_closures_are_closed(name, closed):
@@ -103,7 +113,9 @@ def test_one_off_closures_are_closed(name, closed):
     [
         ("CME_EQUITY", ["2018-12-05", "2025-01-09", "2023-04-07", "2012-10-29"]),
         ("CME_RATES", ["2007-01-02", "2025-01-09", "2010-04-02", "2012-04-06", "2015-04-03"]),
-        ("EUREX", ["2010-12-27", "2021-12-28"]),
+        ("EUREX", ["2010-12-27", "2021-12-28", "2016-05-16", "2018-10-03"]),  # the Bund trades when the DAX does not
+        ("EUREX+DAX", ["2015-10-02", "2019-06-10", "2020-06-01", "2022-10-03"]),
+        ("CME_FX", ["2013-11-11", "2014-10-13", "2014-11-11"]),
         ("CFE", ["2022-01-17", "2024-06-19"]),
     ],
 )
@@ -132,6 +144,33 @@ def test_no_day_is_closed_on_which_most_contracts_traded_and_none_open_without_a
     silent = [str(d) for d in every[days.is_session(name, every)] if str(d) not in seen]
     assert closed_but_busy == []
     assert silent == []
+
+
+# Days on which every one of these series of other collections is silent: pysystemtrade's prices and Quantiacs' bars.
+SILENT = {
+    "CME_RATES": (("US10", "US20", "US5", "US2"), ("F_TY", "F_FV", "F_US")),
+    "NYMEX": (("GOLD", "SILVER", "PLAT", "CRUDE_W", "GAS_US", "COPPER"), ("F_GC", "F_SI", "F_CL", "F_HG")),
+    "CME_FX": (("GBP", "JPY", "CHF", "AUD"), ("F_BP", "F_JY")),
+    "EUREX+DAX": (("DAX",), ("F_AX",)),
+    "CBOT_GRAINS": (("CORN", "WHEAT", "SOYBEAN"), ("F_C", "F_W", "F_S")),
+}
+
+
+def days_of(path):
+    with gzip.open(path, "rt") as lines:
+        next(lines)
+        found = {line.split(",")[0][:10] for line in lines}
+    return {day if "-" in day else f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in found}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_no_day_is_open_on_which_two_other_collections_are_silent(shared, name):
+    prices, bars = SILENT[name]
+    held = [days_of(shared / "pysystemtrade" / "adjusted_prices_csv" / f"{market}.csv.gz") for market in prices]
+    held += [days_of(shared / "quantiacs" / f"{market}.txt.gz") for market in bars]
+    every = np.arange(max(min(days) for days in held), "2014-01-01", dtype="datetime64[D]")
+    open_ = [str(day) for day in every[days.is_session(name, every)]]
+    assert len(open_) > 3000 and [day for day in open_ if not any(day in found for found in held)] == []
 
 
 def test_calendars_are_the_seeds_but_for_the_listed_corrections():
@@ -179,6 +218,20 @@ def test_every_calendar_has_between_a_few_and_twenty_closures_a_year(name):
     year = np.arange("2024-01-01", "2025-01-01", dtype="datetime64[D]")
     assert 240 <= days.is_session(name, year).sum() <= 261
     assert days.calendar(name) is days.calendar(name)  # built once
+
+
+def test_a_calendar_of_two_names_lacks_the_days_of_either_and_an_unknown_part_is_named(tmp_path):
+    bund, dax = days.calendar("EUREX"), days.calendar("EUREX+DAX")
+    more = set(dax.holidays.tolist()) - set(bund.holidays.tolist())
+    assert set(bund.holidays.tolist()) < set(dax.holidays.tolist())
+    assert len(more) == 11 and date(2017, 10, 31) in more
+    with pytest.raises(days.UnknownCalendar, match="no calendar 'DAXX'"):
+        days.calendar("EUREX+DAXX")
+    (tmp_path / "holidays.csv").write_text(
+        "calendar,day,name,source\nEUREX,2026-11-24,a strike,me\nDAX,2017-10-31,open,me\n"
+    )
+    assert not days.is_session("EUREX+DAX", date(2026, 11, 24), tmp_path)
+    assert days.is_session("EUREX+DAX", date(2017, 10, 31), tmp_path)
 
 
 def test_shift_counts_sessions_from_any_day():

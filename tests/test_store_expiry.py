@@ -40,10 +40,6 @@ CUT = {
     | {201409, 201412, 201503, 201506, 201603, 201606, 201612, 201712},
 }
 
-# Coffee's end was set before the exchange closed for Christmas Eve, New Year's Eve, a hurricane, and stood; counting
-# the closed day gives the file's day. In September 2001 the exchange moved it.
-MOVED = {"KC": {198112, 198509, 200109, 200412, 200712}}
-
 
 def spec(root):
     return MASTER.spec(root)
@@ -156,9 +152,6 @@ def test_rules_end_where_the_files_of_expired_contracts_end(shared, name, root):
         if contract in CUT.get(root, ()):
             assert last < end, f"{root} {contract} is not cut: it ends {last}, the rule says {end}"
             same = True
-        if contract in MOVED.get(root, ()):
-            assert last > end
-            same = True
         count, agree = count + 1, agree + same
         if contract > 200512:
             modern, modern_agree = modern + 1, modern_agree + same
@@ -230,6 +223,28 @@ def test_a_rule_that_changed_is_kept_for_older_contracts():
     assert last_trade(corn, 200003) == date(2000, 3, 14)
 
 
+@pytest.mark.parametrize(
+    ("root", "contract", "day"),
+    [
+        ("KC", 198112, "1981-12-21"),  # Christmas Eve
+        ("KC", 198509, "1985-09-19"),  # a hurricane
+        ("KC", 200109, "2001-09-20"),  # the week of the attacks
+        ("KC", 200112, "2001-12-14"),  # the day after Christmas
+        ("KC", 200412, "2004-12-20"),  # New Year's Eve
+        ("KC", 200712, "2007-12-18"),  # Christmas Eve
+        ("LE", 199404, "1994-04-22"),  # a funeral
+    ],
+)
+def test_an_end_that_the_exchange_set_before_it_closed_for_a_day_stands_for_that_contract_only(root, contract, day):
+    """The days are those of the last bars (Barchart), some of them with volume; a session was closed afterwards."""
+    assert last_trade(spec(root), contract) == date.fromisoformat(day)
+    rules = {name for first, name in spec(root).last_trade_rules if name == day and first == contract}
+    assert rules == {day}
+    others = [last_trade(spec(root), k) for k in (contract - 100, contract + 100)]
+    assert day not in [str(end) for end in others]
+    assert [end.year * 100 + end.month for end in others] == [contract - 100, contract + 100]
+
+
 def test_the_third_friday_on_a_holiday_is_the_thursday():
     assert last_trade(spec("MES"), 200803) == date(2008, 3, 20)  # Good Friday
     assert last_trade(spec("MES"), 202606) == date(2026, 6, 18)  # Juneteenth
@@ -268,10 +283,9 @@ def test_every_market_has_rules_and_every_contract_an_end_after_its_last_allowed
 
 
 def test_every_rule_cites_its_source_and_is_used():
-    used = {
-        fact.value for root in MASTER.roots for f in ("last_trade", "first_notice") for fact in MASTER.facts(root, f)
-    }
-    assert used == set(RULES)
+    facts = [fact for root in MASTER.roots for f in ("last_trade", "first_notice") for fact in MASTER.facts(root, f)]
+    moved = {fact.value for fact in facts if fact.value[0].isdigit()}
+    assert {fact.value for fact in facts} - moved == set(RULES)
     assert all(rule.__doc__ and "." in rule.__doc__ for rule in RULES.values())
 
 

@@ -323,6 +323,46 @@ def test_an_unknown_vendor_is_refused_with_the_nearest(archive):
     assert archive.head().number == 0
 
 
+LEFT_OUT = {
+    "LICENSE.txt": ["Apache License"],
+    "ES.Specs.txt": ["Symbol: ES"],
+    "security-database.csv": ["# x", "XYZ R735QTJ8XC9X,1"],
+}
+
+
+def test_what_is_of_no_use_is_left_out_of_a_folder_and_an_error_where_it_was_asked_for(archive, tmp_path):
+    folder = tmp_path / "in"
+    for name, lines in (LEFT_OUT | {NAME: LINES}).items():
+        put(folder, name, lines)
+    for words in ({}, {"dry_run": True}):
+        reports = {r.file.rsplit("/", 1)[1]: r for r in import_paths(archive, [folder], **words)}
+        assert {name: r.left_out for name, r in reports.items() if r.left_out} == {
+            "LICENSE.txt": "a text for people to read, no prices",
+            "ES.Specs.txt": "CSI's description of a file, no prices",
+            "security-database.csv": "LEAN's security identifiers, not imported: they are of shares",
+        }
+        assert not [r.error for r in reports.values() if r.error] and counts(reports["LICENSE.txt"]) == (0, 0, 0, 0)
+    assert archive.head().number == 1 and archive.read("imports")["file"].to_list() == [NAME]
+    for name in LEFT_OUT:
+        assert f"/{name}: " in refused(archive, folder / name)
+        [found] = import_paths(archive, [folder / name], asked_for=False)
+        assert (found.error, bool(found.left_out)) == ("", True)
+
+
+def test_files_read_together_with_one_that_is_left_out_come_in(archive, tmp_path):
+    folder = tmp_path / "in"
+    lines = ["date,initial,maintenance", "20240102,1200,1100"]
+    for root in ("ES", "CL", "GC"):
+        put(folder, f"{root}.csv", lines)
+    put(folder, "VX.csv", ["# we don't have historical information", lines[0], "19900101,9,8"])
+    reports = import_paths(archive, [folder], vendor="lean")
+    assert [(r.accepted, bool(r.left_out), r.error) for r in reports] == [
+        (1, False, ""), (1, False, ""), (1, False, ""), (0, True, ""),
+    ]  # fmt: skip
+    assert archive.read("margins")["root"].unique().sort().to_list() == ["CL", "ES", "GC"]
+    assert archive.read("quarantine").is_empty()
+
+
 def test_a_bad_file_does_not_keep_the_others_out(archive, tmp_path):
     put(tmp_path / "in", NAME, LINES)
     put(tmp_path / "in", JUNE.name, data=b"")

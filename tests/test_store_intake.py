@@ -109,6 +109,56 @@ def test_notes_of_a_reading_go_into_the_report_of_its_file(intake):
     assert [report.notes for report in reports] == [["quotes were left out"], []]
 
 
+def test_a_note_of_one_part_goes_to_its_file_alone(intake):
+    reports = [FileReport("a.csv"), FileReport("b.csv")]
+    tickets = {report.file: intake.ticket(report) for report in reports}
+    both = reading(file="a.csv")
+    frame = pl.concat([both.frame, reading(file="b.csv", contract=202406).frame])
+    intake.take([Reading(**vars(both) | {"frame": frame, "notes": (("b.csv", "quotes: 3"), ("b.csv", "x"))})], tickets)
+    assert [report.notes for report in reports] == [[], ["quotes: 3", "x"]]
+    intake.take([reading(notes=(("a.csv", "quotes: 1"),))], tickets["a.csv"])
+    assert reports[0].notes == ["quotes: 1"]
+
+
+def test_unknown_markets_are_told_by_one_note_in_each_file_that_holds_one(intake):
+    reports = [FileReport(name) for name in ("a.csv", "b.csv", "c.csv", "void.csv")]
+    tickets = {report.file: intake.ticket(report) for report in reports}
+    names = ("XX", "QQ"), ("ES",), ("QQ",), ("VV",)
+    given = [reading(name, r.file) for r, markets in zip(reports, names, strict=True) for name in markets]
+    intake.take(given, tickets)
+    intake.void.add(tickets["void.csv"])
+    intake.tell()
+    note = "2 markets are unknown to the master, stored under their own names and in the vendor's units: QQ, XX"
+    assert [report.notes for report in reports] == [[note], [], [note], []]
+
+
+def test_rows_of_ours_keep_name_and_units_and_nothing_is_told_of_them(intake):
+    report = FileReport("a.csv")
+    ticket = intake.ticket(report)
+    given = [
+        Reading(**vars(reading(name, settles=(24.5,))) | {"vendor": "norgate", "ours": True}) for name in ("SI", "XX")
+    ]
+    intake.take(given, ticket)
+    intake.tell()
+    assert intake.groups() == [("contract_bars", "norgate", "SI"), ("contract_bars", "norgate", "XX")]
+    assert intake.rows(intake.groups()[0], NOW)["settle"].to_list() == [24.5]
+    assert report.notes == []
+
+
+def test_derived_rows_count_only_where_they_are_bad(intake):
+    report = FileReport("a.csv")
+    ticket = intake.ticket(report)
+    given = reading(settles=(5.0, -1.0))
+    intake.take([reading(settles=(5.0, 6.0)), Reading(**vars(given) | {"derived": True})], ticket)
+    assert (report.rows_read, report.accepted, report.warned, report.quarantined) == (3, 2, 0, 1)
+    assert intake.rows(("contract_bars", "v", "ES"), NOW)["settle"].to_list() == [5.0, 6.0, 5.0]
+
+
+def test_a_source_that_is_no_name_is_refused(intake):
+    with pytest.raises(raw.Unreadable, match="source 'a b' is no name for the store"):
+        intake.take([Reading(**vars(reading()) | {"vendor": "a b"})], intake.ticket(FileReport("a.csv")))
+
+
 def test_rows_that_name_another_file_are_refused(intake):
     with pytest.raises(raw.Unreadable, match="name another file"):
         intake.take([reading(file="z.csv")], {"a.csv": intake.ticket(FileReport("a.csv"))})

@@ -8,7 +8,7 @@ import pytest
 from store import open_archive
 from store.contracts import Master
 from store.ingest import import_paths
-from store.naming import translated
+from store.naming import translated, vendor_of
 from store.reading import Reading
 from tests.sample_files import LINES, MARCH, NAME, SAMPLES, one, put, refused, zipped
 
@@ -22,6 +22,15 @@ def test_an_unknown_market_is_stored_under_its_vendor_s_name_and_told(archive, t
     report = one(archive, put(tmp_path / "in", "Day_PLUTONIUM_20240300.csv", LINES))
     assert (report.error, report.roots) == ("", ["PLUTONIUM"])
     assert report.notes == ["PLUTONIUM is no market of the master: stored under that name, in the vendor's units"]
+
+
+def test_many_unknown_markets_are_one_note_and_a_near_name_keeps_its_own(archive, tmp_path):
+    for name in ("PLUTONIUM", "WHALEOIL", "SP500_mirco", "SP500_micro"):
+        put(tmp_path / "in", f"Day_{name}_20240300.csv", LINES)
+    notes = {r.roots[0]: r.notes for r in import_paths(archive, [tmp_path / "in"])}
+    many = "2 markets are unknown to the master, stored under their own names and in the vendor's units: "
+    assert notes["PLUTONIUM"] == notes["WHALEOIL"] == [f"{many}PLUTONIUM, WHALEOIL"]
+    assert notes["MES"] == [] and "near it is SP500_micro (MES)" in notes["SP500_mirco"][0]
 
 
 def test_a_name_near_a_known_one_is_told_and_not_guessed(archive, tmp_path):
@@ -135,6 +144,11 @@ def within_the_day(source, name, *moments):
     return Reading("contract_bars", source, name, frame.with_columns(pl.col("contract").cast(pl.Int32)))
 
 
+@pytest.mark.parametrize("end", ["", "-minute", "-hour", "-5-minute", "-4-hour"])
+def test_a_vendor_is_told_from_the_name_of_a_source(end):
+    assert [vendor_of(name + end) for name in ("x", "firstrate-daily")] == ["x", "firstrate-daily"]
+
+
 @pytest.mark.parametrize(
     ("root", "moment", "day"),
     [
@@ -152,13 +166,13 @@ def within_the_day(source, name, *moments):
     ],
 )
 def test_a_bar_within_the_day_belongs_to_the_trade_date_of_its_session(root, moment, day):  # DOMAIN T39
-    [(name, frame, _)] = translated(within_the_day("x-minute", root, moment), None, Master.load(), [])
+    [(name, frame, _)] = translated(within_the_day("x-minute", root, moment), None, Master.load(), [], [])
     assert (name, frame["day"].to_list()) == (root, [day])
 
 
 def test_a_bar_without_a_moment_has_no_trade_date_either():
     reading = within_the_day("x-minute", "ES", None, datetime(2024, 3, 7, 20, tzinfo=UTC))
-    [(_, frame, _)] = translated(reading, None, Master.load(), [])
+    [(_, frame, _)] = translated(reading, None, Master.load(), [], [])
     assert frame["day"].to_list() == [None, date(2024, 3, 7)]
 
 
@@ -166,5 +180,5 @@ def test_hourly_bars_have_the_names_and_units_of_their_vendor(archive, tmp_path)
     header = "vendor,name,root,price_factor,history_from,valid_from,note"
     (archive.path / "symbols.csv").write_text(f"{header}\nbarchart,PLUT,ES,0.1,,,\n")
     reading = within_the_day("barchart-hour", "PLUT", datetime(2024, 3, 7, 20, tzinfo=UTC))
-    [(name, frame, _)] = translated(reading, None, Master.load(archive.path), [])
+    [(name, frame, _)] = translated(reading, None, Master.load(archive.path), [], [])
     assert (name, frame["close"].to_list()) == ("ES", [500.0])

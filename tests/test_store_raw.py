@@ -151,8 +151,23 @@ def test_a_folder_is_searched_in_order_with_its_subfolders(tmp_path):
     (tmp_path / "b").mkdir()
     for name in ("z.csv", "b/a.zip", "b/notes.md", ".hidden.csv", "c.txt", "d.csv.gz", "e.dbn.zst", "z.Specs.txt"):
         put(tmp_path, name, CSV)
-    names = ("b/a.zip", "c.txt", "d.csv.gz", "e.dbn.zst", "z.csv")
+    names = ("b/a.zip", "c.txt", "d.csv.gz", "e.dbn.zst", "z.Specs.txt", "z.csv")
     assert raw.files([tmp_path]) == [(tmp_path / name, None) for name in names]
+
+
+def test_a_description_in_a_zip_is_no_table(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for name in ("z.Specs.txt", "z.csv"):
+            packed.writestr(name, CSV)
+    found = raw.open_file(path)
+    assert ([part.name for part in found.parts], found.left_out) == (["z.csv"], ("z.Specs.txt",))
+
+
+def test_texts_for_people_are_known_by_their_names():
+    assert [raw.is_text(n) for n in ("LICENSE.txt", "Readme.TXT", "readme.csv", "README_ES.txt", "ESH24.txt")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
 
 
 def test_a_loop_of_links_ends_and_a_linked_folder_is_read_once(tmp_path):

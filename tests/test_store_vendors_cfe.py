@@ -1,5 +1,6 @@
 """Cboe's files of VX: old and new names, the disclaimer, zeros, weekly contracts, the old scale."""
 
+import csv
 from datetime import date
 
 import polars as pl
@@ -27,6 +28,7 @@ def test_an_old_file_is_read_and_zero_is_no_price():
 
 def test_a_disclaimer_before_the_header_is_passed_and_quotes_are_no_trades():
     reading = only(cfe, sample(cfe, "CFE_N14_VX.csv"))
+    assert reading.notes == (("CFE_N14_VX.csv", "rows of days without a trade, whose quotes were taken as missing: 1"),)
     assert reading.frame.select("line", "contract", "high", "low", "close", "settle").rows() == [
         (3, 201407, None, None, None, 19.1),  # the bid of 18.90 and the ask of 19.30
         (4, 201407, 19.2, 18.95, 19.15, 19.2),
@@ -96,6 +98,21 @@ def test_the_real_files_have_the_rows_and_zeros_that_were_counted(shared):
     assert frame["close"].null_count() == 1_232  # 1,230 of Close 0, and 2 on days without volume
     assert frame.filter(pl.col("day") < date(2007, 3, 26)).height == 257
     assert frame.filter(pl.col("high") < pl.col("low")).is_empty()  # 2 in the files, both quotes
+    told = {place: int(note.rpartition(" ")[2]) for place, note in only(cfe, file).notes}
+    assert told == quoted(shared / "cfe_vx")
+
+
+def quoted(folder):
+    """{file: its rows with a price and without volume}, by csv."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        lines = path.read_text().splitlines()
+        start = next(n for n, line in enumerate(lines) if line.startswith("Trade Date"))
+        rows = csv.DictReader(lines[start:])
+        names = ("Open", "High", "Low", "Close")
+        count = sum(float(row["Total Volume"]) == 0 and any(float(row[name]) for name in names) for row in rows)
+        found |= {path.name: count} if count else {}
+    return found
 
 
 def test_the_old_scale_ends_in_the_store_and_listing_days_are_kept_apart(shared, tmp_path):

@@ -49,7 +49,8 @@ def test_a_daily_bar_is_a_utc_day_and_sunday_s_is_monday_s():
     assert databento.recognises(opened)
     [reading] = databento.read(opened)
     assert (reading.table, reading.vendor, reading.name, reading.partial) == ("contract_bars", "databento", "ES", False)
-    frame = reading.frame.filter(reading.frame["fault"].is_null())
+    frame = reading.frame
+    assert frame["fault"].null_count() == frame.height
     assert frame.select("contract", "day", "open", "high", "low", "close", "volume", "line").rows() == [
         (202403, date(2024, 3, 7), 5110.25, 5165.5, 5108.0, 5157.75, 1500200.0, 1),
         (202406, date(2024, 3, 7), 5172.0, 5226.75, 5170.0, 5219.5, 80100.0, 2),
@@ -60,11 +61,19 @@ def test_a_daily_bar_is_a_utc_day_and_sunday_s_is_monday_s():
     assert frame["source_time"][0] == "2024-03-07T00:00:00.000000000Z"
 
 
-def test_a_spread_is_left_out_and_counted_in_one_row():
-    [reading] = databento.read(raw.open_file(SAMPLES / "ES.ohlcv-1d.dbn"))
-    told = "left out: 1 records of 1 symbols that are no single futures contract"
-    rows = reading.frame.filter(reading.frame["fault"].is_not_null()).select("line", "column", "fault", "raw").rows()
-    assert [row[:3] for row in rows] == [(3, "symbol", told)] and rows[0][3].startswith("ESH4-ESM4")
+SPREAD = "records left out, of symbols that are no single futures contract, as ESH4-ESM4: {}"
+
+
+def test_a_spread_is_left_out_and_told_by_the_number_of_its_records():
+    opened = raw.open_file(SAMPLES / "ES.ohlcv-1d.dbn")
+    [reading] = databento.read(opened)
+    assert reading.notes == (("ES.ohlcv-1d.dbn", SPREAD.format(1)),)
+    assert reading.frame["line"].to_list() == [1, 2, 4, 5]
+    head = header("ohlcv-1d", {"NQH4": 7, "ESH4-ESM4": 9})
+    rows = [bar("ohlcv-1d", number, ns(2024, 3, 7 + number % 2), 1, 1, 1, 1) for number in (7, 9, 9)]
+    other = Part("n.dbn", "n.dbn", b"".join([head, *rows]))
+    found = {r.name: r.notes for r in databento.read(RawFile(Path("x"), "", (*opened.parts, other)))}
+    assert found == {"ES": reading.notes, "NQ": (("n.dbn", SPREAD.format(2)),)}
 
 
 def test_bars_within_the_day_end_a_period_later_and_have_a_source_of_their_own():
@@ -113,9 +122,9 @@ def test_definitions_give_the_days_of_trading_and_leave_spreads_out():
     [reading] = databento.read(raw.open_file(SAMPLES / "ES.definition.dbn.zst"))
     assert (reading.table, reading.name) == ("contracts", "ES")
     assert reading.frame.select("contract", "first_trade", "last_trade").rows() == [
-        (202403, date(2022, 3, 18), date(2024, 3, 15)), (202406, None, date(2024, 6, 21)), (None, None, None),
+        (202403, date(2022, 3, 18), date(2024, 3, 15)), (202406, None, date(2024, 6, 21)),
     ]  # fmt: skip
-    assert reading.frame["fault"][2] == "left out: 1 records of 1 symbols that are no single futures contract"
+    assert reading.notes == (("ES.definition.dbn.zst", SPREAD.format(1)),)
 
 
 def test_the_last_definition_counts_and_the_day_is_chicago_s():
@@ -181,6 +190,26 @@ def test_prices_are_the_nearest_doubles():  # polars divides otherwise from four
 
 def test_a_daily_record_within_the_day_is_at_fault():
     assert days((ns(2024, 3, 7, 5), 1, 1, 1, 1))["fault"][0].startswith("not midnight, so no UTC day")
+
+
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (header("ohlcv-1s", {"ESH4": 7}), True),
+        (header("ohlcv-1d", {"ESH4-ESM4": 7}) + bar("ohlcv-1d", 7, ns(2024, 3, 7), 1, 1, 1, 1), True),
+        (
+            header("statistics", {"ESH4": 7}) + statistic(7, dbn.StatType.CLEARED_VOLUME, 5, SEVENTH, ns(2024, 3, 8)),
+            True,
+        ),
+        (header(None, {"ESH4": 7}), False),
+        (header("ohlcv-1d", {"ESH4": 7}), False),
+        (header("ohlcv-1d", {"ES.c.0": 7}, asked="continuous") + bar("ohlcv-1d", 7, ns(2024, 3, 7), 1, 1, 1, 1), False),
+    ],
+)
+def test_what_holds_nothing_for_us_is_left_out_and_what_was_ordered_wrongly_is_an_error(data, left):
+    with pytest.raises(raw.Unreadable) as error:
+        databento.read(file(data))
+    assert isinstance(error.value, raw.LeftOut) is left
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,14 @@ def test_margins_are_of_the_market_that_names_the_file():
     ]
 
 
-def test_a_placeholder_s_row_is_at_fault():
-    assert sample("VX.csv").frame.select("line", "column", "fault").rows() == [
-        (3, "date", "a placeholder, as the file's comment says, not a history: 19900101")
-    ]
+def test_a_placeholder_is_left_out_and_rows_beside_it_are_at_fault():
+    with pytest.raises(raw.LeftOut, match=r"^VX\.csv: margins of today alone, as the file's comment says: no history$"):
+        sample("VX.csv")
+    text = (SAMPLES / "VX.csv").read_text()
+    told = "a placeholder, as the file's comment says, not a history: "
+    assert read("VX.csv", f"{text.rstrip()}\n20200102,9,8\n").frame.select("line", "column", "fault").rows() == [
+        (3, "date", f"{told}19900101"), (4, "date", f"{told}20200102"),
+    ]  # fmt: skip
 
 
 def test_a_universe_is_of_the_session_after_its_day():
@@ -138,10 +142,11 @@ def test_the_rate_is_a_fraction_of_a_dollar_a_year():
         ("es.csv", '{"Date":"2009-11-30T00:00:00"}', "LEAN's factor file, not imported"),
         ("symbol-properties-database.csv", "market,symbol,type,x", "LEAN's symbol properties, not imported"),
         ("market-hours-database.json", "{", "LEAN's market hours, not imported"),
+        ("security-database.csv", "# shares\nXYZ R735QTJ8XC9X,1,2,3\n", "LEAN's security identifiers, not imported"),
     ],
 )
-def test_other_lists_are_refused_with_the_reason(name, text, told):
-    with pytest.raises(raw.Unreadable, match=rf"^{name}: {told}"):
+def test_other_lists_are_left_out_with_the_reason(name, text, told):
+    with pytest.raises(raw.LeftOut, match=rf"^{name}: {told}"):
         read(name, text)
 
 
@@ -164,14 +169,16 @@ def test_all_real_margins_arrive(shared):
     for path in sorted((shared / "lean" / "future").rglob("margins/*.csv")):
         with open(path, newline="", encoding="utf-8") as lines:
             held = [row for row in csv.reader(lines) if row and row[0].isdigit()]
-        [reading] = lean.read(raw.open_file(path))
-        fine = reading.frame.filter(reading.frame["fault"].is_null())
-        placeholders += fine.is_empty()
-        assert reading.name == path.stem.upper()
-        if not fine.is_empty():
-            assert [
-                (f"{d:%Y%m%d}", i, m) for d, i, m in fine.select("day", "initial", "maintenance").rows()
-            ] == [(d, float(i), float(m)) for d, i, m in held]  # fmt: skip
+        try:
+            [reading] = lean.read(raw.open_file(path))
+        except raw.LeftOut:
+            assert [row[0] for row in held] == ["19900101"]
+            placeholders += 1
+            continue
+        assert reading.name == path.stem.upper() and reading.frame["fault"].null_count() == reading.frame.height
+        assert [
+            (f"{d:%Y%m%d}", i, m) for d, i, m in reading.frame.select("day", "initial", "maintenance").rows()
+        ] == [(d, float(i), float(m)) for d, i, m in held]  # fmt: skip
         rows, expected = rows + reading.frame.height, expected + len(held)
     assert (rows, placeholders) == (expected, 9)
 

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from store import raw
+from store import open_archive, raw
+from store.ingest import import_paths
 from store.tables import TABLES
 from store.vendors import parquet
 from tests.vendor_files import file, sample
@@ -159,7 +160,7 @@ def exported(table, **values):
     return TABLES[table].conform(pl.DataFrame({name: [value] for name, value in values.items()}))
 
 
-def test_exported_bars_keep_their_source_in_the_name_of_theirs():
+def test_exported_bars_come_back_under_their_source():
     moment = datetime(2024, 3, 10, 23, tzinfo=UTC)
     bar = {
         "source": "norgate",
@@ -170,7 +171,7 @@ def test_exported_bars_keep_their_source_in_the_name_of_theirs():
         "settle": 24.0,
     }
     reading = one(exported("contract_bars", **bar, source_time="20240310"), "contract_bars.parquet")
-    assert (reading.vendor, reading.name) == ("parquet-norgate", "SI")  # norgate's factor of cents is not applied again
+    assert (reading.vendor, reading.name, reading.ours) == ("norgate", "SI", True)
     assert reading.frame.select("contract", "time", "day", "settle", "source_time").row(0) == (
         202403, moment, date(2024, 3, 11), 24.0, "20240310",
     )  # fmt: skip
@@ -184,14 +185,75 @@ def test_exported_bars_keep_their_source_in_the_name_of_theirs():
         ("margins", "ES", "own", {"source": "own", "root": "ES", "day": DAY, "initial": 9.0, "maintenance": 8.0}),
         ("contracts", "ES", "x", {"source": "x", "root": "ES", "contract": 202403, "last_trade": DAY}),
         ("roll_calendars", "ES", "x", {"source": "x", "root": "ES", "rule": "oi", "day": DAY, "from_contract": 202403}),
-        ("vendor_chains", "ES", "parquet-x", {"source": "x", "root": "ES", "rank": 1, "day": DAY, "price": 1.0}),
+        ("vendor_chains", "ES", "x", {"source": "x", "root": "ES", "rank": 1, "day": DAY, "price": 1.0}),
     ],
 )
 def test_other_tables_of_a_store_come_back(table, name, vendor, row):
     reading = one(exported(table, **row), f"{table}.parquet")
-    assert (reading.table, reading.name, reading.vendor) == (table, name, vendor)
+    assert (reading.table, reading.name, reading.vendor, reading.ours) == (table, name, vendor, True)
     given = {c: v for c, v in row.items() if c not in ("source", "root", "currency")}
     assert reading.frame.select(*given).row(0) == tuple(given.values())
+
+
+def test_a_table_written_from_a_store_comes_back_equal(tmp_path):
+    archive, back = (open_archive(tmp_path / name, create=True) for name in ("store", "back"))
+    archive.commit(stored_bars(archive))
+    time = datetime(2024, 3, 6, 23, tzinfo=UTC)
+    chain = {"rank": [1, 2], "time": time, "day": DAY, "price": [5.5, None], "open_interest": [None, 7.0]}
+    rolls = {
+        "rule": "oi",
+        "version": "v1",
+        "time": time,
+        "day": DAY,
+        "from_contract": 202403,
+        "to_contract": 202406,
+        "reason": "oi",
+    }
+    archive.commit([
+        archive.write("vendor_chains", pl.DataFrame(chain), source="quantiacs", root="SI"),
+        archive.write("roll_calendars", pl.DataFrame(rolls), source="norgate", root="SI"),
+    ])  # fmt: skip
+    for table in ("contract_bars", "vendor_chains", "roll_calendars"):
+        held = archive.read(table)
+        held.write_parquet(tmp_path / f"{table}.parquet")
+        [report] = import_paths(back, [tmp_path / f"{table}.parquet"])
+        assert (report.error, report.notes, report.quarantined, report.rows_read) == ("", [], 0, held.height)
+        mine, theirs = (frame.drop("known", strict=False).sort(pl.all()) for frame in (held, back.read(table)))
+        assert mine.equals(theirs), table
+
+
+def stored_bars(archive):
+    """Rows that an import could change: of vendors with factors, of days and minutes, filled in, without a price."""
+    moments = [datetime(2024, 3, 10, 23, tzinfo=UTC), datetime(2024, 3, 11, 23, tzinfo=UTC)]
+    days = [date(2024, 3, 11)] * 2  # Sunday's bar is Monday's
+    bars = {"contract": 202405, "time": moments, "day": days, "settle": [24.5, 0.1 + 0.2], "source_time": ["a", None]}
+    minutes = [datetime(2024, 3, 7, 23, k, tzinfo=UTC) for k in (0, 5, 10)]
+    short = {"contract": 202405, "time": minutes, "day": [date(2024, 3, 7), *[date(2024, 3, 8)] * 2], "close": 24.0}
+    filled = {"contract": 202405, "time": moments, "day": days, "settle": [24.5, None],
+              "open_interest": [None, 9.0], "filled_from": ["csi", None]}  # fmt: skip
+    return [
+        archive.write("contract_bars", pl.DataFrame(bars), source="norgate", root="SI"),
+        archive.write("contract_bars", pl.DataFrame(bars), source="norgate", root="unknown"),
+        archive.write("contract_bars", pl.DataFrame(short), source="firstrate-5-minute", root="SI"),
+        archive.write("contract_bars", pl.DataFrame(filled), source="barchart", root="SI"),
+    ]
+
+
+def test_real_bars_come_back_equal(real, tmp_path):
+    held = real.read("contract_bars", root=["MES", "ZC", "JPY", "FGBL"])
+    held.write_parquet(tmp_path / "bars.parquet")
+    back = open_archive(tmp_path / "back", create=True)
+    [report] = import_paths(back, [tmp_path / "bars.parquet"])
+    assert (report.error, report.rows_read, report.quarantined) == ("", held.height, 0)
+    order = ["source", "root", "contract", "time"]
+    assert back.read("contract_bars").drop("known").sort(order).equals(held.drop("known").sort(order))
+
+
+def test_a_file_with_a_source_and_without_the_columns_of_a_store_keeps_its_units_too():
+    reading = one(ROW | {"root": ["SI"], "source": ["norgate"]}, "x.parquet")
+    assert (reading.vendor, reading.ours, reading.partial) == ("norgate", True, False)
+    other = one(ROW | {"root": ["SI"], "source": pl.Series([None], dtype=pl.String)}, "x.parquet")
+    assert (other.vendor, other.ours) == ("parquet", False)
 
 
 def test_a_market_s_file_is_read_at_more_than_a_million_rows_a_second():

@@ -30,7 +30,7 @@ def test_rows_and_expiries_are_read_and_a_blank_row_is_kept_as_a_fault():
         (5, 201406, date(2014, 3, 10), 776.4, 3120.0, 28150.0, None),
         (6, 201406, date(2014, 3, 11), 764.55, 2875.0, 28410.0, None),
     ]
-    assert (contracts.table, contracts.name) == ("contracts", "PA")
+    assert (contracts.table, contracts.name, contracts.derived, bars.derived) == ("contracts", "PA", True, False)
     assert contracts.frame.select("contract", "last_trade", "line").rows() == [
         (197703, date(1977, 3, 28), 3),
         (201406, date(2014, 6, 26), 5),
@@ -78,6 +78,7 @@ def test_the_real_tables_are_stored_with_all_their_rows(shared, tmp_path, name, 
     assert (bars.frame.height, bars.frame["fault"].null_count(), dates.frame.height) == (rows + blank, rows, contracts)
     [report] = ingest.import_paths(archive, [path])
     assert (report.error, report.roots, report.reasons.get("unparsed", 0)) == ("", [root], blank)
+    assert report.rows_read == rows + blank == report.accepted + report.warned + report.quarantined
     stored = archive.read("contract_bars", root=root)
     assert stored["contract"].n_unique() == contracts
     assert stored.height + report.quarantined == rows + blank

@@ -1,10 +1,12 @@
 """Plain tables of one's own: what each kind gives, what decides the unit, what is refused and with which words."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from store import ingest, open_archive, raw
+from store.raw import Part, RawFile
 from store.vendors import VENDORS, plain
 from tests.sample_files import SAMPLES, one, put, refused
 
@@ -85,9 +87,11 @@ def test_the_central_bank_s_table_is_in_units_per_euro(archive, tmp_path):
 @pytest.mark.parametrize(
     ("name", "lines", "rates"),
     [
-        ("USD.csv", ["date,rate", "2024-03-01,0.0533"], [0.0533]),
+        ("USD.csv", ["date,fraction", "2024-03-01,0.0533"], [0.0533]),
+        ("USD.csv", ["date,Percent", "2024-03-01,0.09"], [0.0009]),
+        ("USD.csv", ["date,rate", "2024-03-01,0"], [0.0]),
         ("usd_cash.csv", ["date,rate", "2024-03-01,0.9", "2024-03-04,1.25"], [0.009, 0.0125]),
-        ("EUR.csv", ["Date;Rate", "01.03.2024;-0.005"], [-0.005]),
+        ("EUR.csv", ["Date;Rate (fraction)", "01.03.2024;-0.005"], [-0.005]),
         ("DFF.csv", ["observation_date,DFF", "2014-03-03,0.08", "2014-03-04,."], [0.0008]),
         ("USD.csv", ["date,rate %", "2014-03-03,0.08"], [0.0008]),
     ],
@@ -95,6 +99,26 @@ def test_the_central_bank_s_table_is_in_units_per_euro(archive, tmp_path):
 def test_interest_is_a_fraction_a_year_whatever_the_file_is_in(archive, tmp_path, name, lines, rates):
     one(archive, put(tmp_path / "in", name, lines), kind="rates")
     assert archive.read("rates")["rate"].to_list() == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("kind", [None, "rates"])
+@pytest.mark.parametrize(
+    ("rates", "told"), [(["0.09", "0.33"], "0.33 may be 33 % or 0.33 %"), (["-1", "."], "1 may be 100 % or 1 %")]
+)
+def test_a_rate_that_may_be_a_percentage_or_a_fraction_is_refused(archive, tmp_path, kind, rates, told):
+    lines = ["date,rate", *(f"2024-03-0{k + 1},{rate}" for k, rate in enumerate(rates))]
+    error = refused(archive, put(tmp_path / "in", "USD.csv", lines), kind=kind)
+    assert error.endswith(
+        f"USD.csv: line 1: no value of column rate is above 1, so that {told}: write percent or fraction for rate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("USD.csv", "date,percent"), ("cash_EUR.csv", "Date,Rate %"), ("x.csv", "date,currency,fraction")],
+)
+def test_the_word_in_the_header_tells_that_it_is_a_rate(name, header):
+    assert plain.recognises(RawFile(Path(name), "", (Part(name, name, f"{header}\n".encode()),)))
 
 
 def test_interest_of_several_currencies_stands_in_one_table(archive, tmp_path):

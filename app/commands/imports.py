@@ -1,5 +1,6 @@
 """The verbs import and export: vendors' files, folders that fill, databases and vendors' services."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -113,7 +114,7 @@ def _document(archive, reports, dry_run=False):
         "files": [
             {"file": r.file, "vendor": r.vendor or None, "roots": r.roots} | {c: getattr(r, c) for c in COUNTS}
             | {"reasons": r.reasons, "first": r.first or None, "notes": r.notes}
-            | {"skipped": r.skipped, "error": r.error or None}
+            | {"skipped": r.skipped, "left_out": r.left_out or None, "error": r.error or None}
             for r in reports
         ],
         "totals": {c: sum(getattr(r, c) for r in reports) for c in COUNTS},
@@ -235,7 +236,7 @@ def _watch(context, folder, vendor, root):
     while True:
         files = watch.arrivals(folder, seen)
         if files:
-            reports = ingest.import_paths(archive, files, vendor, root)
+            reports = ingest.import_paths(archive, files, vendor, root, asked_for=False)
             fresh = [report for report in reports if not report.skipped]
             if fresh:
                 emit(context, _document(archive, fresh), _show_import)
@@ -248,7 +249,10 @@ def _watch(context, folder, vendor, root):
 
 def _show_import(document):
     files, totals = document["files"], document["totals"]
-    shown = files if len(files) <= 60 else [f for f in files if f["error"] or f["reasons"]][:60]
+    shown = files
+    if len(files) > SHOWN_FILES:
+        shown = [f for f in files if f["error"] or f["reasons"]] + [f for f in files if f["left_out"]]
+        shown = shown[:SHOWN_FILES]
     table(
         shown,
         {
@@ -259,28 +263,60 @@ def _show_import(document):
             "accepted": lambda f: f"{f['accepted']:,}",
             "warned": lambda f: f"{f['warned']:,}",
             "quarantined": lambda f: f"{f['quarantined']:,}",
-            "": lambda f: "imported before" if f["skipped"] else (f["error"] and "failed") or _reasons(f["reasons"]),
+            "": _became,
         },
     )
     if len(shown) < len(files):
         say(f"{len(shown)} of {len(files):,} files are shown, those with something to tell; --json prints all.")
-    skipped = sum(f["skipped"] for f in files)
+    skipped, left_out = sum(f["skipped"] for f in files), sum(f["left_out"] is not None for f in files)
     say(
         f"{counted(len(files), 'file')}, {totals['rows_read']:,} rows read = {totals['accepted']:,} accepted + "
         f"{totals['warned']:,} warned + {totals['quarantined']:,} quarantined"
         + (f"; {counted(skipped, 'file')} imported before" if skipped else "")
+        + (f"; {counted(left_out, 'file')} left out" if left_out else "")
     )
     if document["dry_run"]:
         say("A dry run: nothing was stored.")
-    elif skipped and skipped == len(files):
+    elif skipped and skipped + left_out == len(files):
         say("Nothing new: the store is as it was.")
     for first in [file["first"] for file in files if file["first"]][:SHOWN_FIRST]:
         say(f"first in quarantine: {first}")
-    for note in dict.fromkeys(note for file in files for note in file["notes"]):
+    for sentence in _left_out(files):
+        say(sentence)
+    for note in _notes(files):
         say(note)
 
 
+SHOWN_FILES = 60
 SHOWN_FIRST = 10  # files whose first quarantined row is told
+COUNT = re.compile(r"(.+): (\d+)")  # a note that counts
+
+
+def _became(file):
+    if file["skipped"]:
+        return "imported before"
+    return "left out" if file["left_out"] else (file["error"] and "failed") or _reasons(file["reasons"])
+
+
+def _left_out(files):
+    """A sentence a reason for which files were left out."""
+    names = {}
+    for file in files:
+        if file["left_out"]:
+            names.setdefault(file["left_out"], []).append(Path(file["file"]).name)
+    for reason, found in names.items():
+        many = f" and {counted(len(found) - 1, 'other file')}" if len(found) > 1 else ""
+        yield f"left out: {clean(found[0])}{many}: {reason}"
+
+
+def _notes(files):
+    """The notes, each once; those that count the same thing in several files as one, with the sum."""
+    found = {}
+    for file in files:
+        for note in file["notes"]:
+            count = COUNT.fullmatch(note)
+            found.setdefault(count[1] if count else note, []).append(int(count[2]) if count else None)
+    return [note if counts[0] is None else f"{note}: {sum(counts):,}" for note, counts in found.items()]
 
 
 def _reasons(reasons):

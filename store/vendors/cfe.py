@@ -3,8 +3,9 @@
 1. Older files are named `CFE_K08_VX.csv`, with dates MM/DD/YYYY; from about 2013 on a disclaimer stands before their
    header. Newer ones are named after the day of settlement, `VX_2018-06-20.csv`, with ISO dates and the same header.
 2. 0 in Open, High, Low, Close or Settle means that there is none. On a day without volume open, high, low and close are
-   not trades but quotes (high, the bid, may lie above low, the ask), or the close of an older day: none is taken, and
-   the row keeps its settlement. A listing day has neither close nor settlement and is put into quarantine.
+   not trades but quotes (high, the bid, may lie above low, the ask), or the close of an older day: none is taken, the
+   row keeps its settlement, and such rows are told by their number. A listing day has neither close nor settlement and
+   is put into quarantine.
 3. Prices before 2007-03-26 are ten times as large: the contract was re-scaled (symbols.csv has the dated factor).
 4. VX and its weekly contracts share their files' names. The monthly contract settles on the Wednesday 30 days before
    the third Friday of the month after, or a day earlier (rule of contract 1202 of CFE's rulebook); others are refused,
@@ -95,9 +96,18 @@ def _market(market, pattern, parts, contracts):
     )
     prices = (*TRADED, "settle")
     frame = frame.with_columns(pl.when(pl.col(name) != 0).then(name).alias(name) for name in prices)
+    notes = _quotes(frame, parts)
     frame = frame.with_columns(pl.when(pl.col("volume") != 0).then(name).alias(name) for name in TRADED)
     headings = {"time": _START, "day": _START, "contract": "Futures"} | {ours: text for text, ours in COLUMNS.items()}
-    return Reading("contract_bars", NAME, market, frame, headings)
+    return Reading("contract_bars", NAME, market, frame, headings, notes=notes)
+
+
+def _quotes(frame, parts):
+    """How many rows of each part have quotes and no trade."""
+    quoted = (pl.col("volume") == 0) & pl.any_horizontal(pl.col(TRADED).is_not_null())
+    counts = frame.filter(quoted & pl.col("fault").is_null()).group_by("part").len().sort("part").iter_rows()
+    told = "rows of days without a trade, whose quotes were taken as missing: {}"
+    return tuple((parts[part].place, told.format(rows)) for part, rows in counts)
 
 
 def _before(lines):

@@ -7,8 +7,7 @@
    does not count, and a settlement within the day is not the day's. Cleared volume is left alone: it would replace the
    bars' volume, or they it, by the order in which files come.
 3. `definition` gives the first and last day of trading of each contract; the last definition counts.
-4. Records of symbols that are no single contract (spreads, options, `ES.c.0`) are left out; one row of the quarantine
-   counts them.
+4. Records of symbols that are no single contract (spreads, options, `ES.c.0`) are left out, and told by their number.
 """
 
 import re
@@ -49,24 +48,29 @@ def recognises(file):
 
 def read(file):
     """The rows of `file` as a `Reading` a market and schema, of statistics one a column."""
-    frames = {}
+    frames, notes = {}, []
     for part in file.parts:
-        for key, frame in _part(part):
+        found, others = _part(part)
+        notes += [(part.place, others)] if others else []
+        for key, frame in found:
             frames.setdefault(key, []).append(frame)
-    return list(chain.from_iterable(_markets(key, pl.concat(found, how="diagonal")) for key, found in frames.items()))
+    made = (_markets(key, pl.concat(found, how="diagonal"), notes) for key, found in frames.items())
+    return list(chain.from_iterable(made))
 
 
-def _markets(key, frame):
+def _markets(key, frame, notes):
     table, vendor, column = key
     headings = _HEADINGS | {name: field for name, field in STATISTICS.values() if name == column}
     if column:
         headings["day"] = "ts_ref"
     for (root,), rows in frame.partition_by("name", as_dict=True, maintain_order=True).items():
-        yield Reading(table, vendor, root, rows.drop("name"), headings, partial=column is not None)
+        places = set(rows["file"].unique()) if notes else set()
+        told = tuple((place, note) for place, note in notes if place in places)
+        yield Reading(table, vendor, root, rows.drop("name"), headings, partial=column is not None, notes=told)
 
 
 def _part(part):
-    """[((table, vendor, column of a partial row), frame)] of one file."""
+    """[((table, vendor, column of a partial row), frame)] of one file, and a sentence on what is left out."""
     schema, metadata, frame = records(part)
     frame = frame.with_columns(
         pl.lit(part.place).alias("file"),
@@ -74,13 +78,14 @@ def _part(part):
         *(pl.lit(None, pl.String).alias(name) for name in ("column", "fault")),
     )
     if schema == "definition":
-        return [(("contracts", NAME, None), _definitions(frame, part))]
-    frame = _named(frame, symbols(metadata), part)
-    return _statistics(frame, part) if schema == "statistics" else [_bars(frame, schema)]
+        frame, others = _definitions(frame, part)
+        return [(("contracts", NAME, None), frame)], others
+    frame, others = _named(frame, symbols(metadata), part)
+    return _statistics(frame, part) if schema == "statistics" else [_bars(frame, schema)], others
 
 
 def _named(frame, known, part):
-    """The frame with `symbol`, `name` (the root) and `contract`; records of what is no contract counted in one row."""
+    """The frame with `symbol`, `name` (the root) and `contract`, and a sentence on records of what is no contract."""
     stamp = "ts_recv" if "ts_recv" in frame.columns else "ts_event"
     frame = frame.with_columns(moment(stamp).dt.date().alias("at")).sort("at", "line")
     frame = frame.join_asof(known, left_on="at", right_on="start", by="instrument_id", check_sortedness=False)
@@ -89,7 +94,7 @@ def _named(frame, known, part):
     other = pl.col("symbol").is_not_null() & pl.col("contract").is_null()
     others, frame = frame.filter(other), frame.filter(~other)
     if frame["name"].null_count() == frame.height:
-        raise raw.Unreadable(f"{part.place}: {_no_contract(others, 'symbol')}")
+        raise _no_contract(part, others, "symbol")
     nameless = pl.col("symbol").is_null()
     told = pl.format("no symbol for instrument {} on that day", "instrument_id")
     frame = frame.with_columns(
@@ -97,36 +102,28 @@ def _named(frame, known, part):
         pl.when(nameless).then(told).otherwise("fault").alias("fault"),
         pl.col("name").fill_null(strategy="forward").fill_null(strategy="backward"),
     )
-    return _counted(frame, others, "symbol")
+    return frame, _counted(others, "symbol")
 
 
-def _no_contract(others, column):
+def _no_contract(part, others, column):
+    """What to say of a file without a contract."""
     names = others[column].unique(maintain_order=True).to_list()
     if not names:
-        return "its header names no symbol for any of its records"
+        return raw.Unreadable(f"{part.place}: its header names no symbol for any of its records")
+    first = raw.plain(names[0], 30)
     if all(map(_CONTINUOUS.fullmatch, names)):
-        return f"{raw.plain(names[0], 30)} is a continuous symbol, which names no contract: use the parent, as ES.FUT"
-    return f"no single futures contract in it: {_listed(names)}"
+        told = f"{first} is a continuous symbol, which names no contract: use the parent, as ES.FUT"
+        return raw.Unreadable(f"{part.place}: {told}")
+    listed = raw.plain(", ".join(names[:3]), 80) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return raw.LeftOut(part.place, f"no single futures contract in it: {listed}")
 
 
-def _listed(names):
-    return raw.plain(", ".join(names[:3]), 80) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _counted(frame, others, column):
-    """The frame and, where records were left out, one row at fault that counts them."""
+def _counted(others, column):
+    """A sentence on the records that were left out; '' if none were."""
     if others.is_empty():
-        return frame
-    names = others[column].unique(maintain_order=True).to_list()
-    row = {
-        "line": others["line"][0],
-        "symbol": _listed(names),
-        "column": "symbol",
-        "fault": f"left out: {others.height} records of {len(names)} symbols that are no single futures contract",
-        "file": frame["file"][0],
-        "name": frame["name"][0],
-    }
-    return pl.concat([frame, pl.DataFrame([row])], how="diagonal")
+        return ""
+    name = raw.plain(others[column][0], 30)
+    return f"records left out, of symbols that are no single futures contract, as {name}: {others.height}"
 
 
 def _bars(frame, schema):
@@ -164,7 +161,7 @@ def _statistics(frame, part):
             rows = pl.concat([rows, failures], how="diagonal")
             found.append((("contract_bars", NAME, name), _kept(rows, name, "time", "day")))
     if not found:
-        raise raw.Unreadable(f"{part.place}: no settlement and no open interest among its {frame.height} statistics")
+        raise raw.LeftOut(part.place, f"no settlement and no open interest among its {frame.height} statistics")
     return found
 
 
@@ -191,11 +188,11 @@ def _blamed(frame, wrong, column, reason):
 
 
 def _definitions(frame, part):
-    """First and last days of trading of single futures."""
+    """First and last days of trading of single futures, and a sentence on what else there is."""
     future = pl.col("instrument_class") == "F"
     others, frame = frame.filter(~future), frame.filter(future)
     if frame.is_empty():
-        raise raw.Unreadable(f"{part.place}: {_no_contract(others, 'raw_symbol')}")
+        raise _no_contract(part, others, "raw_symbol")
     named = pl.col("maturity_year").is_between(1900, 2199) & pl.col("maturity_month").is_between(1, 12)
     contract = pl.col("maturity_year").cast(pl.Int32) * 100 + pl.col("maturity_month").cast(pl.Int32)
     frame = _blamed(frame, ~named, "raw_symbol", "no delivery month in its definition").with_columns(
@@ -205,8 +202,8 @@ def _definitions(frame, part):
     )  # fmt: skip
     frame = frame.sort("ts_recv", maintain_order=True).unique(["name", "symbol", "contract"], keep="last").sort("line")
     frame = frame.with_columns(_raw(pl.format("expiration {}", pl.col("last_trade").cast(pl.String))))
-    frame = _counted(frame, others, "raw_symbol").with_columns(pl.coalesce("raw", "symbol").alias("raw"))
-    return frame.select("name", "contract", "first_trade", "last_trade", "file", "line", "raw", "column", "fault")
+    frame = frame.select("name", "contract", "first_trade", "last_trade", "file", "line", "raw", "column", "fault")
+    return frame, _counted(others, "raw_symbol")
 
 
 def _local(name):

@@ -100,9 +100,11 @@ def _drained(decoder, part):
 
 
 def _wanted(schema, part):
+    rest = f"which is not read; read are {', '.join(SCHEMAS)}"
+    if schema is None:
+        raise raw.Unreadable(f"{part.place}: a capture of the live feed, {rest}")
     if str(schema) not in SCHEMAS:
-        told = "a capture of the live feed" if schema is None else f"of the schema {raw.plain(schema, 20)}"
-        raise raw.Unreadable(f"{part.place}: {told}, which is not read; read are {', '.join(SCHEMAS)}")
+        raise raw.LeftOut(part.place, f"of the schema {raw.plain(schema, 20)}, {rest}")
 
 
 def _array(kind, data, part):

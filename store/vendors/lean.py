@@ -28,7 +28,7 @@ ABOUT = About(
     "lean-universe), margin histories, the continuous mappings as roll calendars, the Federal Reserve's credit rate",
     export="the folder as the LEAN command line or the repository lays it out; import all of it or a part",
     lacks="no settlements; daily bars are those of regular hours where minute and hour bars are of all; quotes, ticks, "
-    "seconds, factor files, symbol properties and market hours are not imported",
+    "seconds, factor files, symbol properties and market hours are left out, and so are margins without a history",
 )
 TRADE = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
 INTEREST = {"Open interest": "open_interest"}
@@ -52,10 +52,11 @@ def recognises(file):
 
 def read(file):
     """The rows of `file` as a `Reading` a market and resolution, of trades and of open interest."""
-    listed = [part for part in file.parts if lean_lists.kind(part)]
-    groups = {}
+    listed, groups = [], {}
     for part in file.parts:
-        if part not in listed:
+        if lean_lists.kind(part):
+            listed.append(part)
+        else:
             root, resolution, kind, contract = _named(part)
             groups.setdefault((root, resolution or _slow(part, file), kind), []).append((part, contract))
     readings = lean_lists.read(file, listed) if listed else []
@@ -68,7 +69,7 @@ def _named(part):
         raise raw.Unreadable(f"{part.place}: not named as an entry of LEAN's zips is, nor one of its lists")
     for what in (match["resolution"], match["kind"]):
         if what in NOT_READ:
-            raise raw.Unreadable(f"{part.place}: {NOT_READ[what]} are not imported; trade and openinterest zips are")
+            raise raw.LeftOut(part.place, f"{NOT_READ[what]} are not imported; trade and openinterest zips are")
     return (match["root"] or match["market"]).upper(), match["resolution"], match["kind"], int(match["contract"])
 
 

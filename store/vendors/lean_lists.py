@@ -1,7 +1,7 @@
-"""The lists of a LEAN data folder: margins, universes, map files and the interest rate; and those that are refused.
+"""The lists of a LEAN data folder: margins, universes, map files and the interest rate; and those that are left out.
 
 1. Margins (`margins/ES.csv`: date, initial, maintenance). A file that says in a comment that it has no history holds
-   one figure of today, dated 1990: its rows are at fault.
+   one figure of today, dated 1990: it is left out. If it has more rows than one, they are at fault.
 2. Universes (`universes/es/20200102.csv`: a row a contract) hold the session after the day in their name, and the open
    interest that was published after it: all of the repository's that can be compared with its daily bars do. Their
    rows are given to that session, by the master's calendar. Their bars are of all hours, other than those of the daily
@@ -37,11 +37,13 @@ _KINDS = {
     "rate": (r"interest-rate\.csv", rb"DATE,\w+\s"),
     "factor file": (r"\w{1,6}\.csv", rb'\{"Date":'),
     "symbol properties": (r"symbol-properties-database\.csv", rb"market,symbol,type,"),
+    "security identifiers": (r"security-database\.csv", rb"(?:#[^\n]*\n)*\w+ [A-Z0-9]{8,14},"),
     "market hours": (r"market-hours-database\.json", rb"\s*\{"),
 }
-_REFUSED = {
+_LEFT_OUT = {
     "factor file": "scales of LEAN's continuous series; series are joined here from the contracts",
     "symbol properties": "multipliers and ticks come from the contract master (config/contracts.csv)",
+    "security identifiers": "they are of shares",
     "market hours": "sessions come from the contract master",
 }
 _COMPILED = {kind: (re.compile(name), re.compile(start)) for kind, (name, start) in _KINDS.items()}
@@ -59,8 +61,8 @@ def read(file, parts):
     """The rows of lists as a `Reading` a part."""
     readers = {"margins": _margins, "map": _rolls, "rate": _rate, "universe": lambda part: _universe(part, file)}
     for part in parts:
-        if kind(part) in _REFUSED:
-            raise raw.Unreadable(f"{part.place}: LEAN's {kind(part)}, not imported: {_REFUSED[kind(part)]}")
+        if kind(part) in _LEFT_OUT:
+            raise raw.LeftOut(part.place, f"LEAN's {kind(part)}, not imported: {_LEFT_OUT[kind(part)]}")
     return [readers[kind(part)](part) for part in parts]
 
 
@@ -83,6 +85,8 @@ def _margins(part):
         frame = raw.number(frame.rename({text: f"{text} text"}), f"{text} text", name)
     frame = raw.stamp(frame, "date", "%Y%m%d")
     if b"historical" in part.data.split(b"date,")[0]:
+        if frame.height == 1:
+            raise raw.LeftOut(part.place, "margins of today alone, as the file's comment says: no history")
         frame = raw.blame(frame, "date", pl.lit(True), "a placeholder, as the file's comment says, not a history")
     frame = frame.with_columns(pl.col("stamp").dt.date().alias("day"), pl.lit(part.place).alias("file"))
     return Reading("margins", NAME, _root(part), frame, {"day": "date"})

@@ -6,8 +6,9 @@
 2. Nothing goes through text: numbers stay what they are. A column of text is parsed, and what fails is the row's fault.
 3. A moment is the end of the bar, in UTC where its column names no zone. With one row a contract and date the file is a
    daily one: `day`, or else the moment's date, is the trade date.
-4. Rows that an export names a `source` of are stored under `parquet-SOURCE`: their prices are in the master's units
-   already, and the factors of that vendor must not be applied again.
+4. Rows of a file with a column `source`, as an export of a store has it, come back under that source: names and prices
+   are the master's already, and what that vendor calls a market or counts it in does not matter. With the columns
+   `root`, `contract`, `time` and `day` they come back as they were.
 """
 
 from pathlib import PurePath
@@ -15,6 +16,7 @@ from pathlib import PurePath
 import polars as pl
 
 from store import bars, columnar, raw, row_rules
+from store.naming import WITHIN_DAY
 from store.reading import About, Reading, daily, on_session
 from store.tables import TABLES
 
@@ -22,7 +24,7 @@ NAME = "parquet"
 ABOUT = About(
     title="Parquet with our column names",
     files="any .parquet of one market or many, with root, contract, day or time, and prices",
-    gives="whatever it has of open, high, low, close, settle, volume, open interest; tables exported from a store too",
+    gives="whatever it has of open, high, low, close, settle, volume, open interest; tables of a store too",
     export="contract as YYYYMM or as a code such as ESH24; time is the end of the bar",
     lacks="prices have to be in the master's units; without a column root the file's name is the market",
 )
@@ -55,9 +57,9 @@ def _readings(part):
             f"{raw.plain(', '.join(found), 200) or '(none)'}"
         )
     wanted = (
-        (*VALUES, *DAYS, *MOMENTS, *ROOTS, "contract", "source", "source_time")
+        (*VALUES, *DAYS, *MOMENTS, *ROOTS, "contract", "source", "source_time", "filled_from")
         if kind == "contract_bars"
-        else _told(kind)
+        else [column for column in TABLES[kind].columns if column != "known"]
     )
     theirs = {name: ours for name, ours in _ours(found).items() if ours in wanted}
     twice = [name for name, ours in theirs.items() if list(theirs.values()).count(ours) > 1]
@@ -98,38 +100,51 @@ def _exported(part, table, frame, headings):
     frame = frame.with_columns(pl.col(name).cast(dtype, strict=False) for name, dtype in schema.items())
     groups = frame.partition_by("source", axis, as_dict=True, maintain_order=True)
     return [
-        Reading(table, _sender(source) if table == "vendor_chains" else source or NAME, name or "",
-                group.drop("source", axis), headings)
+        Reading(table, source or NAME, name or "", group.drop("source", axis), headings,
+                partial=table == "vendor_chains", ours=True)
         for (source, name), group in groups.items()
     ]  # fmt: skip
-
-
-def _sender(source):
-    return f"{NAME}-{source}" if source else NAME
 
 
 def _bars(part, frame, headings):
     texts = {name: name for name in VALUES if frame.schema.get(name) == pl.String}
     rest = [name for name in VALUES if name in frame.columns and name not in texts]
     frame = bars.numbers(frame.with_columns(pl.col(rest).cast(pl.Float64).fill_nan(None)), texts)  # nan: missing
-    frame, within = _dated(part, frame)
+    stored = _as_stored(frame)
+    frame, within = (_timed(frame), False) if stored else _dated(part, frame)
     frame = _named(part, frame)
     columns = [*(name for name in VALUES if name in frame.columns), "contract", "time", "file", "line", "raw"]
     columns += ["column", "fault", *(["source_time"] if "source_time" in frame.columns else [])]
     columns += [] if within else ["day"]
+    columns += ["filled_from"] if stored and "filled_from" in frame.columns else []
     by = [name for name in ("name", "source") if name in frame.columns]
     groups = frame.partition_by(*by, as_dict=True, maintain_order=True)
-    return [_reading(*key, group.select(columns), within, headings) for key, group in groups.items()]
+    return [_reading(*key, group.select(columns), within, stored, headings) for key, group in groups.items()]
+
+
+def _as_stored(frame):
+    """Whether these are rows of `contract_bars` as a store has them: source, trade date and end of each."""
+    schema = frame.schema
+    told = {"source", "root", "contract", "time", "day"} <= schema.keys()
+    return told and schema["day"] == pl.Date and isinstance(schema["time"], pl.Datetime)
+
+
+def _timed(frame):
+    """Rows as a store has them with `time` in UTC."""
+    end = pl.col("time")
+    end = end.dt.convert_time_zone("UTC") if frame.schema["time"].time_zone else end.dt.replace_time_zone("UTC")
+    return frame.with_columns(end.dt.cast_time_unit("us").alias("time"))
 
 
 def _reading(name, *rest):
-    *source, frame, within, headings = rest
-    vendor = _sender(source[0] if source else None)
-    if within and not vendor.endswith(("-minute", "-hour")):
+    *source, frame, within, stored, headings = rest
+    vendor, ours = (source[0], True) if source and source[0] else (NAME, False)
+    if within and not vendor.endswith(WITHIN_DAY):
         vendor = bars.source(vendor, bars.minutes(frame.sort("contract", "time")))
     shown = ["contract", "time" if within else "day", *(column for column in VALUES if column in frame.columns)]
     frame = columnar.told(frame, _doubtful(frame), shown)
-    return Reading("contract_bars", vendor, name, frame, headings | {"code": headings.get("contract", "symbol")})
+    headings = headings | {"code": headings.get("contract", "symbol")}
+    return Reading("contract_bars", vendor, name, frame, headings, partial=stored, ours=ours)
 
 
 def _doubtful(frame):

@@ -61,7 +61,8 @@ def _market(root, rows):
     told = rows.filter(pl.col("fault").is_null()).unique("contract", keep="first", maintain_order=True)
     dates = told.select("contract", "last_trade", "file", "line", "raw", "column", "fault")
     if dates.height:
-        yield Reading("contracts", NAME, root, dates, {"last_trade": "expire_Day", "contract": MONTH})
+        heads = {"last_trade": "expire_Day", "contract": MONTH}
+        yield Reading("contracts", NAME, root, dates, heads, derived=True)
 
 
 def _contracts(frame):

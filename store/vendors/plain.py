@@ -4,9 +4,11 @@
               without a market in it the file is named after one
     fx        `date,rate` in a file named after a pair, as quoted (EURUSD, USDJPY, EURGBP), or `date,EUR,JPY,...` in
               dollars per unit; the European Central Bank's `eurofxref-hist.csv`, in units per euro
-    rates     `date,rate` in a file named after a currency, or `date,currency,rate`, or a series of FRED by its name
+    rates     `date,percent` or `date,fraction` in a file named after a currency, or with a column `currency`; or a
+              series of FRED by its name
 
-Interest is in percent where a header says so, where any value is above 1, and in series that are known to be.
+Interest is in percent or a fraction, as the header says; without a word in it, in percent where any value is above 1,
+and in series that are known to be. 0.09 may be 9 % or 0.09 %: a file of such values alone is refused.
 """
 
 import re
@@ -23,7 +25,8 @@ ABOUT = About(
     title="Plain tables of your own",
     files="CSV of exchange rates (EURUSD.csv), of interest rates (USD.csv, FRED's DFF.csv) or of margins",
     gives="exchange rates in US dollars, interest rates, margins that go before the exchange's",
-    export="date,rate or date,EUR,JPY; root,date,initial,maintenance; --kind where the header does not say it",
+    export="date,rate or date,EUR,JPY; date,percent or date,fraction; root,date,initial,maintenance; --kind where the "
+    "header does not say it",
     lacks="prices",
 )
 CODES = (
@@ -38,7 +41,8 @@ SERIES = {  # names of series in percent a year: FRED's, and the Bank of England
     "dff": "USD", "effr": "USD", "fedfunds": "USD", "sofr": "USD", "dtb3": "USD", "tb3ms": "USD", "dgs3mo": "USD",
     "ecbestrvolwgttrmdmnrt": "EUR", "ecbdfr": "EUR", "iudsoia": "GBP",
 }  # fmt: skip
-PERCENT = ("%", "percent", "pct")
+PERCENT, FRACTION = ("%", "percent", "pct"), ("fraction",)
+_INTEREST = re.compile(r"(?:interest)?(?:rate)?[(\[]?(?:in)?(?:%|percent|pct|fraction)?[)\]]?")
 BLANK = ("", ".", "-", "nan", "NaN", "N/A", "ND")  # `.` is FRED's
 _PAIR = re.compile(r"([A-Za-z]{3})[-_/ ]?([A-Za-z]{3})(?![A-Za-z])")
 
@@ -114,11 +118,12 @@ def _told(part):
         return "margins" if set(keys) & set(MARKETS) else None  # without a market it may be LEAN's
     if values and set(values) <= ISO:
         return "fx"
-    if len(values) == 1 and (layout.key(values[0]) in SERIES or ("rate" in keys and _currency(part.name))):
+    rate = [name for name in values if name and _INTEREST.fullmatch(layout.key(name))]
+    if len(values) == 1 and (layout.key(values[0]) in SERIES or (rate and _currency(part.name))):
         return "rates"
     if len(values) == 1 and "rate" in keys and _pair(part.name):
         return "fx"
-    return "rates" if set(keys) - set(DATES) == {"currency", "rate"} else None
+    return "rates" if len(values) == 2 and rate and "currency" in keys else None
 
 
 def _pair(name):
@@ -189,14 +194,29 @@ def _rates(part, separator, keys, date):
         )
     whose = pl.col(own).str.to_uppercase() if own else pl.lit(known, pl.String)
     frame = _named(frame.with_columns(whose.alias("currency")), "currency", own or "currency", part)
-    percent = key in SERIES or any(word in layout.key(columns[0]) for word in PERCENT)
-    if percent or (frame["rate"].abs() > 1).any():
+    if _percent(key, columns[0], frame["rate"], part):
         frame = frame.with_columns(pl.col("rate") / 100)
     heads = {"day": date, "rate": columns[0]}
     return [
         Reading("rates", NAME, currency, rows, heads)
         for (currency,), rows in frame.partition_by("currency", as_dict=True, maintain_order=True).items()
     ]
+
+
+def _percent(key, column, rates, part):
+    """Whether rates are in percent."""
+    if key in SERIES or any(word in key for word in PERCENT):
+        return True
+    if any(word in key for word in FRACTION):
+        return False
+    high = rates.abs().max()
+    if high and high <= 1:
+        name = raw.plain(column, 40)
+        raise raw.Unreadable(
+            f"{part.place}: line 1: no value of column {name} is above 1, so that {high:.4g} may be {100 * high:.4g} % "
+            f"or {high:.4g} %: write percent or fraction for {name}"
+        )
+    return True
 
 
 def _margins(part, separator, keys, date):

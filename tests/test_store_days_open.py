@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from store import days, hours
+from store import days
 from store.contracts import Master
 from tests.conftest import REPO
 
@@ -27,27 +27,27 @@ def local(root, text):
 def clock(root, day):
     """Parts of a trade date in the market's own time."""
     zone = ZoneInfo(spec(root).timezone)
-    return [tuple(f"{moment.astimezone(zone):%m-%d %H:%M}" for moment in part) for part in hours.parts(spec(root), day)]
+    return [tuple(f"{moment.astimezone(zone):%m-%d %H:%M}" for moment in part) for part in days.parts(spec(root), day)]
 
 
 def test_t39_the_sunday_evening_belongs_to_monday():
     moment = local("ES", "2026-11-22 17:05")
     assert moment.astimezone(UTC) == datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
-    assert hours.trade_date(spec("ES"), moment) == date(2026, 11, 23)
-    assert hours.is_open(spec("ES"), moment)
+    assert days.session_day(spec("ES"), moment) == date(2026, 11, 23)
+    assert days.is_open(spec("ES"), moment)
 
 
 def test_t40_thanksgiving_has_a_session_to_noon_and_no_trade_date():
-    assert hours.session(spec("ES"), date(2025, 11, 27)) is None
+    assert days.session(spec("ES"), date(2025, 11, 27)) is None
     morning, afternoon = local("ES", "2025-11-27 10:00"), local("ES", "2025-11-27 12:00")
-    assert hours.is_open(spec("ES"), morning) and not hours.is_open(spec("ES"), afternoon)
-    assert hours.trade_date(spec("ES"), morning) == hours.trade_date(spec("ES"), afternoon) == date(2025, 11, 28)
+    assert days.is_open(spec("ES"), morning) and not days.is_open(spec("ES"), afternoon)
+    assert days.session_day(spec("ES"), morning) == days.session_day(spec("ES"), afternoon) == date(2025, 11, 28)
     assert clock("ES", date(2025, 11, 28)) == [("11-26 17:00", "11-27 12:00"), ("11-27 17:00", "11-28 12:15")]
 
 
 def test_t40_grains_have_no_session_on_thanksgiving():
     assert clock("ZC", date(2025, 11, 28)) == [("11-27 19:00", "11-28 07:45"), ("11-28 08:30", "11-28 12:05")]
-    assert not hours.is_open(spec("ZC"), local("ZC", "2025-11-27 10:00"))
+    assert not days.is_open(spec("ZC"), local("ZC", "2025-11-27 10:00"))
 
 
 @pytest.mark.parametrize(
@@ -56,18 +56,18 @@ def test_t40_grains_have_no_session_on_thanksgiving():
      ("LE", time(12, 5)), ("VX", time(12, 15)), ("FDAX", None), ("NK225", None)],
 )  # fmt: skip
 def test_t41_the_day_after_thanksgiving_ends_at_each_markets_own_time(root, close):
-    assert hours.half_day(spec(root), date(2025, 11, 28)) == close
+    assert days.half_day(spec(root), date(2025, 11, 28)) == close
 
 
 def test_good_friday_is_closed_but_for_the_years_of_the_jobs_report():
-    assert hours.trade_date(spec("ES"), local("ES", "2025-04-18 07:00")) is None
-    assert hours.is_open(spec("ES"), local("ES", "2023-04-07 07:00"))  # a trade date of its own, to 8:15
-    assert not hours.is_open(spec("ES"), local("ES", "2023-04-07 09:00"))
+    assert days.session_day(spec("ES"), local("ES", "2025-04-18 07:00")) is None
+    assert days.is_open(spec("ES"), local("ES", "2023-04-07 07:00"))  # a trade date of its own, to 8:15
+    assert not days.is_open(spec("ES"), local("ES", "2023-04-07 09:00"))
 
 
 def test_christmas_evening_belongs_to_the_next_day():
-    assert not hours.is_open(spec("ES"), local("ES", "2025-12-25 10:00"))
-    assert hours.trade_date(spec("ES"), local("ES", "2025-12-25 18:00")) == date(2025, 12, 26)
+    assert not days.is_open(spec("ES"), local("ES", "2025-12-25 10:00"))
+    assert days.session_day(spec("ES"), local("ES", "2025-12-25 18:00")) == date(2025, 12, 26)
     assert clock("ES", date(2025, 12, 24))[-1] == ("12-23 17:00", "12-24 12:15")
 
 
@@ -97,16 +97,16 @@ def test_christmas_evening_belongs_to_the_next_day():
     ],
 )
 def test_sessions_of_every_kind(root, moment, day, is_open):
-    found = hours.trade_date(spec(root), local(root, moment))
+    found = days.session_day(spec(root), local(root, moment))
     assert found == (date.fromisoformat(day) if day else None)
-    assert hours.is_open(spec(root), local(root, moment)) == is_open
+    assert days.is_open(spec(root), local(root, moment)) == is_open
 
 
 @pytest.mark.parametrize("root", MASTER.roots)
 def test_every_market_has_hours_that_begin_as_its_facts_say_and_do_not_overlap(root):
     facts, last = spec(root), None
     for day in days.shift(facts.calendar, date(2025, 11, 20), 0), date(2025, 11, 25), date(2025, 11, 28):
-        found = hours.parts(facts, day)
+        found = days.parts(facts, day)
         if not days.is_session(facts.calendar, day):
             assert found == []
             continue
@@ -115,8 +115,8 @@ def test_every_market_has_hours_that_begin_as_its_facts_say_and_do_not_overlap(r
         assert last is None or last <= found[0][0]
         last = found[-1][1]
         middle = found[0][0] + (found[0][1] - found[0][0]) / 2
-        assert hours.is_open(facts, middle) and hours.trade_date(facts, middle) == day
-    start = hours.session(facts, days.shift(facts.calendar, date(2025, 11, 24), 1))[0]
+        assert days.is_open(facts, middle) and days.session_day(facts, middle) == day
+    start = days.session(facts, days.shift(facts.calendar, date(2025, 11, 24), 1))[0]
     assert start.astimezone(ZoneInfo(facts.timezone)).strftime("%H:%M") == facts.session_start
 
 
@@ -125,7 +125,7 @@ def test_bars_within_the_day_lie_within_the_sessions(shared):
     with ZipFile(next((shared / "barchart" / "hourly").glob("*SP500_micro*.zip"))) as archive:
         lines = [line for name in archive.namelist() for line in archive.read(name).decode().splitlines()[1:]]
     moments = [datetime.strptime(line[:24], "%Y-%m-%dT%H:%M:%S%z") for line in lines[::71]]
-    closed = [moment for moment in moments if not hours.is_open(spec("MES"), moment)]
+    closed = [moment for moment in moments if not days.is_open(spec("MES"), moment)]
     assert len(moments) > 1000 and closed == []
 
 
@@ -133,7 +133,7 @@ def test_half_days_agree_with_the_library_where_it_is_right():
     pmc = pytest.importorskip("pandas_market_calendars")
     schedule = pmc.get_calendar("CME Globex Equity").schedule("2015-01-01", "2025-12-31", tz="America/Chicago")
     early = {day.date(): stamp.time() for day, stamp in schedule["market_close"].items() if stamp.time() < time(16)}
-    ours = {day: hours.half_day(spec("ES"), day) for day in early}
+    ours = {day: days.half_day(spec("ES"), day) for day in early}
     differ = {day for day in early if ours[day] != early[day]}
     good_fridays = {day for day in early if early[day] == time(8, 15)}
     assert differ <= good_fridays  # the library opens the market on every one of them
@@ -154,11 +154,11 @@ def test_a_users_hours_and_half_days_go_before_ours(tmp_path):
     (tmp_path / "halfdays.csv").write_text("market,day,close,name,source\nCME_EQUITY,2026-11-24,09:30,a test,me\n")
     own = Master.load(tmp_path).spec("MES")
     zone = ZoneInfo("America/Chicago")
-    assert hours.session(own, date(2026, 11, 24)) == (
+    assert days.session(own, date(2026, 11, 24)) == (
         datetime(2026, 11, 24, 9, tzinfo=zone),
         datetime(2026, 11, 24, 9, 30, tzinfo=zone),
     )
-    assert hours.session(spec("MES"), date(2026, 11, 24))[1].astimezone(zone).time() == time(16)
+    assert days.session(spec("MES"), date(2026, 11, 24))[1].astimezone(zone).time() == time(16)
 
 
 def test_a_market_without_hours_and_broken_files_are_named(tmp_path):
@@ -169,19 +169,19 @@ def test_a_market_without_hours_and_broken_files_are_named(tmp_path):
     rows = "".join(f"MINE,{field},{value},,me\n" for field, value in (like | {"session_start": "09:00"}).items())
     (tmp_path / "contracts.csv").write_text("root,field,value,valid_from,source\n" + rows)
     mine = Master.load(tmp_path).spec("MINE")
-    with pytest.raises(hours.UnknownHours, match=r"no hours of MINE: add rows of MINE or MINE to sessions.csv"):
-        hours.session(mine, date(2026, 11, 23))
+    with pytest.raises(days.UnknownHours, match=r"no hours of MINE: add rows of MINE or MINE to sessions.csv"):
+        days.session(mine, date(2026, 11, 23))
     (tmp_path / "sessions.csv").write_text("market,open,close,valid_from,source\nMINE,-2d 09:00,10:00,,me\n")
     with pytest.raises(ValueError, match=r"sessions.csv line 2: .*-2d 09:00"):
-        hours.session(mine, date(2026, 11, 23))
+        days.session(mine, date(2026, 11, 23))
 
 
 def test_a_broken_half_day_is_named(tmp_path):
     (tmp_path / "halfdays.csv").write_text("market,day,close\nCME_EQUITY,2026-11-24,noon\n")
     with pytest.raises(ValueError, match=r"halfdays.csv line 2: .*noon"):
-        hours.half_day(Master.load(tmp_path).spec("MES"), date(2026, 11, 24))
+        days.half_day(Master.load(tmp_path).spec("MES"), date(2026, 11, 24))
 
 
 def test_asking_is_quick():
     moments = [datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=37 * n) for n in range(500)]
-    assert sum(hours.is_open(spec("ES"), moment) for moment in moments) > 300
+    assert sum(days.is_open(spec("ES"), moment) for moment in moments) > 300

@@ -64,7 +64,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     made = backtest(market, portfolio)
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
-    if "all" in (portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)):
+    if portfolio.markets == "all":
         left = sorted(set(undecided) & set(known) - set(roots))
         told = {"their facts are missing": lacking, "to be decided about, see `frontmonth check`": left}
         made.summary["notes"] += [f"not traded, {why}: {', '.join(names)}" for why, names in told.items() if names]
@@ -329,6 +329,8 @@ def _counted(market, rows):
 def _notes(market, estimated, ledger, events):
     """What a reader of the result must know."""
     begun = market.contract > 0
+    if market.priceless:
+        yield f"not traded, no stored row has a price: {', '.join(market.priceless)}"
     old = begun & (market.fx_age > FRESH) & (market.fx_age <= STALE)
     if aged := _counted(market, old):
         yield f"exchange rate older than {FRESH} days, days: {aged}"

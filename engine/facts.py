@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 FOREVER = "0001-01-01"  # day of a fact that has always held
+SAMPLE = "sample"  # source of simulated rows
 OWN = "plain"  # source of the user's own margin tables
 
 
@@ -44,9 +45,12 @@ def margins(archive, snapshot, master, roots, days):
     return out | {"own_margin": own}
 
 
-def exchange(archive, snapshot, days, currencies, account):
-    """Rates (time, market) into the account's currency, last published, and their age in days."""
-    usd = {c: _published(archive, snapshot, c, days) for c in {*currencies, account}}
+def exchange(archive, snapshot, days, currencies, account, simulated=False):
+    """Rates (time, market) into the account's currency, last published, and their age in days.
+
+    Simulated ones serve only a market that is `simulated`, and only where there are no real ones.
+    """
+    usd = {c: _published(archive, snapshot, c, days, simulated) for c in {*currencies, account}}
     rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
     age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
     same = np.array([c == account for c in currencies])
@@ -54,10 +58,10 @@ def exchange(archive, snapshot, days, currencies, account):
     return np.ascontiguousarray(rate), np.ascontiguousarray(age)
 
 
-def _published(archive, snapshot, currency, days):
+def _published(archive, snapshot, currency, days, simulated):
     if currency == "USD":
         return np.ones(len(days)), np.zeros(len(days))
-    frame = archive.read("fx", snapshot, columns=["day", "source_time", "rate"], currency=currency)
+    frame = _real(archive.read("fx", snapshot, currency=currency), simulated)
     frame = frame.drop_nulls("rate").sort("day", "source_time").unique("day", keep="last", maintain_order=True)
     if frame.is_empty():
         return np.full(len(days), np.nan), np.full(len(days), np.inf)
@@ -68,9 +72,16 @@ def _published(archive, snapshot, currency, days):
     return rate, np.where(known, days - published[row], np.inf)
 
 
-def interest(archive, snapshot, days, currency):
-    frame = archive.read("rates", snapshot, columns=["day", "rate"], currency=currency).drop_nulls().sort("day")
+def interest(archive, snapshot, days, currency, simulated=False):
+    """Interest on cash (time,), known at the end of the bar; 0 where none is stored. [1/year]"""
+    frame = _real(archive.read("rates", snapshot, currency=currency), simulated).drop_nulls("rate").sort("day")
     if frame.is_empty():
         return np.zeros(len(days))
     row = np.searchsorted(frame["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1
     return np.where(row >= 0, frame["rate"].to_numpy()[row], 0.0)
+
+
+def _real(frame, simulated):
+    """The real rows, if there are any or simulated ones may not serve."""
+    real = frame.filter(pl.col("source") != SAMPLE)
+    return frame if simulated and real.is_empty() else real

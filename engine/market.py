@@ -93,6 +93,7 @@ class Market:
     sectors: tuple  # one a market
     currency: str  # of the account
     simulated: bool  # whether any price is simulated
+    priceless: tuple = ()  # roots that were asked for, of which no stored row has a price
     sources: dict = field(default_factory=dict)  # root -> {"source", "proxy", "until", "filled"}
     quality: dict = field(default_factory=dict)  # root -> store.quality.Quality
     hashes: dict = field(default_factory=dict)  # data, rolls, contracts
@@ -144,22 +145,24 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     holidays = [_hash(path.read_text(encoding="utf-8")) for path in config_files("holidays.csv", archive.path)]
     specs = [history.spec(archive, root, master, snapshot) for root in roots]
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
-    series = {}
-    for spec in specs:
-        rows = _series(archive, plans[spec.root], spec, rule, holidays)
-        series[spec.root] = rows[rows[:, 0] <= last]
+    series = {spec.root: _series(archive, plans[spec.root], spec, rule, holidays) for spec in specs}
+    priceless = [root for root, rows in series.items() if not len(rows)]
+    series = {root: rows[rows[:, 0] <= last] for root, rows in series.items() if len(rows)}
+    specs, plans = [spec for spec in specs if spec.root in series], {root: plans[root] for root in series}
     if not any(len(rows) for rows in series.values()):
-        raise MarketUnknown(f"no bar of {', '.join(roots)} up to {end}")
+        raise MarketUnknown(f"no bar with a price of {', '.join(roots)}" + (f" up to {end}" if end else ""))
+    roots = list(series)
     days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
     table = _align(days, list(series.values()))
     arrays = _prices(table, roll_fill)
     known = {name: facts.dated(master, roots, name, days) for name in ("multiplier", "tick")}
     known |= facts.margins(archive, snapshot, master, roots, days)
     currencies = tuple(spec.currency for spec in specs)
-    fx, fx_age = facts.exchange(archive, snapshot, days, currencies, currency)
+    simulated = any(plan.source == history.SAMPLE for plan in plans.values())
+    fx, fx_age = facts.exchange(archive, snapshot, days, currencies, currency, simulated)
     ended = _ended(arrays, specs, days)
     arrays["closed"] |= ended["now"]
-    rate = facts.interest(archive, snapshot, days, currency)
+    rate = facts.interest(archive, snapshot, days, currency, simulated)
     return Market(
         roots=tuple(roots),
         days=days.astype("datetime64[D]"),
@@ -173,7 +176,8 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         currencies=currencies,
         sectors=tuple(spec.sector for spec in specs),
         currency=currency,
-        simulated=any(plan.source == history.SAMPLE for plan in plans.values()),
+        simulated=simulated,
+        priceless=tuple(priceless),
         sources={root: _told(plan, table[:, m]) for m, (root, plan) in enumerate(plans.items())},
         quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item()),
         hashes={
@@ -319,6 +323,8 @@ def _series(archive, plan, spec, rule, holidays):
     if path.exists():
         return np.load(path, allow_pickle=False)
     bars = plan.read()
+    if bars.is_empty():
+        return np.empty((0, len(COLUMNS)))
     calendar = rolls.calendar(bars, spec, rule, given)
     rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
     path.parent.mkdir(exist_ok=True)

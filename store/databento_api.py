@@ -58,7 +58,7 @@ class Fetched:
 
 
 def fetch(archive, symbol, first, last=None, *, ask, key=None, base=BASE, dataset=None, schemas=SCHEMAS,
-          progress=None, pause=time.sleep):  # fmt: skip
+          progress=None, pause=time.sleep, dry_run=False):  # fmt: skip
     """Download what is missing of a market or a contract, and import it.
 
     Parameters
@@ -79,6 +79,8 @@ def fetch(archive, symbol, first, last=None, *, ask, key=None, base=BASE, datase
     schemas : sequence of str, optional
     progress : callable(done, total, name), optional
     pause : callable(seconds), optional
+    dry_run : bool
+        Import nothing; to download nothing either, answer no.
 
     Returns
     -------
@@ -111,7 +113,8 @@ def fetch(archive, symbol, first, last=None, *, ask, key=None, base=BASE, datase
         _download(service, common | _span(chunk.schema, chunk.first, chunk.end), chunk)
         done.downloaded.append(chunk.path)
     held = [chunk.path for chunk in chunks if chunk.path.is_file()]
-    done.reports = ingest.import_paths(archive, held, vendor=databento.NAME, progress=progress) if held else []
+    if held:
+        done.reports = ingest.import_paths(archive, held, databento.NAME, progress=progress, dry_run=dry_run)
     return done
 
 

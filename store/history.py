@@ -55,7 +55,7 @@ class Bars:
         own = self._priced(self.root, self.source)
         if not self.proxy_source:
             return own
-        begin = min(self.until, own["day"].min() or self.until)
+        begin = own["day"].min() or self.until
         before = self._priced(self.proxy, self.proxy_source).filter(pl.col("day") < begin)
         return pl.concat([before.with_columns(root=pl.lit(self.root), source=pl.lit(self.source)), own])
 
@@ -88,7 +88,9 @@ def bars(archive, root, master=None, source=None, snapshot=None):
         return Bars(archive, root, stand_in, snapshot, full, stand_in, date.max) if stand_in else None
     stand_in = full and _first_dated(archive, full, snapshot)
     if stand_in and (stand_in == SAMPLE) == (source == SAMPLE):  # never simulated prices before real ones
-        return Bars(archive, root, source, snapshot, full, stand_in, until)
+        own = archive.files("contract_bars", snapshot, root=root, source=source)
+        begin = min((segment.first_day for segment in own if segment.first_day), default=until)
+        return Bars(archive, root, source, snapshot, full, stand_in, max(until, begin))  # until its own rows begin
     other = next((a.history_from for a in _names(master, root, source) if a.history_from), "")
     if other:
         return Bars(archive, root, source, snapshot, other, "", until or date.max)
@@ -226,7 +228,10 @@ def _load(archive, root, rule, snapshot):
     table_, source = (own or dated or found)[0]
     if table_ == "contract_bars":
         plan = stand_in or bars(archive, root, source=source, snapshot=snapshot)
-        return table_, source, plan.read()
+        rows = plan.read()
+        if rows.is_empty():
+            raise NotStored(f"{root}: no stored row has a price, only volume or open interest")
+        return table_, source, rows
     rows = archive.read(table_, snapshot, root=root, source=source)
     return table_, source, rows.filter(pl.col("rank").fill_null(1) == 1)
 

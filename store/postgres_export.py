@@ -210,7 +210,10 @@ def _continuous(archive, snapshot, root):
         return CONTINUOUS.empty()
     kind, source = found[0]
     rule = history.DEFAULT if kind == "contract_bars" else source
-    frame = history.table(archive, root, snapshot=snapshot)
+    try:
+        frame = history.table(archive, root, snapshot=snapshot)
+    except history.NotStored:  # bars without a price cannot be joined
+        return CONTINUOUS.empty()
     return frame.with_columns(pl.lit(root).alias("root"), pl.lit(source).alias("source"), pl.lit(rule).alias("rule"))
 
 

@@ -76,6 +76,9 @@ def test_a_rule_is_accepted_for_a_market(document, slipped):
         (["--accept", "spike", "--reason", "x"], "which markets? --market ROOT"),
         (["--log", "--coverage"], "--log and --coverage do not go together"),
         (["MES", "ZC", "--against", "sample"], "one ROOT is wanted"),
+        (["--market", "ZC"], "it goes with --accept"),
+        (["--reason", "why not"], "it goes with --release or --accept or --revoke"),
+        (["MES", "--source", "barchart"], "it goes with --against or --fill"),
     ],
 )
 def test_half_a_decision_is_refused(call, built, words, told):

@@ -9,7 +9,7 @@ import pytest
 
 from engine import Portfolio, backtest
 from engine.backtest import margins, run
-from engine.market import MarketRefused, load
+from engine.market import MarketRefused, MarketUnknown, load
 from store import decisions, history
 from store.archive import Refused
 from store.tables import TABLES
@@ -131,9 +131,7 @@ def test_a_market_to_be_decided_about_is_not_run(archive):
 
 
 def test_a_run_over_all_markets_leaves_it_out_and_says_so(archive):
-    path = _file(refuse(archive))
-    path.write_text(path.read_text().replace('markets = ["MES"]\n', ""))
-    made, _ = run(archive, Portfolio.from_toml(path))
+    made, _ = run(archive, Portfolio.from_toml(_all(refuse(archive))))
     assert made.summary["markets"] == ["FGBL"]
     assert any("to be decided about" in note and "MES" in note for note in made.summary["notes"])
 
@@ -181,3 +179,49 @@ def test_bars_without_a_price_are_not_read(archive):
     archive.commit([archive.write("contract_bars", rows, source="barchart", root="MES")])
     assert archive.read("contract_bars", root="MES").height == bars.height + 1
     assert history.bars(archive, "MES").read().height == bars.height
+
+
+def test_a_full_size_contract_stands_in_until_the_micro_s_own_rows_begin(archive):
+    with_full_size(archive, date(2022, 1, 3))
+    (archive.path / "contracts.csv").write_text(
+        FACTS.replace("2022-01-03", "2021-06-01")
+    )  # listed long before its rows
+    market = load(archive, ["MES"])
+    assert market.days[0] == np.datetime64("2021-01-04")
+    assert np.isnan(market.mark[:, 0]).sum() == 0
+    assert np.array_equal(market.proxy[:, 0], market.days < np.datetime64("2022-01-03"))
+
+
+def test_a_market_without_any_price_is_left_out_and_named(archive):
+    bars = archive.read("contract_bars", root="FGBL").drop("root", "source")
+    bare = bars.with_columns(pl.lit(None, pl.Float64).alias(c) for c in ("open", "high", "low", "close", "settle"))
+    archive.commit([archive.write("contract_bars", bare, source="lean", root="ZC")])
+    market = load(archive)
+    assert (market.roots, market.priceless) == (("FGBL", "MES"), ("ZC",))
+    made, _ = run(archive, Portfolio.from_toml(_all(archive)))
+    assert "not traded, no stored row has a price: ZC" in made.summary["notes"]
+    with pytest.raises(MarketUnknown, match="no bar with a price of ZC"):
+        load(archive, ["ZC"])
+    with pytest.raises(history.NotStored, match="ZC: no stored row has a price"):
+        history.table(archive, "ZC")
+
+
+def _all(archive):
+    path = _file(archive)
+    path.write_text(path.read_text().replace('markets = ["MES"]\n', ""))
+    return path
+
+
+def test_simulated_rates_never_serve_real_prices(archive):
+    rates = pl.DataFrame({"day": [date(2020, 1, 1)], "rate": [0.05]})
+    euro = archive.read("fx", currency="EUR").drop("source", "currency")
+    parts = [
+        archive.write("rates", rates, source="sample", currency="USD"),
+        archive.write("fx", euro.with_columns(pl.col("rate") * 9), source="sample", currency="EUR"),
+    ]
+    archive.commit(parts)
+    market = load(archive)
+    assert not market.rate.any() and not market.simulated
+    assert market.fx[-1, market.roots.index("FGBL")] == pytest.approx(1.10)
+    archive.commit([], archive.files("fx", currency="EUR", source="pysystemtrade"))
+    assert np.isnan(load(archive).fx[:, 0]).all()  # better none than a made one

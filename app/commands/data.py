@@ -133,7 +133,9 @@ def contracts(
         str | None,
         typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False),
     ] = None,
-    asof: Annotated[str | None, typer.Option(metavar="DAY", help="The chain as it was known on that day.")] = None,
+    asof: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The chain on that day, by the values that are stored now.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare the master with a broker's contract or margin list.")
     ] = None,
@@ -148,6 +150,9 @@ def contracts(
     ] = "",
 ):
     """The stored contracts of one market: days, volume, last trade and first notice; or the master against a list."""
+    stray = [name for name, value in {"--accept": accept, "--since": since, "--vendor": vendor}.items() if value]
+    if stray and not against:
+        raise typer.BadParameter("it goes with --against FILE", param_hint=stray[0])
     if against:
         _against(context, against, vendor, accept or [], since)
     elif root is None:
@@ -199,7 +204,7 @@ def _as_of(context, root, day):
 
 def _show_chain(rows, root, day):
     if not rows:
-        say(f"{root}: no contract had a bar by {day}.")
+        say(f"{root}: no contract that traded by {day} ended after it; `frontmonth contracts {root}` lists all.")
         return
     said = {"settle": "g", "volume": ",.0f", "open_interest": ",.0f"}
 
@@ -209,7 +214,7 @@ def _show_chain(rows, root, day):
         return lambda row: number(row[name], said[name]) if name in said else row[name]
 
     headings = {"" if name == "held" else name.replace("_", " "): show(name) for name in rows[0]}
-    table(rows, headings, f"{root} as known on {day}")
+    table(rows, headings, f"{root} on {day}")
 
 
 def _against(context, path, vendor, accepted, since):

@@ -141,28 +141,31 @@ def _from_remote(archive, source, vendor, root, table_, map_, days, yes, dry_run
             from store.vendors import norgate
 
             return [ingest.import_readings(archive, *norgate.read_api([source.partition(":")[2]]), root, dry_run)]
-        return _download(archive, source.partition(":")[2], days, yes, bar)
+        return _download(archive, source.partition(":")[2], days, yes, dry_run, bar)
 
 
-def _download(archive, symbol, days, yes, bar):
+def _download(archive, symbol, days, yes, dry_run, bar):
     """Reports of what Databento's service gave, if the user agreed to its cost."""
     from store import databento_api
 
     if not days[0]:
         raise typer.BadParameter("from which day on? --from DAY", param_hint="--from")
-    found = databento_api.fetch(archive, symbol, *days, ask=lambda cost: _pay(cost, yes), progress=bar)
-    if found.declined:
+    agreed = lambda cost: not dry_run and _pay(cost, yes, bar)  # noqa: E731
+    found = databento_api.fetch(archive, symbol, *days, ask=agreed, progress=bar, dry_run=dry_run)
+    if dry_run and found.declined:
+        typer.echo(f"the download would cost {found.cost:,.2f} USD; nothing was downloaded", err=True)
+    elif found.declined:
         raise RuntimeError(f"nothing was downloaded: {found.cost:,.2f} USD were not agreed to; --yes agrees")
     return found.reports
 
 
-def _pay(cost, yes):
+def _pay(cost, yes, bar):
     """Whether the user wants a download at this cost."""
     told = f"Databento says that this download costs {cost:,.2f} USD."
     if yes:
         typer.echo(told, err=True)
         return True
-    return sys.stdin.isatty() and typer.confirm(f"{told} Download?", err=True)
+    return sys.stdin.isatty() and _confirmed(f"{told} Download?", bar)
 
 
 def _mapping(text):
@@ -174,6 +177,17 @@ def _mapping(text):
     return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
 
 
+def _confirmed(text, bar):
+    """Whether the user says yes, the progress bar out of the way."""
+    if bar:
+        bar.stop()
+    try:
+        return typer.confirm(text, default=False, err=True)
+    finally:
+        if bar:
+            bar.start()
+
+
 def _ask(context, bar):
     """Asks on a terminal what an unknown market near a known one is; nobody is asked elsewhere."""
     if context.obj.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -181,7 +195,7 @@ def _ask(context, bar):
 
     def ask(name, near, file):
         text = f"{file}: the master knows no {name}. Is it {near}? [y: store as {near}; n: a market of its own]"
-        return near if typer.confirm(text, default=False, err=True) else None
+        return near if _confirmed(text, bar) else None
 
     return ask
 

@@ -74,7 +74,10 @@ def text(value):
 
 @contextmanager
 def progress(what):
-    """A progress bar on a terminal's stderr, as a function (done, total, name); None elsewhere."""
+    """A progress bar on a terminal's stderr, as a function (done, total, name); None elsewhere.
+
+    Its `stop` and `start` go around a question on the same terminal.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -88,6 +91,7 @@ def progress(what):
         def step(done, total, name):
             bar.update(task, completed=done, total=total, description=f"{what} {name}")
 
+        step.stop, step.start = bar.stop, bar.start
         yield step
 
 

@@ -62,7 +62,7 @@ def run(
         made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force)
     if known:
         snapshot = made.summary["snapshot"]["number"]
-        typer.echo(f"the store as it was on {known}: snapshot {snapshot}", err=True)
+        typer.echo(f"prices as they were stored on {known}: snapshot {snapshot}; contract facts as of now", err=True)
     if stored:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
     emit(context, made.summary | {"stored": stored}, _show_run)

@@ -52,6 +52,12 @@ def check(
     given = [name for name, value in asked.items() if value]
     if len(given) > 1:
         raise typer.BadParameter(f"{' and '.join(given)} do not go together; one at a time")
+    goes_with = {"--market": (market, "--accept"), "--dry-run": (dry_run, "--fill"),
+                 "--source": (source, "--against", "--fill", "--unfill"),
+                 "--reason": (reason, "--release", "--accept", "--revoke", "--fill", "--unfill")}  # fmt: skip
+    for name, (value, *others) in goes_with.items():
+        if value and not {*given} & {*others}:
+            raise typer.BadParameter(f"it goes with {' or '.join(others)}", param_hint=name)
     archive = opened(context)
     if release or accept or revoke:
         _decide(context, archive, release, accept, revoke, market or roots, reason)

@@ -60,6 +60,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     loaded = time.perf_counter() - began
     run_id = identity(market, portfolio)
     if not force and (archive.runs / run_id / "run.json").exists():
+        result.remember(archive, run_id)
         return result.load(archive, run_id), True
     made = backtest(market, portfolio)
     made.summary["seconds"]["load"] = round(loaded, 4)
@@ -72,6 +73,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     if force and (archive.runs / run_id).exists():
         result.load(archive, run_id).delete(archive)
     made.save(archive)
+    result.remember(archive, run_id)
     return made, False
 
 

@@ -199,22 +199,41 @@ def _plans(archive, roots, master, snapshot):
     return plans
 
 
-def _undecided(archive, snapshot, roots):
-    """Refuse markets with a fault of severity `refuse` that nobody has decided about."""
-    open_ = decisions.refused(archive, snapshot, list(roots))
-    if open_.is_empty():
+def _undecided(archive, snapshot, plans):
+    """Refuse markets that would read rows with a fault of severity `refuse` that nobody has decided about."""
+    open_ = _open(archive, snapshot, plans)
+    if not open_:
         return
-    first = open_.row(0, named=True)
-    more = f" and {open_.height - 1} more" if open_.height > 1 else ""
+    root, first = open_[0]
+    of = f"prices of {first['root']}: " if first["root"] != root else ""
+    more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
     raise MarketRefused(
-        f"{first['root']}: {first['rule']} {first['day'] or ''} {first['value'] or ''}: {first['reason']}{more}; mend "
+        f"{root}: {of}{first['rule']} {first['day'] or ''} {first['value'] or ''}: {first['reason']}{more}; mend "
         f"the data, or decide: frontmonth check --release {first['id']} --reason TEXT"
     )
 
 
 def refused(archive, snapshot):
     """Stored markets that a run refuses until somebody decides about their findings, sorted."""
-    return sorted(set(decisions.refused(archive, snapshot)["root"]))
+    if decisions.refused(archive, snapshot).is_empty():
+        return []
+    master = Master.load(archive.path)
+    held = stored(archive, snapshot).items()
+    plans = {root: history.bars(archive, root, master, source, snapshot) for root, source in held}
+    return sorted({root for root, _ in _open(archive, snapshot, plans)})
+
+
+def _open(archive, snapshot, plans):
+    """(market, finding of severity `refuse` on rows that it would read, about which nobody decided)."""
+    found = decisions.refused(archive, snapshot, sorted({r for m, plan in plans.items() for r in (m, plan.proxy) if r}))
+    return [(m, row) for row in found.to_dicts() for m, plan in plans.items() if _reads(m, plan, row)]
+
+
+def _reads(root, plan, row):
+    """Whether a run of `root` reads the rows that a finding is about; of what stands in, those before its own."""
+    place = row["root"], row["source"]
+    early = row["day"] is None or plan.until is None or row["day"] < plan.until
+    return place == (root, plan.source) or (place == (plan.proxy, plan.proxy_source) and early)
 
 
 def _proxies(table, plans, days):

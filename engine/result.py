@@ -20,8 +20,10 @@ from engine.market import carried
 from engine.portfolio import Portfolio
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user
+from store import durable
 from store.archive import Conflict
 
+LAST = "last-run"  # in the cache: the run that was asked for last
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # of the identity [account currency], [1]
 ACCOUNT = ""  # strategy and root of what belongs to the account and no line: interest
@@ -169,7 +171,7 @@ def load(archive, name):
         i for i in ids if _record(archive, i)["summary"]["portfolio"] == name
     ]
     if name == "last" and ids:
-        fits = [max(ids, key=lambda i: _record(archive, i)["meta"]["created"])]
+        fits = [_last(archive, ids)]
     if len(fits) != 1:
         what = "no run" if not fits else f"{len(fits)} runs"
         raise RunUnknown(f"{what} {name!r} in {archive.path}; `frontmonth runs` lists them")
@@ -181,6 +183,18 @@ def load(archive, name):
         return Portfolio.from_toml(record["portfolio"])
 
     return RunResult(record["summary"], portfolio, record["events"], tables, record["meta"])
+
+
+def remember(archive, run_id):
+    """Make a run the one that `last` means: the one that was asked for last, computed or found."""
+    archive.cache.mkdir(exist_ok=True)
+    durable.replace_hint(archive.cache / LAST, run_id.encode())
+
+
+def _last(archive, ids):
+    hint = archive.cache / LAST
+    named = hint.read_text() if hint.is_file() else ""
+    return named if named in ids else max(ids, key=lambda i: _record(archive, i)["meta"]["created"])
 
 
 def listed(archive, damaged=None):

@@ -90,7 +90,9 @@ class _Work:
         bad = self._quarantine(head, live)
         if bad.height:
             add.append(self._write("quarantine", bad, import_id=self.import_id))
-        add.append(self._write("imports", _log(live, self.import_id, self.known), import_id=self.import_id))
+        self._came_in(head, add, remove)
+        log = _log(live, self.import_id, self.known, self.intake.root or "")
+        add.append(self._write("imports", log, import_id=self.import_id))
         return add, remove
 
     def _write(self, table, frame, **labels):
@@ -101,10 +103,10 @@ class _Work:
         were)."""
         table, source, name = group
         labels = {"source": source, axis(table): name}
-        new = self.intake.rows(group, self.known)
+        stored = self.archive.read(table, head, **labels)
+        new = self.intake.rows(group, self.known, stored)
         if new.is_empty():
             return [], False, None
-        stored = self.archive.read(table, head, **labels)
         rows, revisions, restated = merged(stored, new, TABLES[table], self.import_id)
         add = [self._write("revisions", revisions, source=source, root=name)] if revisions.height else []
         if rows.equals(stored):
@@ -145,6 +147,18 @@ class _Work:
         told = {"import_id": pl.lit(self.import_id), "severity": pl.lit(row_rules.QUARANTINE)}
         return TABLES["quarantine"].conform(bad.with_columns(**told)) if bad.height else bad
 
+    def _came_in(self, head, add, remove):
+        """Rows that were released and came in are in quarantine no longer."""
+        ids = pl.col("id").is_in(list(self.intake.came_in()))
+        if not self.intake.let_in:
+            return
+        held = self.archive.read("quarantine", head, ["id", "import_id"]).filter(ids)
+        for import_id in held["import_id"].drop_nulls().unique(maintain_order=True):
+            rows = self.archive.read("quarantine", head, import_id=import_id).filter(~ids)
+            files = self.archive.files("quarantine", head, import_id=import_id)
+            remove += [segment for segment in files if "import_id" in segment.labels]
+            add += [self._write("quarantine", rows, import_id=import_id)] if rows.height else []
+
 
 def _refusal(row):
     place = " ".join(str(row[name]) for name in ("contract", "day", "field", "value") if row[name] not in (None, ""))
@@ -154,11 +168,12 @@ def _refusal(row):
     )
 
 
-def _log(reports, import_id, known):
+def _log(reports, import_id, known, asked):
     same = ("sha256", "vendor", *COUNTS)
     rows = [
         {"import_id": import_id, "time": known or datetime.now(UTC), "file": Path(r.file).name}
-        | {"roots": ",".join(r.roots), "reasons": json.dumps(r.reasons, sort_keys=True)}
+        | {"roots": ",".join(r.roots), "reasons": json.dumps(r.reasons, sort_keys=True), "asked": asked}
+        | {"tables": "" if r.again else ",".join(r.tables)}
         | {name: getattr(r, name) for name in same}
         for r in reports
     ]

@@ -6,7 +6,8 @@
 4. A market with a finding of severity `refuse` about which nobody decided is not run (`refused`).
 
 Each call is one commit, which brings `done` of the stored findings up to date. A fill (store/fill.py) is a decision
-too. A row that came in by a release stays when the release is revoked; it is then kept out of later imports only.
+too. A row that came in by a release is in quarantine no longer. It stays when the release is revoked, which the log
+says; later imports keep it out.
 """
 
 import getpass
@@ -17,11 +18,13 @@ from uuid import uuid4
 import polars as pl
 
 from store import segments
+from store.raw import plain
 from store.series_rules import CHECKS, DUPLICATE_MARKET, RESTATED
 from store.tables import TABLES
 
 OPEN = "kept; decide"  # `done` of a finding about which nobody decided
 MARKETS = ("contract_bars", "vendor_chains")  # the tables whose files each hold one market
+STAYS = "the row came in and stays"
 WORDS = {"release": "released", "accept": "accepted"}
 
 
@@ -31,15 +34,20 @@ def release(archive, ids, reason, author=None):
     Raises
     ------
     Refused
-        An id that no stored finding and no quarantined row has, or no reason.
+        An id that no stored finding and no quarantined row has, that of a row which could not be read, or no reason.
     Conflict
         Another writer decided meanwhile; nothing was changed. As in all functions here that write.
     """
     head = archive.head()
-    known = _ids(archive, head, "findings") | _ids(archive, head, "quarantine")
+    rows = {row["id"]: row for row in quarantined(archive, head).iter_rows(named=True)}
+    known = set(archive.read("findings", head, ["id"])["id"].drop_nulls()) | rows.keys() - {None}
     for one in (ids := list(dict.fromkeys(ids))):
         segments.choose(one, known, "finding or quarantined row")
-    return record(archive, head, [entry("release", reason, author, finding=one) for one in ids])
+        if one in rows and rows[one]["rule"] == "unparsed":
+            told = plain("{file}, line {line}, column {column}: {reason}".format_map(rows[one]), 200)
+            raise segments.Refused(f"{one} could not be read and cannot be released: mend the file ({told})")
+    broken = {one: rows[one]["rule"] if one in rows else None for one in ids}
+    return record(archive, head, [entry("release", reason, author, finding=one, rule=broken[one]) for one in ids])
 
 
 def accept(archive, rule, roots, reason, author=None, source=None):
@@ -70,8 +78,13 @@ def revoke(archive, ids, reason, author=None):
     for one in ids:
         segments.choose(one, names, "decision in force")
     ids = list(dict.fromkeys(ids))
-    taken = known.filter(pl.col("id").is_in(ids) | pl.col("finding").is_in(ids).fill_null(False))["id"]
-    return record(archive, head, [entry("revoke", reason, author, finding=one) for one in taken])
+    taken = known.filter(pl.col("id").is_in(ids) | pl.col("finding").is_in(ids).fill_null(False))
+    out, entries = set(quarantined(archive, head)["id"]), []
+    for one in taken.iter_rows(named=True):
+        entries.append(entry("revoke", reason, author, finding=one["id"]))
+        if one["action"] == "release" and one["rule"] is not None and one["finding"] not in out:
+            entries[-1]["reason"] += f" ({STAYS})"
+    return record(archive, head, entries)
 
 
 def log(archive, snapshot=None):
@@ -86,7 +99,18 @@ def in_force(archive, snapshot=None):
 
 def released(archive, snapshot=None):
     """Ids of the findings and quarantined rows whose release is in force."""
-    return set(in_force(archive, snapshot).filter(pl.col("action") == "release")["finding"])
+    return set(releases(archive, snapshot))
+
+
+def releases(archive, snapshot=None):
+    """{id: when it was released} of the findings and quarantined rows whose release is in force."""
+    made = in_force(archive, snapshot).filter(pl.col("action") == "release")
+    return dict(made.select("finding", "time").iter_rows())
+
+
+def quarantined(archive, snapshot=None):
+    """The rows that are kept apart, not those that were released and came in: columns of the table `quarantine`."""
+    return archive.read("quarantine", snapshot)
 
 
 def settled(findings, archive, snapshot=None):
@@ -168,10 +192,6 @@ def _told(findings, standing):
         keys = (one, *product([rule], [root, None], [source, None]))
         told.append(max((last[key] for key in keys if key in last), default=(0, None))[1])
     return told
-
-
-def _ids(archive, snapshot, table):
-    return set(archive.read(table, snapshot, ["id"])["id"].drop_nulls())
 
 
 def _user():

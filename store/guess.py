@@ -9,7 +9,8 @@ import json
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path, PurePath
 
 import polars as pl
@@ -97,12 +98,28 @@ def guess(part, name):
     return _tried(part, name, section, doubts)
 
 
-def save(folder, guessed):
-    """Add the section to `vendors.toml` in `folder`, the store's; all or nothing. Returns the file's path."""
+def renamed(folder, guessed):
+    """The guess under a name that is free in `vendors.toml` of `folder`: its own, or with a number behind it where
+    another layout has that. A layout that is there already keeps its name."""
     path = Path(folder) / "vendors.toml"
+    sections = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    same = next((name for name, section in sections.items() if section == guessed.section), None)
+    if same:
+        return replace(guessed, name=same)
+    names = chain([guessed.name], (f"{guessed.name[:60]}-{number}" for number in count(2)))
+    return replace(guessed, name=next(name for name in names if name not in sections and name not in VENDORS))
+
+
+def save(folder, guessed):
+    """Add the section to `vendors.toml` in `folder`, the store's, under a name that is free; all or nothing.
+
+    One that is there already is not added again. Returns the file's path.
+    """
+    path = Path(folder) / "vendors.toml"
+    guessed = renamed(folder, guessed)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if guessed.name in tomllib.loads(before) or guessed.name in VENDORS:
-        raise ValueError(f"vendors.toml: [{guessed.name}] is there already; choose another name")
+    if guessed.name in tomllib.loads(before):
+        return path
     text = f"{before.rstrip()}\n\n" if before.strip() else ""
     temporary = durable.temporary_name(path.parent)
     try:

@@ -3,22 +3,22 @@
 1. Every row that was read ends up accepted, warned about (stored too) or quarantined (kept apart with its text and
    reason); the three add up to the rows read, file by file.
 2. A file is taken whole or not at all: one that cannot be read, or gives no usable row, leaves nothing in the store.
-3. The same content under the same name, vendor and root is skipped (of a zip, whose members have their own names, under
-   any), unless a row of it was released since. Files that overlap are merged: the row of the later file counts, column
-   by column, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
+3. What was imported before is skipped (`imported`). Files that overlap are merged: the row of the later file counts,
+   column by column, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
 4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
 5. Small files of one folder and vendor are read together, as one file of many parts; what fails then is read in halves.
 6. What is known and of no use here, such as quotes, is left out: an error only where that file itself was asked for.
+7. Exchange rates through the dollar are read before crosses, which need them.
 """
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 
 from store import decisions, raw
 from store.commit import commit, under
 from store.contracts import Master
+from store.imported import AGAIN, HELD, NEW, REPLACED, History
 from store.intake import COUNTS, FileReport, Intake
 from store.naming import root_named
 from store.vendors import VENDORS, plain, profile
@@ -60,21 +60,19 @@ def import_paths(
     list of FileReport
         In the order of the names. A file that cannot be read has an `error`; the others are committed.
     """
-    readers = _readers(archive, vendor, kind)
     master, head = Master.load(archive.path), archive.head()
-    root = root and root_named(root, master)
-    found, reports, named = raw.files(paths), [], set(map(Path, paths)) if asked_for else set()
-    with Intake(archive, master, root, ask and _answers(ask, master), decisions.released(archive, head)) as intake:
-        pile = _Pile(intake, _History(archive, head), readers, vendor, kind)
-        for done, (path, wrong) in enumerate(found):
+    root, named = root and root_named(root, master), set(map(Path, paths)) if asked_for else set()
+    reports = [FileReport(raw.plain(path), error=wrong or "", path=path) for path, wrong in raw.files(paths)]
+    with Intake(archive, master, root, ask and _answers(ask, master), decisions.releases(archive, head)) as intake:
+        pile = _Pile(intake, History(archive, head), _readers(archive, vendor, kind, intake), vendor, kind)
+        for done, report in enumerate(sorted(reports, key=lambda one: plain.is_cross(one.path.name))):
             if progress:
-                progress(done, len(found), path.name)
-            reports.append(FileReport(file=raw.plain(path), error=wrong or ""))
-            if not wrong:
-                pile.add(path, reports[-1], path in named)
-        pile.read()
+                progress(done, len(reports), report.path.name)
+            if not report.error:
+                pile.add(report.path, report, report.path in named)
+        pile.bring_back()
         if progress:
-            progress(len(found), len(found), "commit")
+            progress(len(reports), len(reports), "commit")
         commit(archive, intake, _now(), pile.history, dry_run)
     return reports
 
@@ -85,11 +83,13 @@ def import_readings(archive, readings, file, sha256, root=None, dry_run=False):
     `sha256` stands for the content: what was stored under it, the name `file`, vendor and root is skipped.
     """
     master, head, report = Master.load(archive.path), archive.head(), FileReport(file=file, sha256=sha256)
-    root, history = root and root_named(root, master), _History(archive, head)
-    if history.holds(report, None, root):
+    root, history = root and root_named(root, master), History(archive, head)
+    state, _ = history.state(report, None, root or "")
+    if state == HELD:
         report.skip()
         return report
-    with Intake(archive, master, root, None, decisions.released(archive, head)) as intake:
+    report.again = state == AGAIN
+    with Intake(archive, master, root, None, decisions.releases(archive, head)) as intake:
         ticket = intake.ticket(report)
         try:
             intake.take(readings, ticket)
@@ -107,61 +107,14 @@ def accept(archive, readings, file, sha256):
     `sha256` stands for the content: what was stored under it before is skipped. Rows that nobody had to wait for have
     no moment from which they are known.
     """
-    report, history = FileReport(file=file, sha256=sha256), _History(archive, archive.head())
-    if sha256 in history.known:
+    report, history = FileReport(file=file, sha256=sha256), History(archive, archive.head())
+    if history.holds(sha256):
         report.skip()
         return report
     with Intake(archive, Master.load(archive.path)) as intake:
         intake.take(readings, intake.ticket(report))
         commit(archive, intake, None, history)
     return report
-
-
-class _History:
-    """What was imported: `known` maps a sha256 to {(file, vendor, roots), ...}, and gets what this call takes."""
-
-    def __init__(self, archive, snapshot):
-        self.archive, self.known, latest = archive, {}, {}
-        columns = ["sha256", "file", "vendor", "roots", "import_id"]
-        for sha256, file, vendor, roots, import_id in archive.read("imports", snapshot, columns).iter_rows():
-            self.known.setdefault(sha256, set()).add((file, vendor, roots))
-            latest[sha256, file] = import_id
-        self.snapshot, self.newer = snapshot, None
-        self.then = {sha256: set(names) for sha256, names in self.known.items()}
-        self.reopened = _reopened(archive, snapshot, latest)
-
-    def holds(self, report, vendor, root, packed=False):
-        """Whether this content was imported, under this vendor and root where they are given.
-
-        The name counts too unless the file is a zip: two contracts of a few equal rows are told apart by it alone, and
-        pysystemtrade's SP500.csv and SP500_micro.csv are the same bytes.
-        """
-        name = None if packed else Path(report.file).name
-        found = [
-            (report.sha256, n)
-            for n, v, r in self.known.get(report.sha256, ())
-            if name in (None, n) and vendor in (None, v) and root in (None, r)
-        ]
-        report.again = any(place in self.reopened for place in found)
-        return bool(found) and not report.again
-
-    def taken_since(self, head, report, name):
-        """Whether another process has imported this content meanwhile."""
-        if head == self.snapshot:
-            return False
-        if self.newer is None or self.newer.snapshot != head:
-            self.newer = _History(self.archive, head)
-        return name in self.newer.known.get(report.sha256, set()) - self.then.get(report.sha256, set())
-
-
-def _reopened(archive, snapshot, latest):
-    """(sha256, file) of files with a row that was released after they were imported."""
-    ids = decisions.released(archive, snapshot)
-    if not ids:
-        return set()
-    rows = archive.read("quarantine", snapshot, ["id", "rule", "import_id", "file"]).iter_rows()
-    held = {(import_id, file.split("/")[0]) for id_, rule, import_id, file in rows if id_ in ids and rule != "unparsed"}
-    return {(sha256, file) for (sha256, file), import_id in latest.items() if (import_id, file) in held}
 
 
 class _Pile:
@@ -171,6 +124,8 @@ class _Pile:
         self.intake, self.history, self.readers, self.forced, self.kind = intake, history, readers, vendor, kind
         self.files, self.names, self.reader, self.size = [], set(), None, 0
         self.named = set()  # files that somebody asked for
+        self.replaced = []  # (path, report, contents that replaced it)
+        self.contents, self.fresh = set(), set()  # of this call: sha256 of all files, names of the new ones
 
     def add(self, path, report, named=False):
         """Take a file to the others; these are read first where it does not go with them."""
@@ -178,22 +133,49 @@ class _Pile:
         try:
             file = raw.open_file(path)
             report.sha256 = file.sha256
-            if path.name in self.names:
+            self.contents.add(file.sha256)
+            if raw.plain(path.name) in self.names:
                 self.read()
-            if self.history.holds(report, self.forced, self.intake.root, file.packed):
-                report.skip()
-                return
-            reader = self._reader(file, report)
+            reader, state, later = self._known(file, report)
         except raw.Unreadable as error:
             self._failed(path, report, error)
             return
+        if state == HELD:
+            report.skip()
+        elif state == REPLACED:
+            self.replaced.append((path, report, later))
+        else:
+            self.fresh |= {path.name} if state == NEW else set()
+            self._put(file, report, reader, state == AGAIN)
+
+    def bring_back(self):
+        """Read what waits, and then what was replaced since it came, unless a file of this call replaces it."""
+        self.read()
+        for path, report, later in self.replaced:
+            if later & self.contents or path.name in self.fresh:
+                report.skip()
+                continue
+            try:
+                file = raw.open_file(path)
+                reader, state, _ = self._known(file, report)
+            except raw.Unreadable as error:
+                self._failed(path, report, error)
+                continue
+            if state == HELD:  # a copy of it was read just now
+                report.skip()
+            else:
+                self._put(file, report, reader)
+                self.read()
+
+    def _put(self, file, report, reader, again=False):
+        report.again, path = again, file.path
         size = sum(len(part.data) for part in file.parts)
-        alone = file.packed or size > SMALL or self.kind
+        alone = file.packed or size > SMALL or self.kind or plain.is_cross(path.name)
         if alone or (self.files and (reader is not self.reader or self.files[0][0].path.parent != path.parent)):
             self.read()
         self.reader = reader
         self.files.append((file, report))
-        self.names.add(path.name)
+        self.names.add(raw.plain(path.name))
         self.size += size
         if alone or self.size > PILE:
             self.read()
@@ -203,6 +185,20 @@ class _Pile:
         files, self.files, self.names, self.size = self.files, [], set(), 0
         if files:
             self._read(files)
+
+    def _known(self, file, report):
+        """The reader of a file, and what is known of its content; what only a reader that was named has read is known
+        without."""
+        reader = wrong = None
+        try:
+            reader = self._reader(file, report)
+        except raw.Unreadable as error:
+            wrong = error
+        vendor = self.forced or (reader.NAME if reader and not self.kind else None)
+        state, later = self.history.state(report, vendor, self.intake.root or "", self.kind, file.packed)
+        if wrong and state != HELD:
+            raise wrong
+        return reader, state, later
 
     def _reader(self, file, report):
         name = file.path.name
@@ -250,7 +246,7 @@ class _Pile:
                 report.notes.append(f"left out, as no csv: {', '.join(file.left_out[:5])}")
             try:
                 _usable(report)
-                self.history.known.setdefault(report.sha256, set()).add(under(report))
+                self.history.took(report, under(report), self.intake.root or "")
             except raw.Unreadable as error:
                 self.intake.void.add(ticket)
                 report.error = _placed(file.path, str(error))
@@ -276,9 +272,9 @@ class _Pile:
         raise raw.Unreadable(f"{file.path.name}: holds {', '.join(tables) or 'nothing'}, not {self.kind}")
 
 
-def _readers(archive, vendor, kind):
+def _readers(archive, vendor, kind, intake):
     own = archive.path / "vendors.toml"
-    stored = partial(archive.read, "fx")  # crosses go through the dollar
+    stored = lambda: intake.known("fx")  # crosses go through the dollar  # noqa: E731
     known = VENDORS | {plain.NAME: plain.OfKind(None, stored)} | (profile.load(own) if own.is_file() else {})
     if kind is not None and kind not in plain.KINDS:
         raise raw.Unreadable(f"kind {kind!r} is not known; allowed are {', '.join(plain.KINDS)}")

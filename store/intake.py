@@ -15,14 +15,16 @@ import numpy as np
 import polars as pl
 
 from store import durable, raw, row_rules
-from store.naming import axis, of_one_market, told, translated
-from store.segments import NAME
-from store.tables import TABLES
+from store.merge import behind
+from store.naming import axis, of_one_market, told, translated, vendor_of
+from store.segments import NAME, Refused
+from store.tables import TABLES, TIME
 
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
 HELD = 3_000_000  # rows; 150 bytes each, and merging needs them several times over
 QUARANTINED = ("file", "line", "column", "rule", "reason", "raw", "vendor", "id", "ticket")
 RELEASED = "released"  # warning of a row that broke a rule and that somebody let in
+REOPENED = "read again for rows that were released; other rows stay as they are stored"
 
 
 @dataclass
@@ -48,16 +50,18 @@ class FileReport:
     notes: list = field(default_factory=list)
     guess: bool = False  # no vendor recognises it, but it may be a table of a new layout
     again: bool = False  # imported before, and read again as a row of it was released
+    tables: list = field(default_factory=list)
+    path: Path | None = None  # `file` is for messages
 
     def clear(self):
         """As if nothing had been read."""
-        self.roots, self.reasons, self.first, self.notes = [], {}, "", []
+        self.roots, self.tables, self.reasons, self.first, self.notes = [], [], {}, "", []
         for count in COUNTS:
             setattr(self, count, 0)
 
     def skip(self):
         """Nothing was taken: its rows are in the store already."""
-        self.skipped, self.reasons, self.first = True, {}, ""
+        self.skipped, self.reasons, self.first, self.guess = True, {}, "", False
         for count in COUNTS:
             setattr(self, count, 0)
 
@@ -65,8 +69,11 @@ class FileReport:
 class Intake:
     """What waits for a commit."""
 
-    def __init__(self, archive, master, root=None, ask=None, released=()):
-        self.archive, self.master, self.root, self.ask, self.released = archive, master, root, ask, released
+    def __init__(self, archive, master, root=None, ask=None, released=None):
+        self.archive, self.master, self.root, self.ask = archive, master, root, ask
+        self.released = released or {}  # id of a quarantined row -> when it was released
+        self.let_in = []  # (ticket, id) of those that came in
+        self._names = {}  # vendor -> names of markets, where all are to be one
         self.reports = []  # one a ticket
         self.void = set()  # tickets that count no more
         self.quarantine = []
@@ -101,10 +108,13 @@ class Intake:
         ------
         Unreadable
             The name of a market is none for the store; what was kept has to be made void.
+        Refused
+            Files of several markets are to be one market.
         """
-        if self.root is not None:
-            readings = of_one_market(readings, self.root)
         together = isinstance(tickets, dict)
+        if self.root is not None:
+            readings = of_one_market(readings, self.root, several=together)
+            self._of_one_name(readings)
         touched = lambda frame: frame["ticket"].unique() if together else [tickets]  # noqa: E731
         for reading in _joined(readings) if together else readings:
             notes, strangers = [note for note in reading.notes if isinstance(note, str)], []
@@ -116,6 +126,7 @@ class Intake:
                     report = self.reports[ticket]
                     report.vendor = report.vendor or reading.vendor
                     report.roots += [] if name in report.roots else [name]
+                    report.tables += [] if reading.table in report.tables else [reading.table]
             for name in strangers:
                 self._strangers.setdefault(name, set()).update(touched(reading.frame))
             for ticket in touched(reading.frame) if notes else ():
@@ -124,7 +135,10 @@ class Intake:
                 self._tell(tickets[place] if together else tickets, [note])
 
     def tell(self):
-        """One note on all markets that the master does not know, for the files that hold one."""
+        """One note on all markets that the master does not know, for the files that hold one; and what became of files
+        that were read again."""
+        for ticket, _ in self._again():
+            self._tell(ticket, [REOPENED])
         names = {name: tickets - self.void for name, tickets in self._strangers.items()}
         names = {name: tickets for name, tickets in names.items() if tickets}
         note = told(sorted(names)) if names else ""
@@ -143,13 +157,30 @@ class Intake:
         """(table, source, market) of all rows, in order."""
         return sorted(self._frames)
 
-    def rows(self, group, known):
-        """The rows of a group that count, as its table has them, in the order in which they came."""
+    def known(self, table):
+        """The stored rows of a table and those that wait."""
+        waiting = [self.rows(group, None) for group in self.groups() if group[0] == table]
+        return pl.concat([self.archive.read(table), *waiting])
+
+    def came_in(self):
+        """Ids of the released rows of files that count."""
+        return {id_ for ticket, id_ in self.let_in if ticket not in self.void}
+
+    def rows(self, group, known, stored=None):
+        """The rows of a group that count, as its table has them, in the order in which they came.
+
+        Of files that were read again for released rows, those that the group has not `stored` yet, and the released.
+        """
         table, source, name = group
         frames = [frame if isinstance(frame, pl.DataFrame) else pl.read_ipc(frame) for frame in self._frames[group]]
         rows = pl.concat(frames, how="diagonal")
         if self.void:
             rows = rows.filter(~pl.col("ticket").is_in(list(self.void)))
+        again = [ticket for ticket, _ in self._again()] if stored is not None else []
+        if again:
+            late = pl.col("ticket").is_in(again)
+            rows = pl.concat([behind(rows.filter(late), rows.filter(~late), stored, TABLES[table]), rows.filter(~late)],
+                             how="diagonal")  # fmt: skip
         told = {"source": source, axis(table): name, "known": known}
         told = [pl.lit(value).alias(c) for c, value in told.items() if c in TABLES[table].schema]
         return TABLES[table].conform(rows.with_columns(told))
@@ -158,6 +189,20 @@ class Intake:
         """The quarantined rows of all files that count."""
         rows = pl.concat(self.quarantine) if self.quarantine else pl.DataFrame(schema={"ticket": pl.Int32})
         return rows.filter(~pl.col("ticket").is_in(list(self.void)))
+
+    def _again(self):
+        return [(ticket, report) for ticket, report in self.live() if report.again] if self.released else []
+
+    def _of_one_name(self, readings):
+        """Refuse to make one market of a vendor's several."""
+        for reading in readings:
+            names = self._names.setdefault(vendor_of(reading.vendor), set())
+            names.add(raw.plain(reading.name))
+            if len(names) > 1:
+                raise Refused(
+                    f"--root {self.root}: the files hold several markets of {reading.vendor}, "
+                    f"{', '.join(sorted(names)[:10])}: import them one by one; nothing was imported"
+                )
 
     def _tell(self, ticket, notes):
         held = self.reports[ticket].notes
@@ -175,11 +220,13 @@ class Intake:
                     f"and underscores, no dot first{hint}"
                 )
         table = TABLES[reading.table]
+        frame, idle = _parted(frame)
         good, bad = row_rules.split(frame, table, rules, apart, reading.partial)
         if bad.height:
             bad = _identified(bad, reading.vendor)
             good, bad = self._let_in(good, bad, table)
-        self._count(good.clear() if reading.derived else good, bad)
+        counted = pl.concat([good.select(idle.columns), idle])
+        self._count(counted.clear() if reading.derived else counted, bad)
         if bad.height:
             bad = bad.with_columns(pl.col("column").replace(reading.headings))
             self.quarantine.append(bad.select(QUARANTINED))
@@ -195,9 +242,14 @@ class Intake:
         key = [name for name in table.key if name not in ("source", axis(table.name))]
         open_ = pl.col("id").is_in(list(self.released)) & (pl.col("rule") != "unparsed")
         open_ = bad.select(open_ & pl.all_horizontal(pl.col(key).is_not_null())).to_series()
+        if not open_.any():
+            return good, bad
         finite = pl.when(pl.selectors.float().is_finite()).then(pl.selectors.float())
         let_in = bad.filter(open_).with_columns(finite).with_columns(pl.lit(RELEASED).alias("warning"))
-        return pl.concat([good, let_in.select(good.columns)]), bad.filter(~open_)
+        self.let_in += let_in.select("ticket", "id").rows()
+        since = pl.Series("since", [self.released[id_] for id_ in let_in["id"]], TIME)
+        let_in = let_in.select(good.columns).with_columns(since)
+        return pl.concat([good, let_in], how="diagonal"), bad.filter(~open_)
 
     def _count(self, good, bad):
         """Add the rows to the reports of their files."""
@@ -221,6 +273,7 @@ class Intake:
             for name, dtype in table.schema.items()
             if name not in ("source", axis(table.name), "known") and good[name].null_count() < good.height
         ]
+        held += ["since"] if "since" in good.columns else []
         self._frames.setdefault(group, []).append(good.select("ticket", *held))
         self._held += good.height
         if self._held > HELD:
@@ -237,6 +290,14 @@ class Intake:
                 pl.concat(held, how="diagonal").write_ipc(path, compression="uncompressed")
                 frames[:] = [frame for frame in frames if not isinstance(frame, pl.DataFrame)] + [path]
         self._held = 0
+
+
+def _parted(frame):
+    """The rows that may be stored, and `ticket` and `warning` of those that are idle."""
+    if "idle" not in frame.columns:
+        return frame, pl.DataFrame(schema={"ticket": pl.Int32, "warning": pl.String})
+    idle = pl.col("idle").is_not_null()
+    return frame.filter(~idle).drop("idle"), frame.filter(idle).select("ticket", pl.col("idle").alias("warning"))
 
 
 def _joined(readings):

@@ -5,12 +5,13 @@
 3. `known` is the moment of the import that brought the row or changed a value of it last; equal rows keep theirs.
 4. A row that was filled in from another source (`filled_from`) gives way, whole, to the first real row with a price.
 5. A roll calendar is replaced whole: a rule's rolls belong together.
+6. Of a file that is read again for released rows, only these and rows of keys that are not stored come in (`behind`).
 """
 
 import polars as pl
 
 from store.naming import axis
-from store.tables import TABLES
+from store.tables import TABLES, TIME
 
 PRICES = ("close", "settle")
 STAMPS = ("known", "source_time")  # a row is not another one for these
@@ -58,6 +59,39 @@ def merged(stored, new, table, import_id):
     return done, _revisions(changed, table, import_id), _restated(changed, stored.height)
 
 
+def behind(rows, others, stored, table):
+    """Of the rows of a file that is read again, those that come in: none that would undo what came since.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With `since`, when a row was released, where any was.
+    others : DataFrame
+        Rows of the same import that are no part of it.
+    stored : DataFrame
+    table : Table
+
+    Returns
+    -------
+    DataFrame
+        A released row goes before one that was stored when it was released. Of a roll calendar, which is replaced
+        whole, the rest of it too.
+    """
+    key = [name for name in table.key if name not in ("source", axis(table.name))]
+    rows = rows if "since" in rows.columns else rows.with_columns(pl.lit(None, TIME).alias("since"))
+    if table.name == "roll_calendars":
+        rows = rows.filter(pl.col("since").is_not_null())
+        rest = pl.col("rule").is_in(rows["rule"].to_list())
+        rest &= ~pl.col("rule").is_in(others["rule"].to_list() if "rule" in others.columns else [])
+        return pl.concat([stored.filter(rest), rows], how="diagonal")
+    held = stored.filter(pl.col("filled_from").is_null()) if "filled_from" in table.columns else stored
+    held = held.select(*key, pl.col("known").alias("was"), pl.lit(True).alias("held"))
+    found = rows.join(held, on=key, how="left", nulls_equal=True, maintain_order="left")
+    free = pl.col("held").is_null()
+    let_in = pl.col("since").is_not_null() & (pl.col("was") <= pl.col("since")).fill_null(True)
+    return found.filter(free | let_in).drop("was", "held")
+
+
 def _rising(rows, key):
     """Whether the rows stand in the order of the key, which then comes but once: the usual case, told quickly."""
     greater, equal = pl.lit(False), pl.lit(True)
@@ -90,9 +124,10 @@ def _last(steps, table, key):
     moved = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift().over("number")) for c in values)
     first = pl.int_range(pl.len()).over("number") == 0
     other = (moved & ~first).any().over("number") | pl.col("fresh").first().over("number")
-    steps = steps.with_columns(pl.col("known").first().over("number").alias("since"), other.alias("other"))
-    known = [pl.when("other").then("known").otherwise("since").alias("known")] if "known" in table.columns else []
-    return steps.with_columns(known).filter(pl.col("number").ne_missing(pl.col("number").shift(-1)))
+    if "known" in table.columns:
+        since = pl.col("known").first().over("number")
+        steps = steps.with_columns(pl.when(other).then("known").otherwise(since).alias("known"))
+    return steps.filter(pl.col("number").ne_missing(pl.col("number").shift(-1)))
 
 
 def _changed(steps, table, key):

@@ -12,13 +12,14 @@ import polars as pl
 
 from store import raw, row_rules
 from store.contracts import Alias, UnknownRoot
-from store.days import trade_date
+from store.days import to_session, trade_date
 from store.segments import NAME
 from store.tables import TABLES
 
 SESSION = ("America/Chicago", "17:00")  # of a market that the master does not know: most futures' one
 WITHIN_DAY = ("-minute", "-hour")  # ends of the sources whose bars are shorter than a day
 LISTED = 40  # names of markets in one sentence
+LONG = 6  # letters from which on a name of another vendor's is near by its spelling and not by chance
 UNKNOWN = Alias("", 1.0, "")
 LENGTH = re.compile(r"(?:-\d+)?(?:-minute|-hour)$")  # with the number of minutes or hours, as `-5-minute`
 PRICES = ("open", "high", "low", "close", "settle", "price", "carry", "forward")
@@ -39,13 +40,14 @@ def axis(table):
     return "root" if "root" in TABLES[table].columns else "currency"
 
 
-def of_one_market(readings, root):
-    """The readings, if all that they hold can be stored under one `root`."""
+def of_one_market(readings, root, several=False):
+    """The readings, if all that they hold can be stored under one `root`; of `several` files at once their names are
+    for the caller to compare."""
     readings = list(readings)
     names = sorted({reading.name for reading in readings})
     if any(axis(reading.table) != "root" for reading in readings):
         raise raw.Unreadable(f"--root {root}: this file holds no market but {', '.join(names)}")
-    if len(names) > 1:
+    if len(names) > 1 and not several:
         raise raw.Unreadable(f"--root {root}: this file holds {len(names)} markets, {raw.plain(', '.join(names), 80)}")
     return readings
 
@@ -94,7 +96,7 @@ def translated(reading, root, master, notes, strangers, ask=None):
         if name not in master.roots and not reading.ours:
             near = _near(name, vendor, master)
             (notes if near else strangers).append(_hint(name, *near) if near else name)
-        found.append((name, _dated(rows, name, master), _rules(reading.table, name, master)))
+        found.append((name, _dated(rows, reading, name, master), _rules(reading.table, name, master)))
     return found
 
 
@@ -120,36 +122,47 @@ def _times(frame, factor):
     return frame.with_columns(pl.col([c for c in PRICES if c in frame.columns]) * factor)
 
 
-def _dated(frame, name, master):
-    """The frame with `day`, the trade date: bars within the day come without one."""
-    if "day" in frame.columns or "time" not in frame.columns:
+def _dated(frame, reading, name, master):
+    """The frame with `day`, the trade date, of bars within the day: those on a holiday are the next session's."""
+    dated = "day" in frame.columns
+    if "time" not in frame.columns or (dated and (reading.ours or vendor_of(reading.vendor) == reading.vendor)):
         return frame
     spec = master.spec(name) if name in master.roots else None
+    if dated:  # by a layout's own session, which knows no holiday
+        days = frame["day"].drop_nulls().unique()
+        dates = to_session(days.to_numpy(), spec.calendar, spec.extra) if spec else days
+        return frame.with_columns(pl.col("day").replace(days, pl.Series(dates, dtype=pl.Date)))
     moments = frame["time"].drop_nulls().unique().sort()
-    place = (spec.timezone, spec.session_start) if spec else SESSION
+    place = (spec.timezone, spec.session_start, spec.calendar, spec.extra) if spec else SESSION
     dates = trade_date(moments.dt.replace_time_zone(None).to_numpy(), *place)
     known = pl.DataFrame({"time": moments, "day": pl.Series(dates, dtype=pl.Date)})
     return frame.join(known, on="time", how="left", maintain_order="left")
 
 
 def _rules(table, name=None, master=None):
-    if table != "contract_bars":
+    if table not in ("contract_bars", "vendor_chains"):
         return row_rules.RULES_OF.get(table, list)()
+    rules = row_rules.bar_rules if table == "contract_bars" else row_rules.RULES_OF[table]
     if name not in master.roots:
-        return row_rules.bar_rules(True)
+        return rules(True)
     facts = master.facts(name, "negative_prices")
-    return row_rules.bar_rules(tuple((fact.valid_from, fact.value) for fact in facts) or False)
+    return rules(tuple((fact.valid_from, fact.value) for fact in facts) or False)
 
 
 def _near(name, vendor, master):
-    """(name that the master knows, its root): what this one once meant, or the nearest; None where none is near."""
+    """(name that the master knows, its root): what this one once meant, what another vendor means by it, or the
+    nearest of this vendor's and, long enough, of others; None where none is near."""
     once = master.alias(vendor, name, date.min)
     if once:
         return f"{name} of earlier days", once.root
-    known = {root: root for root in master.roots}
-    known |= {n: root for root in master.roots for v, n in master.aliases(root) if v == vendor}
+    named = [(v, n, root) for root in master.roots for v, n in master.aliases(root)]
+    same = {root: f"{v}'s {n}" for v, n, root in named if n == name}
+    if len(same) == 1:
+        return next((told, root) for root, told in same.items())
+    known = {n: (f"{v}'s {n}", root) for v, n, root in named if len(n) >= LONG}
+    known |= {n: (n, root) for v, n, root in named if v == vendor} | {root: (root, root) for root in master.roots}
     near = get_close_matches(name, known, 1, 0.8)
-    return (near[0], known[near[0]]) if near else None
+    return known[near[0]] if near else None
 
 
 def _own(name, vendor, master, ask):

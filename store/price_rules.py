@@ -19,6 +19,8 @@ OFTEN = 0.02  # share of days on which settlements lie outside high-low by habit
 FLAT = 10  # the same where there is no high and low: short rates settle unchanged for a week
 SLIPS = (0.001, 0.01, 0.1, 10.0, 100.0, 1000.0)  # cents for dollars, yen per 100, thousandths
 SLACK = 0.2  # a slip is within this share of one of them
+BESIDE = 3.0  # times, or parts, of what the chain costs: no curve of the real set starts a contract so
+CROWD = 4  # contracts that a day needs, one of them the one in question
 WIDER = 1.5  # CBOT and CME livestock: expanded limits are 150 % of the first ones
 SPOT = 5  # days before the delivery month from which grains and livestock trade without a limit
 FINER = (1, 2, 4, 5, 8, 10, 16, 20, 40, 100)  # parts of a tick that settlements and averages are rounded to
@@ -55,7 +57,11 @@ def lone_move(bars, spec):
         "moved {} and stayed, {} usual moves; the nearest contracts did not",
         pl.col("move").round(6), (pl.col("size") / pl.col("scale")).round(1),
     )  # fmt: skip
-    return told(_lone(bars).filter(stays), "settle", "price", reason)
+    rows = _lone(bars).filter(stays)
+    if rows.height:
+        right = _astray(bars).filter("back_to_chain").select("contract", "day")
+        rows = rows.join(right, ["contract", "day"], "anti", maintain_order="left")
+    return told(rows, "settle", "price", reason)
 
 
 def _lone(bars):
@@ -86,12 +92,45 @@ def _about_a_slip(ratio):
     return pl.any_horizontal((ratio / slip - 1.0).abs() < SLACK for slip in SLIPS).fill_null(False)
 
 
+def _astray(bars):
+    """The bars with `astray`: a contract's first ones, `BACK` at most, that lie at more than `BESIDE` times, or less
+    than such a part of, what the chain costs, where the contract then comes to it; `back_to_chain`: the one after them,
+    which is right; `ratio` to the chain."""
+    chain, size = pl.col("price").median().over("day"), (pl.col("price") - pl.col("chain")).abs()
+    rows = bars.with_columns(chain.alias("chain"), (pl.len().over("day") >= CROWD).alias("crowd"))
+    rows = rows.with_columns((pl.col("price") / pl.col("chain")).alias("ratio"))
+    beside = pl.col("crowd") & (pl.col("chain") > 0) & ~pl.col("ratio").is_between(1.0 / BESIDE, BESIDE)
+    beside = (beside & (size > UNITS * pl.col("scale")).fill_null(True)).fill_null(False)
+    rows = rows.with_columns(beside.cast(pl.Int8).cum_min().over("contract").cast(pl.Boolean).alias("astray"))
+    if rows["astray"].any():
+        comes = pl.col("price").filter(~pl.col("astray")).first().over("contract")
+        left = ~(comes / pl.col("price")).is_between(0.5, 2.0).fill_null(True)
+        few = pl.col("astray").sum().over("contract") <= BACK
+        rows = rows.with_columns(pl.col("astray") & few & left)
+    after = pl.col("astray").shift(fill_value=False) & ~pl.col("astray") & pl.col("before").is_not_null()
+    return rows.with_columns(after.alias("back_to_chain"))
+
+
+def beside_chain(bars, spec):
+    """A contract that starts with prices far from the others of its day and then comes to them, told once; those near
+    a slip's factor are `unit_slip`."""
+    rows = _astray(bars).filter(pl.col("astray") & pl.col("before").is_null() & ~_about_a_slip(pl.col("ratio")))
+    reason = pl.format(
+        "starts at {} times the other contracts of its day, then comes to them", pl.col("ratio").round(4)
+    )
+    return told(rows, "settle", "price", reason)
+
+
 def unit_slip(bars, spec):
-    """A price about 10, 100 or 1000 times the day before's, or a tenth and so on; the way back is not told again."""
+    """A price about 10, 100 or 1000 times the day before's, or a tenth and so on; the way back is not told again. Of a
+    contract's first price, which has none before, such a factor of the others of its day."""
     slip = _slipped()
     again = slip & slip.shift(fill_value=False) & ((pl.col("price") / pl.col("before").shift() - 1.0).abs() < SLACK)
-    ratio = (pl.col("price") / pl.col("before")).round(4)
-    return told(bars.filter(slip & ~again), "settle", "price", pl.format("{} times the day before", ratio))
+    first = pl.col("astray") & pl.col("before").is_null() & _about_a_slip(pl.col("ratio"))
+    rows = _astray(bars).filter((slip & ~again & ~pl.col("back_to_chain")) | first)
+    before = pl.format("{} times the day before", (pl.col("price") / pl.col("before")).round(4))
+    chain = pl.format("{} times the other contracts of its day", pl.col("ratio").round(4))
+    return told(rows, "settle", "price", pl.coalesce(before, chain))
 
 
 def unit_level(bars, spec):

@@ -6,6 +6,7 @@
 3. What makes a whole file useless is `Unreadable`: one sentence with the file, the line if there is one, and why.
 4. Bytes that are not UTF-8 stay visible as `\\xe9`, and fail where a number or a date is wanted.
 5. Members of a zip are read in memory and known by their names only: no path in one leads anywhere.
+6. A store's own files are no vendor's: a store in a folder is passed by, and one that is named is refused.
 """
 
 import gzip
@@ -13,6 +14,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -29,6 +31,9 @@ from store import lines
 SUFFIXES = (".csv", ".txt", ".dat", ".parquet", ".dbn", ".zst", ".zip", ".gz")  # what is taken from a folder
 TABLES = (".csv", ".txt")  # text
 MEMBERS_TAKEN = (*TABLES, ".dat", ".parquet", ".dbn", ".zst")  # what is taken from a zip
+MANIFEST = re.compile(r"\d{10}\.json")  # a snapshot of a store
+DOWNLOADS = "downloads"  # where a store keeps what a vendor's service gave
+A_STORE = "part of a store, no vendor's file: `frontmonth export` brings its tables elsewhere, a copy of it is a backup"
 NO_DATA = (".specs.txt",)  # CSI's description of a file beside it
 TEXTS = ("license", "licence", "readme", "copying", "notice", "changelog")  # what stands beside data for people to read
 LIMIT = 1 << 30  # a file, packed or not, is at most this long: it is held in memory several times over [bytes]
@@ -100,8 +105,28 @@ def files(paths):
     """The files of `paths`, folders searched, links followed once: a list of (path, what is wrong or None)."""
     found = []
     for path in map(Path, paths):
-        found += _inside(path) if os.path.isdir(path) else [(path, None)]
+        if _of_a_store(path):
+            found.append((path, f"{plain(path)}: {A_STORE}"))
+        else:
+            found += _inside(path) if os.path.isdir(path) else [(path, None)]
     return found
+
+
+def _of_a_store(path):
+    """Whether a path is a store, or one of its own files; what was downloaded into a store is a vendor's."""
+    path = Path(os.path.realpath(path))
+    above = [path, *path.parents]
+    store = next((folder for folder in above if _is_store(folder)), None)
+    return store is not None and path.relative_to(store).parts[:1] != (DOWNLOADS,)
+
+
+def _is_store(folder):
+    """Whether a folder is a store: it has snapshots, or all folders of a new one."""
+    if not os.path.isdir(folder / "snapshots"):
+        return False
+    if all(os.path.isdir(folder / name) for name in ("data", "runs")):
+        return True
+    return any(MANIFEST.fullmatch(name) for name in os.listdir(folder / "snapshots"))
 
 
 def _inside(folder):
@@ -113,6 +138,7 @@ def _inside(folder):
             folders.clear()
             continue
         seen.add((facts.st_dev, facts.st_ino))
+        folders[:] = [name for name in folders if not _is_store(Path(place, name))]
         found += [(Path(place, name), None) for name in names if _taken(name, SUFFIXES)]
     return sorted(found) or [(folder, f"{plain(folder)}: no file in it ends in {', '.join(SUFFIXES)}")]
 

@@ -30,6 +30,9 @@ class Reading:
     rows are made from lines that another reading accounts for: they are counted only where they are bad. `notes` are
     sentences for the file's report, what was left out and what the user should know; of one part of several a pair of
     its place and the sentence. One that counts ends in `: 17`.
+
+    A column `idle`, where `frame` has it, tells of a row why it was read and is not stored: `superseded` by a later one
+    of the file, or `no_value` in it. Such rows are counted as warned.
     """
 
     table: str

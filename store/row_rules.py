@@ -86,11 +86,17 @@ def bar_rules(negative_allowed):
         # settlements need no trade: CSI documents that they are usually right outside high-low (DOMAIN T24)
         Rule("settle_outside", WARN, "settlement outside high-low", {"settle": outside(pl.col("settle"))}),
     ]  # fmt: skip
-    if negative_allowed is not True:
-        allowed = _allowed(negative_allowed or ())
-        rules.insert(3, Rule("not_positive", QUARANTINE, "at or below zero in a market that never is",
-                             _each(PRICES, lambda c: (c <= 0) & ~allowed)))  # fmt: skip
+    rules[3:3] = _not_positive(PRICES, negative_allowed)
     return rules
+
+
+def _not_positive(columns, negative_allowed):
+    """The rule on prices at or below zero, as a list; none where the market may always have them."""
+    if negative_allowed is True:
+        return []
+    allowed = _allowed(negative_allowed or ())
+    faults = _each(columns, lambda c: (c <= 0) & ~allowed)
+    return [Rule("not_positive", QUARANTINE, "at or below zero in a market that never is", faults)]
 
 
 def _allowed(facts):
@@ -106,13 +112,15 @@ def _months(year, month):
     return year.cast(pl.Int32) * 12 + month.cast(pl.Int32)
 
 
-def chain_rules():
-    """Rules of `vendor_chains`: a moment, finite prices. A row may lack any leg: 22 % of pysystemtrade's CORN do."""
+def chain_rules(negative_allowed=True):
+    """Rules of `vendor_chains`: a moment, finite prices, above zero as `bar_rules` has it. A row may lack any leg: 22 %
+    of pysystemtrade's CORN do."""
     legs = ("price", "carry", "forward")
     return [
         _no("time"),
         _future("time"),
         Rule("not_a_number", QUARANTINE, "not a finite number", _each(legs, _infinite)),
+        *_not_positive(legs, negative_allowed),
         Rule("negative_volume", QUARANTINE, "below zero", _each(ACTIVITY, lambda c: c < 0)),
     ]
 
@@ -182,7 +190,7 @@ RULES_OF = {
     "contracts": contract_rules,
     "roll_calendars": calendar_rules,
 }
-"""Rules of each table but `contract_bars`, whose rules depend on the market."""
+"""Rules of each table but `contract_bars`; those of `vendor_chains` depend on the market, too, and may be told so."""
 
 
 def _no(column):

@@ -17,6 +17,7 @@ CHECKS = (
     Check("time_shift", "refuse", session_rules.time_shift, within_days=True),
     Check("spike", "warn", price_rules.spike),
     Check("lone_move", "warn", price_rules.lone_move),
+    Check("beside_chain", "warn", price_rules.beside_chain),
     Check("stale", "warn", price_rules.stale),
     Check("settle_outside", "warn", price_rules.settle_outside),
     Check("off_tick", "warn", price_rules.off_tick),

@@ -14,6 +14,9 @@ WEEKS = 4  # of bars within the day before their clock is judged
 HOURS = 24
 WRONG = 1.0  # hours of the day that a week has too many or too few before its clock is doubted
 CURED = 0.35  # share of them that may be left after the clock is put right
+SAME_HOURS = 0.25  # share of its hours that a shifted week may have more or less than the others
+SILENT = 0.3  # share of a week's days on which an hour that the shift leaves behind may have bars
+ENOUGH = (3, 12)  # days, and hours with a bar on them, that a week needs to be judged
 
 
 def after_last_trade(bars, spec):
@@ -119,39 +122,52 @@ def time_shift(bars, spec):
     """
     if spec is None or bars.is_empty():
         return none(bars)
-    weeks, share = _clock(bars, spec.timezone)
+    weeks, share = _clock(bars, spec.timezone)  # of each week that can be judged its first stored day
     if len(weeks) < WEEKS:
         return none(bars)
     usual = np.median(share, axis=0)
     shifts = np.array([_shift(week, usual) for week in share])
     starts = np.flatnonzero((shifts != 0) & (np.diff(shifts, prepend=0) != 0))
     runs = [(weeks[k], int(shifts[k]), int(np.argmin(np.append(shifts[k:] == shifts[k], False)))) for k in starts]
-    found = [(day, f"{by:+d} h", f"{n} weeks stand {by:+d} hours beside the others") for day, by, n in runs]
-    found += _whole(usual, spec, weeks[0])
+    found = [(day, f"{by:+d} h", f"{_weeks(n)} {by:+d} hours beside the others") for day, by, n in runs]
+    found += _whole(usual, spec, bars["day"].min())
     rows = pl.DataFrame(found, {"day": pl.Date, "by": pl.String, "why": pl.String}, orient="row")
     return told(rows.with_columns(pl.lit(None, pl.Int32).alias("contract")), "time", "by", pl.col("why"))
 
 
+def _weeks(count):
+    return "1 week stands" if count == 1 else f"{count} weeks stand"
+
+
 def _clock(bars, timezone):
-    """(weeks, share of the week's days that have a bar in each hour of the exchange's clock)."""
+    """(first stored day of each week, share of its days that have a bar in each hour of the exchange's clock); a week
+    with few of them is left out."""
     local = (pl.col("time") - pl.duration(seconds=1)).dt.convert_time_zone(timezone)
-    hours = bars.select(local.dt.date().alias("date"), local.dt.hour().alias("hour")).unique()
-    counts = hours.group_by(pl.col("date").dt.truncate("1w").alias("week"), "hour").len()
-    table = counts.pivot("hour", index="week", values="len").sort("week").fill_null(0)
+    hours = bars.select("day", local.dt.hour().alias("hour")).unique()
+    hours = hours.with_columns(pl.col("day").dt.truncate("1w").alias("week"))
+    days_, hours_ = ENOUGH
+    enough = (pl.col("day").n_unique().over("week") >= days_) & (pl.len().over("week") >= hours_)
+    hours = hours.filter(enough).with_columns(pl.col("day").min().over("week").alias("first"))
+    counts = hours.group_by("first", "hour").len()
+    table = counts.pivot("hour", index="first", values="len").sort("first").fill_null(0)
     share = np.zeros((table.height, HOURS))
     for hour in counts["hour"].unique():
         share[:, hour] = table[str(hour)].to_numpy()
-    return table["week"].to_list(), share / np.maximum(share.max(axis=1, keepdims=True), 1)
+    return table["first"].to_list(), share / np.maximum(share.max(axis=1, keepdims=True), 1)
 
 
 def _shift(week, usual):
     """Hours by which a week stands late (early, if negative); 0 where putting them back would not cure it."""
     wrong = np.abs(week - usual).sum()
-    if wrong < WRONG:
+    more = abs(week.sum() - usual.sum())  # a clock that is wrong does not change how many hours have bars
+    if wrong < WRONG or more > max(WRONG, SAME_HOURS * usual.sum()):
         return 0
     left = [np.abs(np.roll(week, -by) - usual).sum() for by in range(-11, 13)]
     best = int(np.argmin(left))
-    return best - 11 if left[best] < CURED * wrong else 0
+    by = best - 11
+    behind = (usual > 0.5) & (np.roll(usual, by) < 0.1)  # usually busy, and silent if the week is late by as much
+    kept = week[behind].mean() if behind.any() else 0.0
+    return by if left[best] < CURED * wrong and kept < SILENT else 0
 
 
 def _whole(usual, spec, first):

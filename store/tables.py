@@ -196,7 +196,11 @@ TABLES = {
                 "author": (TEXT, ""),
                 "action": (TEXT, "release, accept, revoke or fill"),
                 "finding": (TEXT, "id of what is released or, of a decision, revoked; null for a rule"),
-                "rule": (TEXT, "the rule that is accepted; of `fill`: the source filled, and its limits"),
+                "rule": (
+                    TEXT,
+                    "the rule that is accepted, or that a released row broke; of `fill`: the source filled, "
+                    "and its limits",
+                ),
                 "root": (TEXT, "the market; null for all"),
                 "source": (
                     TEXT,
@@ -225,7 +229,8 @@ TABLES = {
         ),
         Table(
             "imports",
-            "Files that were imported; the same content is not imported twice under one name, vendor and root.",
+            "Files that were imported; the same content is not imported twice under one name, vendor and root, unless "
+            "another one came under that name since.",
             {
                 "import_id": (TEXT, ""),
                 "time": (TIME, "when it was imported"),
@@ -233,6 +238,8 @@ TABLES = {
                 "sha256": (TEXT, "of the file"),
                 "vendor": (TEXT, ""),
                 "roots": (TEXT, "comma separated"),
+                "asked": (TEXT, "the root that was asked for (--root); empty: the vendor's own names"),
+                "tables": (TEXT, "where the rows went, comma separated; empty: read again for released rows alone"),
                 "rows_read": (WHOLE, "= accepted + warned + quarantined"),
                 "accepted": (WHOLE, ""),
                 "warned": (WHOLE, ""),

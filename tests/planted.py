@@ -217,7 +217,7 @@ def _copied(market, random, taken):
     if row is None:
         return None
     days = market.days_after(row, 10)
-    own = market.bars.filter(here(row, days) & (pl.col("high") > pl.col("low")))
+    own = market.bars.filter(here(row, days) & (pl.col("high") > pl.col("low")) & (pl.col("volume") > 0))
     others = market.bars.filter(pl.col("day").is_in(days) & (pl.col("contract") != row["contract"]))
     counts = others.group_by("contract").len().filter(pl.col("len") == len(days)).sort("contract")
     if own.height < len(days) or counts.is_empty():
@@ -227,7 +227,8 @@ def _copied(market, random, taken):
     copy = own.with_columns(pl.lit(other, pl.Int32).alias("contract"))
     rest = (pl.col("contract") == other) & pl.col("day").is_in(days)
     change = lambda bars: pl.concat([bars.filter(~rest), copy]).sort("contract", "day")  # noqa: E731
-    return Plant(("duplicate_contract",), min(row["contract"], other), days[0], days[-1], change)
+    before = days[0] - timedelta(days=7)  # by chance the two may be equal on the day before, which begins the run
+    return Plant(("duplicate_contract",), min(row["contract"], other), before, days[-1], change)
 
 
 def _twice(market, random, taken):

@@ -63,6 +63,36 @@ def test_a_file_that_cannot_be_read_exits_1_with_one_line_and_no_traceback(call,
     assert open_archive(store).head().hash == before
 
 
+@pytest.mark.parametrize("words", [("",), ("x.csv", ""), ("x.csv", "--root", ""), ("--watch", ".", "--root", "")])
+def test_an_empty_name_of_a_file_or_a_market_is_wrong_usage(call, tmp_path, words):
+    found = call("import", *words, "--store", tmp_path / "new", code=2)
+    assert "see `frontmonth --help`" in found.err and not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_makes_no_store(document, files, tmp_path):
+    made = document("import", files / "prices", "--store", tmp_path / "new", "--dry-run")
+    assert made["dry_run"] and made["totals"]["accepted"] > 0
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_layout_is_guessed_in_a_file_whose_path_has_a_line_end(call, document, tmp_path):
+    path = tmp_path / "a\nb" / "corn.csv"
+    path.parent.mkdir()
+    path.write_text(OWN)
+    found = call("import", path, "--store", tmp_path / "new", code=1)
+    assert "a layout is guessed above" in found.err and "no such file" not in found.err
+    document("import", path, "--store", tmp_path / "new", "--yes")
+
+
+def test_a_store_in_the_folder_of_an_import_is_passed_by(document, call, files, tmp_path, monkeypatch):
+    (tmp_path / "Day_CORN_20240300.csv").write_text(market_files.HEADER + "\n2024-01-02T06:00:00+0000,4,5,3,4,1\n")
+    monkeypatch.chdir(tmp_path)
+    for code, snapshot in ((0, 1), (0, 1)):
+        assert document("import", ".", code=code)["snapshot"] == snapshot
+    found = call("import", "frontmonth-store", code=1)
+    assert found.err.count("\n") == 1 and "part of a store" in found.err and "export" in found.err
+
+
 def test_the_good_files_beside_a_bad_one_are_imported_and_the_exit_code_is_1(document, files, tmp_path):
     made = document("import", files / "fx", tmp_path / "absent.csv", "--store", tmp_path / "new", code=1)
     good, bad = made["files"]

@@ -152,3 +152,13 @@ def test_a_run_may_use_the_store_of_an_earlier_day(call, document, store, portfo
         in call("run", portfolio, "--store", store, "--as-known", "2001-01-01", code=1).err
     )
     assert "write a day as" in call("run", portfolio, "--store", store, "--as-known", "monday", code=2).err
+
+
+def test_last_is_the_run_that_was_asked_for_last(document, store, portfolio):
+    first = document("run", portfolio, "--store", store)["run"]
+    second = document("run", portfolio, "--store", store, "--set", "slow=30")["run"]
+    assert document("show", "last", "--store", store)["run"] == second
+    assert document("run", portfolio, "--store", store)["stored"]
+    assert document("show", "last", "--store", store)["run"] == first
+    document("delete", first, "--store", store)
+    assert document("show", "last", "--store", store)["run"] == second

@@ -1,10 +1,12 @@
 """The verb check: findings, decisions, coverage, two sources, filled rows."""
 
+import re
 from datetime import date
 
 import polars as pl
 import pytest
 
+from app.commands.trust import _show_findings
 from store import open_archive
 
 
@@ -122,6 +124,17 @@ def test_two_sources_are_compared(call, document, doubled):
     assert {row["day"] for row in made["disagreements"]} == {"2022-05-03"}
     assert all(row["difference"] == -1.0 for row in made["disagreements"])
     assert "2022-05-03" in call("check", "MES", "--against", "norgate", "--store", doubled).out
+
+
+def test_findings_of_two_sources_say_whose_they_are_and_only_then(capsys):
+    of_one = {"id": "1", "severity": "refuse", "rule": "unit_slip", "source": "barchart", "root": "ES", "done": ""}
+    of_one |= {"contract": "202206", "day": "2022-05-03", "field": "settle", "value": "1", "reason": "x"}
+    _show_findings([of_one])
+    assert "source" not in capsys.readouterr().out
+    _show_findings([of_one, of_one | {"source": "lean-hour"}])
+    shown = capsys.readouterr().out
+    assert "source" in shown and re.search(r"ES +lean-hour +202206", shown)
+    assert "Not run until somebody decides: ES of barchart, ES of lean-hour." in shown
 
 
 def test_a_missing_row_is_filled_marked_and_taken_out_again(document, doubled):

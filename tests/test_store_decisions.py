@@ -126,6 +126,27 @@ def test_an_unknown_id_or_rule_or_market_is_refused_with_the_nearest(archive):
     assert archive.head().number == head
 
 
+def test_a_row_that_could_not_be_read_cannot_be_released(archive):
+    row = {
+        "id": "eeeeeeeeeeee",
+        "rule": "unparsed",
+        "file": "a.csv",
+        "line": 3,
+        "column": "Close",
+        "reason": "no\nnumber",
+    }
+    archive.commit([archive.write("quarantine", pl.DataFrame([row]))])
+    told = r"eeeeeeeeeeee could not be read .* mend the file \(a.csv, line 3, column Close: no\\nnumber\)"
+    with pytest.raises(Refused, match=told):
+        decisions.release(archive, [ROW, "eeeeeeeeeeee"], "why not")
+    assert decisions.released(archive) == set()
+
+
+def test_the_release_of_a_row_tells_the_rule_that_it_broke(archive):
+    made = decisions.release(archive, [ROW, SLIP["id"]], "both are right")
+    assert made["rule"].to_list() == ["high_below_low", None]
+
+
 def test_a_decision_without_a_reason_is_refused(archive):
     for reason in ("", "  \n", None):
         with pytest.raises(Refused, match="needs a reason"):

@@ -132,12 +132,12 @@ def ends_of_files(path):
     return found, newest
 
 
-BARCHART = sorted(
-    (name, MASTER.alias(vendor, name).root)
-    for root in MASTER.roots
-    for vendor, name in MASTER.aliases(root)
-    if vendor == "barchart"
-)
+FILES = (
+    "SP500_micro", "NASDAQ_micro", "CRUDE_W_micro", "GOLD_micro", "SILVER", "CORN", "WHEAT", "SOYBEAN_mini",
+    "US2", "US5", "US10", "BUND", "DAX", "NIKKEI", "EUR_micro", "GBP_micro",
+    "AUD_micro", "GAS_US_mini", "VIX_mini", "LIVECOW", "COFFEE", "JGB-SGX-mini", "EURCHF", "BITCOIN",
+)  # fmt: skip
+BARCHART = sorted((name, MASTER.alias("barchart", name).root) for name in FILES)
 
 
 @pytest.mark.parametrize(("name", "root"), BARCHART)

@@ -4,9 +4,10 @@ from datetime import date
 
 import pytest
 
-from store import guess, raw
+from store import guess, open_archive, raw
 from store.raw import Part, RawFile
 from store.vendors import profile
+from tests.sample_files import one, put
 
 OHLC = b"Date,Open,High,Low,Close,Volume\n01/16/2024,1,2,0.5,1.5,10\n01/17/2024,1.5,3,1,2,11\n"
 
@@ -129,8 +130,38 @@ def test_a_layout_joins_those_that_are_there(tmp_path):
     guess.save(tmp_path, guessed("ESH24.csv", OHLC))
     assert list(profile.load(own)) == ["old", "mine"]
     assert own.read_text().startswith("# my notes\n")
-    with pytest.raises(ValueError, match=r"\[mine\] is there already"):
-        guess.save(tmp_path, guessed("ESH24.csv", OHLC))
+
+
+def test_a_layout_that_is_there_is_not_added_again(tmp_path):
+    before = guess.save(tmp_path, guessed("ESH24.csv", OHLC)).read_text()
+    assert guess.save(tmp_path, guessed("NQM24.csv", OHLC)).read_text() == before
+
+
+EUROPE = b"Date,Close\n03/04/2024,1\n04/04/2024,2\n05/04/2024,3\n"  # April
+AMERICA = b"Date,Close\n03/14/2024,4\n03/15/2024,5\n03/18/2024,6\n04/01/2024,7\n04/02/2024,8\n"
+ISO = b"Date,Close\n2024-03-14,4\n2024-03-15,5\n"
+
+
+def test_a_kept_layout_does_not_take_files_whose_dates_are_written_otherwise(tmp_path):  # they share their header
+    archive = open_archive(tmp_path / "store", create=True)
+    own = archive.path / "vendors.toml"
+    for number, (data, name) in enumerate([(EUROPE, "mine"), (AMERICA, "mine-2"), (ISO, "mine-3")]):
+        part = Part("ESH24.csv", "ESH24.csv", data)
+        layouts = profile.load(own) if number else {}
+        assert not any(layout.recognises(RawFile(own, "", (part,))) for layout in layouts.values())
+        layouts = profile.load(guess.save(archive.path, guessed("ESH24.csv", data)))
+        assert [n for n, layout in layouts.items() if layout.recognises(RawFile(own, "", (part,)))] == [name]
+    reports = [one(archive, put(tmp_path / f"in{k}", "ESH24.csv", data=d)) for k, d in enumerate((EUROPE, AMERICA))]
+    assert [(report.vendor, report.accepted, report.quarantined) for report in reports] == [
+        ("mine", 3, 0), ("mine-2", 5, 0),
+    ]  # fmt: skip
+    days = archive.read("contract_bars").sort("source", "day")["day"].to_list()
+    assert days[2:5] == [date(2024, 4, 5), date(2024, 3, 14), date(2024, 3, 15)]
+
+
+def test_a_guess_of_dates_that_fit_both_orders_tells_so():
+    doubt = "dates are read as %d/%m/%Y; %m/%d/%Y fits as well and gives other days: look at the rows"
+    assert doubt in guessed("ESH24.csv", EUROPE).doubts
 
 
 def test_a_file_that_is_wrong_already_is_left_as_it_was(tmp_path):

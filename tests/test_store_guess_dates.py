@@ -1,5 +1,6 @@
 """How dates are written: patterns, what is ambiguous, hours."""
 
+import polars as pl
 import pytest
 
 from store import guess_dates, raw
@@ -57,3 +58,42 @@ def test_what_is_no_date_is_refused():
         words("soon", "later")
     with pytest.raises(raw.Unreadable, match=r"x\.csv: no date: no column"):
         guess_dates.column(PART, [("1.5", "2.5"), ("a", "b")])
+
+
+@pytest.mark.parametrize(
+    ("cells", "pattern"),
+    [
+        (("03/04/2024", "03/05/2024", "03/06/2024"), "%m/%d/%Y"),
+        (("04/03/2024", "05/03/2024", "06/03/2024"), "%d/%m/%Y"),
+        (("08.03.24", "11.03.24", "12.03.24"), "%d.%m.%y"),
+        (("03/06/2024", "03/05/2024", "03/04/2024"), "%m/%d/%Y"),  # the newest first
+        (("02/01/2024", "05/01/2024", "09/01/2024"), "%d/%m/%Y"),  # over a weekend, and over a longer one
+    ],
+)
+def test_days_of_work_that_follow_one_another_tell_the_order(cells, pattern):
+    assert words(*cells)[0]["date"] == pattern
+
+
+def test_a_day_that_is_its_month_tells_nothing_of_the_order():
+    assert words("03/03/2024", "04/04/2024")[1] == [
+        "dates are read as %m/%d/%Y; %d/%m/%Y fits as well: no row tells day and month apart"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "pattern", "other"),
+    [
+        (("03/04/2024", "03/15/2024"), "%d/%m/%Y", "%m/%d/%Y"),
+        (("03/04/2024", "15/03/2024"), "%m/%d/%Y", "%d/%m/%Y"),
+        (("03/15/2024", "soon", None), "%d/%m/%Y", "%m/%d/%Y"),
+        (("03/15/2024 09:30", "03/04/2024 09:31"), "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"),
+        (("03/04/2024", "03/05/2024", "03/06/2024"), "%d/%m/%Y", "%m/%d/%Y"),  # all fit: the days follow one another
+        (("03/04/2024", "04/04/2024", "05/04/2024"), "%d/%m/%Y", None),
+        (("03/04/2024", "03/05/2024"), "%d/%m/%Y", None),
+        (("15/03/2024", "03/15/2024"), "%d/%m/%Y", None),  # a slip in a row of days that fit
+        (("2024-03-15", "2024-04-03"), "%Y-%m-%d", None),
+        ((), "%d/%m/%Y", None),
+    ],
+)
+def test_dates_of_the_other_order_are_told(cells, pattern, other):
+    assert guess_dates.other_order(pl.Series(cells, dtype=pl.String), pattern) == other

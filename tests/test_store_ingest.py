@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from store import decisions, ingest, open_archive
-from store.archive import Conflict
+from store.archive import Conflict, Refused
 from store.ingest import import_paths
 from store.reading import Reading
 from store.vendors import barchart
@@ -465,14 +465,16 @@ def test_a_released_row_comes_in_with_the_file_s_next_import_and_only_once(archi
     again = one(archive, path)
     assert (counts(again), again.reasons) == ((11, 9, 1, 1), {"range": 1, "released": 1})
     assert archive.read("contract_bars")["settle"].to_list().count(0.0) == 1
-    assert archive.read("quarantine").height == 2  # nothing is told twice
+    assert archive.read("quarantine")["rule"].to_list() == ["range"]  # nothing is told twice, nor what came in
     assert one(archive, path).skipped
 
 
 def test_a_row_that_could_not_be_read_is_not_let_in(archive, tmp_path):
     path = put(tmp_path / "in", NAME, changed(3, Close="?"))
     one(archive, path)
-    decisions.release(archive, archive.read("quarantine")["id"].to_list(), "why not", "somebody")
+    told = rf"mend the file \({NAME}, line 3, column Close: not a number: \?\)"
+    with pytest.raises(Refused, match=told):
+        decisions.release(archive, archive.read("quarantine")["id"].to_list(), "why not", "somebody")
     assert one(archive, path).skipped
 
 

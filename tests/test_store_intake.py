@@ -169,7 +169,7 @@ def test_a_released_row_is_stored_with_a_warning_unless_it_has_no_key(archive):
     with Intake(archive, Master.load()) as intake:
         intake.take([reading(settles=settles)], intake.ticket(FileReport("a.csv")))
         [found] = intake.refused()["id"]
-    with Intake(archive, Master.load(), released={found}) as intake:
+    with Intake(archive, Master.load(), released={found: NOW}) as intake:
         report = FileReport("a.csv")
         ticket = intake.ticket(report)
         intake.take([reading(settles=settles)], ticket)

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from store.merge import merged
-from store.tables import TABLES
+from store.merge import behind, merged
+from store.tables import TABLES, TIME
 
 BARS = TABLES["contract_bars"]
 THEN, NOW = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
@@ -120,6 +120,51 @@ def test_a_roll_calendar_is_replaced_rule_by_rule():
     rows, revisions, _ = merge(stored, rolls("a", 2), table)
     assert rows.select("rule", "day").rows() == [("a", DAY + timedelta(days=2)), ("b", DAY + timedelta(days=1))]
     assert revisions == []
+
+
+def test_a_table_without_known_is_merged_by_its_key():
+    table = TABLES["roll_calendars"]
+    same = {"source": "x", "root": "ES", "rule": "a", "day": DAY, "from_contract": 202403}
+    twice = table.conform(pl.DataFrame([same | {"to_contract": 202406}, same | {"to_contract": 202409}]))
+    rows, revisions, _ = merge(table.empty(), twice, table)
+    assert rows["to_contract"].to_list() == [202409]
+    assert revisions == [(None, "to_contract", 202406.0, 202409.0)]
+
+
+def read_again(*rows):
+    """Rows of one market: (days after the first, columns, when it was released)."""
+    frame = bars(*((202403, k, values) for k, values, _ in rows))
+    return frame.with_columns(since=pl.Series([since for *_, since in rows], dtype=TIME))
+
+
+def came_in(rows, stored):
+    return behind(rows, bars(), stored, BARS).select("day", "settle").rows()
+
+
+def test_of_a_file_that_is_read_again_stored_rows_stay_and_others_come_in():
+    stored = bars((202403, 0, {"settle": 5.0}), known=THEN)
+    rows = read_again((0, {"settle": 6.0}, None), (1, {"settle": 7.0}, None))
+    assert came_in(rows, stored) == [(DAY + timedelta(days=1), 7.0)]
+    assert came_in(rows.drop("since"), stored) == [(DAY + timedelta(days=1), 7.0)]
+
+
+def test_a_released_row_goes_before_the_row_it_was_released_against_and_not_before_a_later_one():
+    rows = read_again((0, {"settle": 6.0}, datetime(2024, 3, 1, tzinfo=UTC)))
+    assert came_in(rows, bars((202403, 0, {"settle": 5.0}), known=THEN)) == [(DAY, 6.0)]
+    assert came_in(rows, bars((202403, 0, {"settle": 5.0}), known=None)) == [(DAY, 6.0)]
+    assert came_in(rows, bars((202403, 0, {"settle": 5.0}), known=NOW)) == []
+    filled = bars((202403, 0, {"settle": 5.0, "filled_from": "y"}), known=NOW)
+    assert came_in(rows, filled) == [(DAY, 6.0)]
+
+
+def test_a_roll_calendar_that_is_read_again_keeps_its_stored_rolls():
+    table = TABLES["roll_calendars"]
+    same = {"source": "x", "root": "ES", "rule": "a", "from_contract": 202403, "to_contract": 202406}
+    rolls = table.conform(pl.DataFrame([same | {"day": DAY + timedelta(days=k)} for k in (0, 1, 2)]))
+    again = rolls[1:].with_columns(since=pl.Series([None, NOW], dtype=TIME))
+    rows = behind(again, table.empty(), rolls[:1], table)
+    assert rows["day"].to_list() == [DAY, DAY + timedelta(days=2)]
+    assert merged(rolls[:1], table.conform(rows), table, "id")[0].height == 2
 
 
 def test_rates_of_a_currency_are_told_at_midnight_of_their_day():

@@ -5,11 +5,13 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from store import open_archive
+from store import open_archive, raw
 from store.contracts import Master
+from store.days import is_session
 from store.ingest import import_paths
 from store.naming import translated, vendor_of
 from store.reading import Reading
+from store.vendors import barchart
 from tests.sample_files import LINES, MARCH, NAME, SAMPLES, one, put, refused, zipped
 
 
@@ -102,6 +104,13 @@ def test_a_near_name_is_asked_about_once_and_the_answer_counts(archive, tmp_path
     assert not [note for report in reports for note in report.notes]
 
 
+def test_a_name_that_another_vendor_uses_is_near(archive, tmp_path):
+    path = put(tmp_path / "in", "Day_GASOILINE_20240300.csv", LINES)
+    assert "near it is pysystemtrade's GASOILINE (RB)" in one(archive, path).notes[0]
+    path = put(tmp_path / "in", "Day_GASOILIN_20240300.csv", LINES)
+    assert "near it is pysystemtrade's GASOILINE (RB)" in one(archive, path).notes[0]
+
+
 def test_no_answer_keeps_the_name_and_a_far_or_known_name_is_not_asked_about(archive, tmp_path):
     asked = []
     path = put(tmp_path / "in", "Day_SP500_mirco_20240300.csv", LINES)
@@ -168,6 +177,40 @@ def test_a_vendor_is_told_from_the_name_of_a_source(end):
 def test_a_bar_within_the_day_belongs_to_the_trade_date_of_its_session(root, moment, day):  # DOMAIN T39
     [(name, frame, _)] = translated(within_the_day("x-minute", root, moment), None, Master.load(), [], [])
     assert (name, frame["day"].to_list()) == (root, [day])
+
+
+@pytest.mark.parametrize(
+    ("root", "moment", "day"),
+    [
+        ("MES", datetime(2025, 9, 1, 15, tzinfo=UTC), date(2025, 9, 2)),  # the morning of Labor Day
+        ("MES", datetime(2025, 8, 31, 23, tzinfo=UTC), date(2025, 9, 2)),  # the Sunday evening before it
+        ("MES", datetime(2025, 8, 29, 20, tzinfo=UTC), date(2025, 8, 29)),
+        ("MES", datetime(2025, 11, 27, 16, tzinfo=UTC), date(2025, 11, 28)),  # Thanksgiving
+        ("PLUTONIUM", datetime(2025, 9, 1, 15, tzinfo=UTC), date(2025, 9, 1)),  # whose holidays nobody knows
+    ],
+)
+def test_a_bar_on_a_holiday_is_the_next_session_s(root, moment, day):  # DOMAIN T40
+    [(_, frame, _)] = translated(within_the_day("x-hour", root, moment), None, Master.load(), [], [])
+    assert frame["day"].to_list() == [day]
+
+
+@pytest.mark.parametrize(
+    ("source", "ours", "day"),
+    [("x-hour", False, date(2025, 9, 2)), ("x", False, date(2025, 9, 1)), ("x-hour", True, date(2025, 9, 1))],
+)
+def test_the_day_that_a_layout_gave_is_moved_off_a_holiday_for_bars_within_it_alone(source, ours, day):
+    given = within_the_day(source, "MES", datetime(2025, 9, 1, 15, tzinfo=UTC), None)
+    frame = given.frame.with_columns(pl.Series("day", [date(2025, 9, 1), None]))
+    given = Reading("contract_bars", source, "MES", frame, ours=ours)
+    [(_, frame, _)] = translated(given, None, Master.load(), [], [])
+    assert frame["day"].to_list() == [day, None]
+
+
+def test_the_real_hours_of_a_market_stand_on_its_sessions_alone(shared):
+    [reading] = barchart.read(raw.open_file(shared / "barchart" / "hourly" / "Hour_SP500_micro.zip"))
+    [(root, frame, _)] = translated(reading, None, Master.load(), [], [])
+    held = frame["day"].unique().to_numpy()
+    assert root == "MES" and is_session("CME_EQUITY", held).all()  # 44 of them were holidays once
 
 
 def test_a_bar_without_a_moment_has_no_trade_date_either():

@@ -6,7 +6,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from store import checks, price_rules, series
+from store import checks, ingest, open_archive, price_rules, series
+from store.contracts import Master
 from tests.test_store_series_rules import CONTRACTS, DAY, DAYS, FIRST, LAST, SPEC, at, chain, found, put, shifted
 
 COARSE = replace(SPEC, price_limit="")
@@ -116,3 +117,59 @@ def test_a_slip_of_units_is_always_suspicious(factor):
     assert price_rules.suspicious(put(chain(), at(), settle=pl.col("settle") * factor))
     whole = put(chain(), pl.col("contract") == CONTRACTS[1], settle=pl.col("settle") * factor)
     assert price_rules.suspicious(whole)
+
+
+def long_chain():
+    """The quiet chain with two contracts more, and `202412` from `DAY` on, without high and low on its first days."""
+    more = [chain().filter(pl.col("contract") == 202409).with_columns(
+        pl.lit(contract, pl.Int32).alias("contract"), *(pl.col(c) + dear for c in ("open", "high", "low", "settle"))
+    ) for contract, dear in ((202412, 40), (202503, 80))]  # fmt: skip
+    bars = pl.concat([chain(), *more]).filter((pl.col("contract") != 202412) | (pl.col("day") >= DAY))
+    bare = at(202412, DAY, DAYS[83])
+    return put(bars, bare, **{c: pl.lit(None, pl.Float64) for c in ("open", "high", "low")})
+
+
+def prices(bars):
+    """(rule, contract, day) of the findings on prices."""
+    names = ("spike", "lone_move", "beside_chain", "unit_slip", "unit_level")
+    return [row for row in found(bars, COARSE) if row[0] in names]
+
+
+def test_a_first_settlement_beside_the_chain_is_told_and_the_right_one_after_it_is_not():
+    assert prices(long_chain()) == []
+    wrong = put(long_chain(), at(202412), settle=200.0)  # a placeholder, as Cboe's 1.00 of 2008-04-21
+    assert prices(wrong) == [("beside_chain", 202412, DAY)]
+    assert prices(put(long_chain(), at(202412), settle=5 * pl.col("settle"))) == [("beside_chain", 202412, DAY)]
+
+
+def test_first_settlements_beside_the_chain_are_told_once():
+    wrong = put(long_chain(), at(202412, DAY, DAYS[81]), settle=200.0)
+    assert prices(wrong) == [("beside_chain", 202412, DAY)]
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.1, 100.0])
+def test_a_first_settlement_in_another_unit_is_a_slip_on_its_own_day(factor):
+    wrong = put(long_chain(), at(202412), settle=pl.col("settle") * factor)
+    assert prices(wrong) == [("unit_slip", 202412, DAY)]
+    [finding] = checks.refusals(wrong, COARSE).to_dicts()
+    assert finding["reason"].endswith("times the other contracts of its day")
+
+
+def test_a_contract_that_stays_where_it_began_is_not_beside_the_chain():
+    dear = put(long_chain(), pl.col("contract") == 202412, settle=4 * pl.col("settle"))
+    assert "beside_chain" not in [rule for rule, *_ in prices(dear)]
+
+
+def test_three_contracts_are_too_few_to_say_which_is_wrong():
+    few = long_chain().filter(pl.col("contract").is_in([202403, 202406, 202412]))
+    wrong = put(few, at(202412), settle=200.0)
+    assert "beside_chain" not in [rule for rule, *_ in prices(wrong)]
+
+
+def test_the_placeholder_of_a_real_listing_is_told(shared, tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    files = [shared / "cfe_vx" / f"CFE_{code}_VX.csv" for code in ("K08", "M08", "N08", "Q08", "V08", "F09")]
+    ingest.import_paths(archive, files)
+    bars = archive.read("contract_bars", root="VX")
+    [row] = checks.market(bars, Master.load().spec("VX")).filter(pl.col("rule") == "beside_chain").to_dicts()
+    assert (row["contract"], row["day"], row["value"]) == (200901, date(2008, 4, 21), "1.0")

@@ -6,9 +6,10 @@ import math
 import os
 import zipfile
 
+import polars as pl
 import pytest
 
-from store import raw
+from store import open_archive, raw
 from store.raw import Part, Unreadable, open_file, plain, table
 
 CSV = b"a,b\n1,2\n"
@@ -179,6 +180,44 @@ def test_a_loop_of_links_ends_and_a_linked_folder_is_read_once(tmp_path):
     (inside / "one").symlink_to(outside)
     (inside / "two").symlink_to(outside)
     assert raw.files([inside]) == [(inside / "one" / "x.csv", None)]
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A folder with a file, and a store beside it that has a file of each kind."""
+    archive = open_archive(tmp_path / "in" / "mine", create=True)
+    archive.commit([archive.write("fx", pl.DataFrame({"currency": ["EUR"], "rate": [1.0]}), source="x")])
+    for name in ("in/a.csv", "in/mine/contracts.csv", "in/mine/downloads/databento/b.dbn"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        put(tmp_path, name, CSV)
+    return archive
+
+
+def test_a_store_in_a_folder_is_passed_by(stored, tmp_path):
+    assert raw.files([tmp_path / "in"]) == [(tmp_path / "in" / "a.csv", None)]
+    empty = open_archive(tmp_path / "other" / "new", create=True)
+    put(empty.path, "holidays.csv", CSV)
+    put(tmp_path / "other", "c.csv", CSV)
+    assert raw.files([tmp_path / "other"]) == [(tmp_path / "other" / "c.csv", None)]
+
+
+def test_a_store_that_is_named_and_a_file_of_one_are_refused_and_its_downloads_are_not(stored, tmp_path, monkeypatch):
+    [segment] = stored.files("fx")
+    for place in (stored.path, stored.path / "data", stored.path / segment.path, stored.path / "contracts.csv"):
+        [(path, wrong)] = raw.files([place])
+        assert path == place and wrong.startswith(f"{place}: part of a store") and "export" in wrong
+    (tmp_path / "link").symlink_to(stored.path)
+    assert raw.files([tmp_path / "link"])[0][1]
+    monkeypatch.chdir(stored.path)
+    assert raw.files(["."])[0][1]
+    held = stored.path / "downloads" / "databento" / "b.dbn"
+    assert raw.files([held]) == [(held, None)]
+
+
+def test_a_folder_named_snapshots_makes_no_store(tmp_path):
+    (tmp_path / "in" / "snapshots").mkdir(parents=True)
+    put(tmp_path / "in" / "snapshots", "a.csv", CSV)
+    assert raw.files([tmp_path / "in"]) == [(tmp_path / "in" / "snapshots" / "a.csv", None)]
 
 
 def test_a_folder_without_a_file_to_take_says_so(tmp_path):

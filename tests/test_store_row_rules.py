@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from store import row_rules
+from store import open_archive, row_rules
 from store.reading import daily
 from store.tables import TABLES
+from tests.sample_files import one, put
 
 BARS = TABLES["contract_bars"]
 GOOD = {
@@ -178,3 +179,25 @@ def test_a_chain_may_lack_a_leg_but_not_its_moment():
     assert rules_broken("vendor_chains", row_rules.chain_rules(), time=times, price=[None, float("inf"), 1.0]) == [
         (3, "not_a_number", "price"), (4, "no_time", "time"),
     ]  # fmt: skip
+
+
+def test_a_chain_s_prices_are_above_zero_in_a_market_that_never_is_below():
+    rules = row_rules.chain_rules((((None, "no")), (date(2020, 4, 6), "yes")))
+    days = [date(2020, 4, 1), date(2020, 4, 2), date(2020, 4, 3), date(2020, 4, 3), date(2020, 4, 20)]
+    moments = [datetime(d.year, d.month, d.day, 20 + k % 2, tzinfo=UTC) for k, d in enumerate(days)]
+    legs = {"price": [-37.63, 20.0, 0.0, None, -37.63], "carry": [20.0, 0.0, None, None, 20.0]}
+    same = {"time": moments, "day": days} | legs
+    assert rules_broken("vendor_chains", rules, **same) == [
+        (2, "not_positive", "price"), (3, "not_positive", "carry"), (4, "not_positive", "price"),
+    ]  # fmt: skip
+    assert len(rules_broken("vendor_chains", row_rules.chain_rules(False), **same)) == 4
+    assert rules_broken("vendor_chains", row_rules.RULES_OF["vendor_chains"](), **same) == []
+
+
+def test_a_nearby_series_is_held_to_its_market_s_facts(tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    lines = ["Date,Settle", "2020-04-17,18.27", "2020-04-20,-37.63", "2020-04-21,0", "2020-04-22,13.78"]
+    corn = one(archive, put(tmp_path / "in", "CME_CL1.csv", lines), root="ZC")
+    assert corn.quarantined == 2 and corn.reasons == {"not_positive": 2}
+    oil = one(archive, put(tmp_path / "in", "CME_CL1.csv", lines), root="CL")
+    assert oil.quarantined == 0 and archive.read("vendor_chains", root="CL")["price"].min() == -37.63

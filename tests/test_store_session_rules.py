@@ -87,6 +87,59 @@ def test_a_clock_that_was_not_put_forward_is_told():  # winter's offset kept aft
     assert session_rules.time_shift(pl.concat([early, kept]), SPEC)["value"].to_list() == ["+1 h"]
 
 
+def trade_dates(bars):
+    """The bars with their trade date, as an import gives it: from 17:00 on the next day's."""
+    shifted = pl.col("time").dt.convert_time_zone("America/Chicago") - pl.duration(seconds=1) + pl.duration(hours=7)
+    return bars.with_columns(shifted.dt.date().alias("day"))
+
+
+def regular(first, weeks, **where):
+    """The same of Monday to Friday, 8:00 to 16:00; `first` is a Sunday."""
+    bars = hours(first, weeks, opens=8, closes=16, **where)
+    return trade_dates(bars.with_columns(pl.col("time") + pl.duration(days=1)))
+
+
+def test_a_week_of_all_hours_among_weeks_of_regular_ones_is_no_shift():  # as in the real LEAN file of ES
+    whole = trade_dates(hours(SUNDAY, 1))  # from Sunday evening on
+    bars = pl.concat([whole, regular(date(2024, 4, 14), 6)])
+    assert session_rules.time_shift(bars, SPEC).is_empty()
+    assert session_rules.time_shift(whole.with_columns(pl.col("time").dt.date().alias("day")), SPEC).is_empty()
+    evening = bars.with_columns(pl.col("time").dt.date().alias("day"))  # the Sunday's hours in a week of their own
+    assert session_rules.time_shift(evening, SPEC).is_empty()
+
+
+def test_a_week_with_a_few_bars_at_other_hours_tells_nothing():
+    night = trade_dates(hours(date(2024, 5, 5), 1, opens=17, closes=20))  # three hours a day
+    two_days = trade_dates(hours(date(2024, 5, 5), 1, opens=17, closes=1)).filter(pl.col("day") < date(2024, 5, 8))
+    usual = [regular(SUNDAY, 4), regular(date(2024, 5, 12), 4)]
+    for few in (night, two_days):
+        assert session_rules.time_shift(pl.concat([usual[0], few, usual[1]]), SPEC).is_empty()
+
+
+def test_a_week_with_more_hours_than_the_others_is_no_shift():
+    longer = trade_dates(hours(date(2024, 5, 5), 1, opens=12, closes=24))
+    few = [regular(SUNDAY, 4), regular(date(2024, 5, 12), 4)]
+    assert session_rules.time_shift(pl.concat([few[0], longer, few[1]]), SPEC).is_empty()
+
+
+def test_a_week_that_opens_earlier_and_whose_last_hour_is_thin_is_no_shift():  # the Bund in the weeks of Christmas
+    early = regular(date(2024, 5, 5), 1)
+    first = early.filter(pl.col("time").dt.hour() == 14).with_columns(pl.col("time") - pl.duration(hours=1))
+    thin = (pl.col("time").dt.hour() == 21) & pl.col("day").is_in([date(2024, 5, d) for d in (6, 7, 8)])
+    bars = pl.concat([regular(SUNDAY, 4), early.filter(~thin), first, regular(date(2024, 5, 12), 4)])
+    assert session_rules.time_shift(bars, SPEC).is_empty()
+
+
+def test_the_day_told_is_a_stored_one_and_one_week_stands():
+    late = regular(date(2024, 5, 5), 1, late=2).filter(pl.col("day") > date(2024, 5, 6))  # begins on Tuesday
+    bars = pl.concat([regular(SUNDAY, 4), late, regular(date(2024, 5, 12), 4)])
+    [row] = session_rules.time_shift(bars, SPEC).to_dicts()
+    assert row["day"] == late["day"].min() == date(2024, 5, 7)
+    assert row["reason"] == "1 week stands +2 hours beside the others"
+    whole = trade_dates(hours(date(2024, 4, 10), 5, late=1))  # all of them are late, from a Wednesday on
+    assert session_rules.time_shift(whole, SPEC)["day"].to_list() == [whole["day"].min()]
+
+
 def test_a_few_weeks_of_bars_are_not_judged():
     assert session_rules.time_shift(hours(SUNDAY, 2, 1), SPEC).is_empty()
 
@@ -118,3 +171,13 @@ def test_real_hours_stand_where_the_exchange_has_them_and_a_shift_of_them_is_fou
     )
     [finding] = checks.refusals(part, spec).to_dicts()
     assert (finding["rule"], finding["value"], finding["day"]) == ("time_shift", "+1 h", date(2022, 4, 4))
+
+
+def test_real_hours_of_lean_are_no_fault(shared, tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    folder = shared / "lean" / "future" / "cme"
+    reports = ingest.import_paths(archive, [folder / "daily", folder / "hour"])
+    assert sum(report.accepted for report in reports) > 600
+    bars = archive.read("contract_bars", root="ES", source="lean-hour")
+    assert bars.height == 357 and checks.refusals(bars, SPEC).is_empty()
+    assert archive.read("findings").is_empty()

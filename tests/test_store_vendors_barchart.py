@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from store import raw
+from store.contracts import Master
 from store.raw import Part, RawFile
 from store.vendors import barchart
 from tests.conftest import REPO
@@ -130,3 +131,26 @@ def test_the_real_files_have_as_many_rows_as_their_list_says(shared):
     [reading] = barchart.read(file_)
     assert (reading.frame.height, reading.frame["contract"].n_unique()) == (76_362, len(file_.parts))
     assert reading.frame["fault"].null_count() == 76_362
+
+
+@pytest.mark.parametrize("name", ["Day_CORN_20241215.csv", "Hour_CORN_20241206.csv"])
+def test_a_weekly_contract_is_known_and_refused(name):
+    assert barchart.recognises(one(name))
+    told = rf"^{name}: a weekly contract, named by the day {name[-6:-4]}; the store has one contract a month"
+    with pytest.raises(raw.Unreadable, match=told):
+        barchart.read(one(name))
+
+
+def test_the_real_sample_of_a_full_contract_is_quoted_as_at_the_exchange(shared):
+    opened = raw.open_file(shared / "barchart" / "sample_upstream" / "Day_AUD_20240300.csv")
+    [reading] = barchart.read(opened)
+    alias = Master.load().alias("barchart", reading.name)
+    assert (alias.root, alias.factor) == ("6A", 1.0)
+    assert reading.frame["settle"].is_between(0.6, 0.7).all()  # US dollars per Australian dollar
+
+
+@pytest.mark.parametrize("name", ["SP500", "GOLD", "EUR", "US20", "BOBL", "PLAT"])
+def test_a_full_contract_has_the_market_that_the_same_name_has_elsewhere(name):
+    master = Master.load()  # bc-utils took its names from pysystemtrade
+    ours, theirs = (master.alias(vendor, name) for vendor in ("barchart", "pysystemtrade"))
+    assert (ours.root, ours.factor) == (theirs.root, 1.0)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from store import raw
+from store import open_archive, raw
 from store.raw import Part, RawFile
 from store.vendors import lean
 from tests.conftest import REPO
+from tests.sample_files import counts, zipped
+from tests.sample_files import one as imported
 
 SAMPLES = REPO / "tests" / "samples" / "lean"
 MINUTE = "20240310_es_minute_trade_202403.csv"
@@ -89,9 +91,33 @@ def test_open_interest_within_the_day_is_the_day_s_last():
         date(2024, 3, 11), datetime(2024, 3, 10, 23, tzinfo=UTC), 2100700.0,
     )  # fmt: skip
     hours = one("es_openinterest_202403", "20240308 06:00,1\n20240308 13:00,2\n20240308 x,3\n20240309 06:00,4").frame
-    assert hours.select("open_interest", "fault").rows() == [
-        (2.0, None), (3.0, "not a date: 20240308 x"), (4.0, None),
+    assert hours.select("open_interest", "idle", "fault").rows() == [
+        (1.0, "superseded", None), (2.0, None, None), (3.0, None, "not a date: 20240308 x"), (4.0, None, None),
     ]  # fmt: skip
+
+
+def test_a_damaged_row_takes_no_other_s_place():
+    frame = one("es_openinterest_202403", "20240308 06:00,1\n20240308 13:00,x").frame
+    assert frame.select("idle", "fault").rows() == [(None, None), (None, "not a number: x")]
+
+
+def test_every_line_of_open_interest_is_counted_and_those_that_gave_way_are_told(tmp_path):
+    entries = {"gc_openinterest_202404.csv": "20240308 06:00,1\n20240308 13:00,2\n20240308 14:00,2\n"}
+    path = zipped(
+        tmp_path / "in", "gc_openinterest.zip", entries | {"gc_openinterest_202406.csv": "20240308 06:00,5\n"}
+    )
+    archive = open_archive(tmp_path / "store", create=True)
+    report = imported(archive, path)
+    assert (counts(report), report.reasons) == ((4, 2, 2, 0), {"superseded": 2})
+    told = "open interest that was published again on the same day, of which the last is kept; rows left: 2"
+    assert report.notes == [told]
+    assert archive.read("contract_bars").select("contract", "open_interest").rows() == [(202404, 2.0), (202406, 5.0)]
+
+
+def test_the_real_hours_of_open_interest_are_all_counted(tmp_path, shared):
+    archive = open_archive(tmp_path / "store", create=True)
+    report = imported(archive, shared / "lean" / "future" / "cme" / "hour" / "es_openinterest.zip")
+    assert counts(report) == (85, 35, 50, 0)
 
 
 def test_exchanges_that_keep_their_own_time_are_told_apart():
@@ -158,11 +184,16 @@ def real(folder, shared):
                     yield path.stem.split("_")[1], (root.upper(), int(name[-10:-4]), day), row
 
 
+def _kept(frame):
+    return frame.filter(frame["idle"].is_null()) if "idle" in frame.columns else frame
+
+
 @pytest.mark.parametrize(("folder", "vendor"), [("minute", "lean-minute"), ("hour", "lean-hour"), ("daily", "lean")])
 def test_every_line_of_the_real_zips_arrives(folder, vendor, shared):
-    trades, interest, rows, held, refused = 0, {}, 0, {}, 0
+    trades, interest, rows, held, refused, lines, published = 0, {}, 0, {}, 0, 0, 0
     for kind, key, row in real(folder, shared):
         trades += kind == "trade"
+        lines += kind == "openinterest"
         if kind == "openinterest":
             interest[key] = float(row[1])  # the last of the day
     for path in sorted((shared / "lean" / "future").rglob(f"{folder}/**/*.zip")):
@@ -175,13 +206,14 @@ def test_every_line_of_the_real_zips_arrives(folder, vendor, shared):
             continue
         for reading in readings:
             assert reading.frame["fault"].null_count() == reading.frame.height
+            published += reading.frame.height if reading.partial else 0
             assert reading.vendor == ("lean" if reading.partial else vendor)
             rows += 0 if reading.partial else reading.frame.height
             for contract, time, count in (
-                reading.frame.select("contract", "time", "open_interest").rows() if (reading.partial) else ()
+                _kept(reading.frame).select("contract", "time", "open_interest").rows() if reading.partial else ()
             ):
                 held[reading.name, contract, f"{time:%Y%m%d}"] = count
-    assert (rows, held) == (trades, interest)
+    assert (rows, held, published) == (trades, interest, lines)
     assert refused == {"minute": 8, "hour": 2, "daily": 2}[folder]
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from store import raw
+from store import open_archive, raw
 from store.contracts import Master, last_trade
 from store.raw import Part, RawFile
 from store.vendors import lean, lean_lists
 from tests.conftest import REPO
+from tests.sample_files import counts
+from tests.sample_files import one as imported
 
 SAMPLES = REPO / "tests" / "samples" / "lean"
 
@@ -82,7 +84,8 @@ def test_the_session_after_is_the_market_s(root, day, session):
 def test_a_roll_is_the_last_day_of_a_contract_that_has_a_next():
     reading = sample("es.csv")
     assert (reading.table, reading.vendor, reading.name) == ("roll_calendars", "lean", "ES")
-    rows = reading.frame.select("rule", "day", "from_contract", "to_contract", "line", "fault").sort("rule", "day")
+    kept = reading.frame.filter(reading.frame["idle"].is_null())
+    rows = kept.select("rule", "day", "from_contract", "to_contract", "line", "fault").sort("rule", "day")
     assert rows.rows() == [
         ("lean:first-of-month", date(2023, 11, 30), 202312, 202403, 2, None),
         ("lean:first-of-month", date(2024, 2, 29), 202403, 202406, 5, None),
@@ -94,7 +97,19 @@ def test_a_roll_is_the_last_day_of_a_contract_that_has_a_next():
          "the file's last: the next is not told: es yjhoampykqgx"),
         ("lean:oi", date(2023, 12, 11), 202312, 202403, 3, None),
         ("lean:oi", date(2024, 3, 11), 202403, 202406, 6, None),
-    ]  # fmt: skip  # line 9, of 2050, says that the last is held on
+    ]  # fmt: skip
+    assert reading.frame.filter(line=9).select("day", "idle").rows() == [(date(2050, 12, 31), "no_value")]
+    assert reading.notes == (("es.csv", "lines that say that a contract is held on, which are no rolls: 1"),)
+
+
+def test_every_line_of_a_map_file_is_counted(tmp_path):
+    report = imported(open_archive(tmp_path / "store", create=True), SAMPLES / "es.csv")
+    assert (counts(report), report.reasons) == ((9, 6, 1, 2), {"no_value": 1, "unparsed": 2})
+
+
+def test_a_map_file_without_a_roll_is_refused():
+    with pytest.raises(raw.Unreadable, match=r"^es\.csv: no roll: each mode names one contract that is held on$"):
+        read("es.csv", f"18991230,es,CME\n20501231,es {identifier(date(2024, 3, 15))},CME,0\n")
 
 
 def identifier(expiry, kind=5):
@@ -203,7 +218,8 @@ def test_the_real_map_files_roll_as_often_as_they_name_contracts(shared):
         [reading] = lean.read(raw.open_file(path))
         frame = reading.frame.filter(reading.frame["to_contract"].is_not_null())
         told = Counter(lean_lists.RULES[row[3]] for row in held)
-        assert Counter(reading.frame["rule"]) == told
+        assert Counter(reading.frame.filter(reading.frame["idle"].is_null())["rule"]) == told
+        assert reading.frame.height == len(path.read_text().splitlines()) - 1  # the first names the market
         spec = master.spec(root)
         months = {int(c) for c in frame["from_contract"]}
         assert all(abs((last_trade(spec, c) - lean_lists._expiry(i.split(" ")[1])).days) <= 1

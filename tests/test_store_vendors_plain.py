@@ -8,7 +8,7 @@ import pytest
 from store import ingest, open_archive, raw
 from store.raw import Part, RawFile
 from store.vendors import VENDORS, plain
-from tests.sample_files import SAMPLES, one, put, refused
+from tests.sample_files import SAMPLES, counts, one, put, refused
 
 FOLDER = SAMPLES / "plain"
 
@@ -145,3 +145,62 @@ def test_the_reader_can_be_named(archive):
     assert "no table of margins" in refused(
         archive, SAMPLES / "barchart" / "Day_SP500_micro_20240300.csv", vendor=plain.NAME
     )
+
+
+@pytest.mark.parametrize(
+    ("rates", "line", "told"),
+    [
+        (["0.0533", "5.33", "0.0533"], 3, "5.33 beside 0.0533"),
+        (["5.33", "5.33", "0.0533", "5.33"], 4, "0.0533 beside 5.33"),
+        (["0.06", "0.06", "0.9", "0.06", "1.1"], 6, "1.1 beside 0.06"),
+    ],
+)
+def test_a_rate_that_leaps_between_percent_and_fraction_is_refused(archive, tmp_path, rates, line, told):
+    lines = ["date,rate", *(f"2024-03-0{k + 1},{rate}" for k, rate in enumerate(rates))]
+    assert refused(archive, put(tmp_path / "in", "USD.csv", lines), kind="rates").endswith(
+        f"USD.csv: line {line}: column rate has {told}: one of them is mistyped, or percent and fractions are mixed; "
+        "write percent or fraction for rate"
+    )
+
+
+def test_percent_may_fall_far_below_one_step_by_step(archive, tmp_path):
+    rates = (1.58, 1.09, 0.25, 0.1, 0.05, 0, 0.09)
+    lines = ["date,rate", *(f"2020-03-0{k + 1},{rate}" for k, rate in enumerate(rates))]
+    one(archive, put(tmp_path / "in", "USD.csv", lines))
+    assert archive.read("rates")["rate"].to_list() == pytest.approx([0.0158, 0.0109, 0.0025, 0.001, 0.0005, 0, 0.0009])
+
+
+def test_a_leap_is_one_of_the_same_currency(archive, tmp_path):
+    lines = ["date,currency,rate", "2024-03-01,USD,5.3", "2024-03-01,JPY,0.1", "2024-03-04,USD,5.3"]
+    assert one(archive, put(tmp_path / "in", "cash.csv", lines)).accepted == 3
+
+
+def test_a_fraction_above_one_is_kept_apart(archive, tmp_path):
+    lines = ["date,fraction", "2024-03-01,0.0533", "2024-03-04,5.33", "2024-03-05,0.0533"]
+    report = one(archive, put(tmp_path / "in", "USD.csv", lines))
+    assert (report.accepted, report.reasons) == (2, {"no_rate": 1})
+    assert archive.read("rates")["rate"].to_list() == [0.0533, 0.0533]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "table"), [("DFF.csv", "observation_date,DFF", "rates"), ("EURUSD.csv", "date,rate", "fx")]
+)
+def test_days_without_a_value_are_counted_and_told(archive, tmp_path, name, header, table):
+    lines = [header, "2014-03-03,0.08", "2014-03-04,.", "2014-03-05,", "2014-03-06,x", "2014-03-07,0.09"]
+    report = one(archive, put(tmp_path / "in", name, lines))
+    assert counts(report) == (5, 2, 2, 1)
+    assert report.reasons == {"no_value": 2, "unparsed": 1}
+    assert report.notes == ["days without a value, counted and not stored: 2"]
+    assert archive.read(table).height == 2
+
+
+def test_a_file_without_any_value_is_refused(archive, tmp_path):
+    path = put(tmp_path / "in", "DFF.csv", ["observation_date,DFF", "2014-03-03,."])
+    assert "DFF.csv: no value in column DFF" in refused(archive, path)
+
+
+def test_a_column_that_is_no_currency_is_named(archive, tmp_path):
+    path = put(tmp_path / "in", "wide.csv", ["date,EUR,JPY,XXX", "2024-03-01,1.08,0.0067,1"])
+    error = refused(archive, path, kind="fx")
+    assert "wide.csv: line 1: column XXX is no currency that is known here" in error
+    assert "has columns of AED, AUD, BGN" in error and "EUR" in error

@@ -229,3 +229,39 @@ def test_every_layout_says_what_it_reads():
 def test_a_wrong_word_is_refused(words, message):
     with pytest.raises(ValueError, match=message):
         Profile(NAME="x", columns=COLUMNS, **words)
+
+
+DAYS_FIRST = {"columns": COLUMNS, "date": "%d/%m/%Y"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"),
+    [
+        ("03/04/2024,1\n15/04/2024,1\n", True),
+        ("03/04/2024,1\nsoon,1\n", True),  # a damaged row
+        ("03/04/2024,1\n03/15/2024,1\n", False),
+        ("2024-04-03,1\n", False),
+        ('"03/04/2024",1\n"03/15/2024",1\n', False),
+        ("".join(f"03/{day:02d}/{year},1\n" for year in range(1990, 2024) for day in range(1, 32)), False),
+        ("03/04/2024,1\n" * 5000 + "03/15/2024,1\n", False),  # the last line is in every sample
+        ("", True),
+    ],
+)
+def test_a_file_is_known_only_if_its_dates_are_written_so(rows, known):
+    assert Profile(NAME="x", **DAYS_FIRST).recognises(file(f"Date,Close\n{rows}".encode())) is known
+
+
+def test_dates_of_the_other_order_are_refused_where_the_layout_is_named():
+    with pytest.raises(raw.Unreadable) as error:
+        one(b"Date,Close\n03/04/2024,1\n03/15/2024,1\n", **DAYS_FIRST)
+    assert str(error.value) == (
+        "ES_H24.csv: its dates are written %m/%d/%Y, not %d/%m/%Y as [mine] of vendors.toml says; it needs a layout of "
+        "its own"
+    )
+
+
+def test_only_the_part_of_the_other_order_is_named():
+    parts = (Part("ES_H24.csv", "ES_H24.csv", b"Date,Close\n15/03/2024,1\n"),
+             Part("ES_M24.csv", "ES_M24.csv", b"Date,Close\n03/15/2024,1\n"))  # fmt: skip
+    with pytest.raises(raw.Unreadable, match=r"^ES_M24\.csv: its dates are written %m/%d/%Y"):
+        Profile(NAME="mine", **DAYS_FIRST).read(RawFile(SAMPLE, "", parts))

@@ -141,6 +141,13 @@ def test_contract_prices_in_a_file_that_names_no_contract_are_refused():
         read("X.csv", b"DATETIME,OPEN,HIGH,LOW,FINAL,VOLUME\n")
 
 
+@pytest.mark.parametrize("header", ["DATETIME,OPEN,HIGH,LOW,FINAL,VOLUME", "Time,Open,High,Low,Close,Volume"])
+def test_contract_prices_of_a_weekly_contract_are_refused(header):
+    told = r"^CORN_20241215\.csv: a weekly contract, named by the day 15; the store has one contract a month"
+    with pytest.raises(raw.Unreadable, match=told):
+        read("CORN_20241215.csv", f"{header}\n".encode())
+
+
 def test_the_real_contracts_and_calendars_have_as_many_rows_as_their_list_says(shared):
     paths = sorted((shared / "pysystemtrade_contract_prices" / "price").iterdir())
     pile = RawFile(paths[0], "", tuple(raw.open_file(path).parts[0] for path in paths))

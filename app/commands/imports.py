@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -79,6 +80,10 @@ def import_(
         kind = sources.pop(0)
     if kind and kind not in KINDS:
         raise typer.BadParameter(f"{kind}: {', '.join(KINDS)} are known; prices need none", param_hint="--kind")
+    if root == "":
+        raise typer.BadParameter("which market? --root ROOT", param_hint="--root")
+    if "" in sources:
+        raise typer.BadParameter("an empty name is no file and no folder", param_hint="SOURCE")
     if watch:
         return _watch(context, watch, vendor, root)
     if not sources:
@@ -87,7 +92,7 @@ def import_(
     there = [path for path in paths if path.exists()]
     if paths and not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
         raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
-    archive = opened(context, create=True)
+    archive = _store(context, dry_run)
     reports, days = [], (day_of(first, "--from"), day_of(last, "--to"))
     for source in filter(_remote, sources):
         reports += _from_remote(archive, source, vendor, root, table_, map_, days, yes, dry_run)
@@ -105,6 +110,17 @@ def import_(
         typer.echo(f"frontmonth: {report.error}", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _store(context, dry_run):
+    """The store; for a dry run without one an empty one, which is gone afterwards."""
+    from store import open_archive
+    from store.archive import ArchiveMissing
+
+    try:
+        return opened(context, create=not dry_run)
+    except ArchiveMissing:
+        return open_archive(context.with_resource(TemporaryDirectory()), create=True)
 
 
 def _document(archive, reports, dry_run=False):
@@ -206,9 +222,9 @@ def _guessed(context, archive, reports, call, yes):
 
     again = []
     for report in [r for r in reports if r.guess]:
-        path = Path(report.file)
+        path = report.path
         try:
-            found = guess.guess(raw.open_file(path).parts[0], path.stem)
+            found = guess.renamed(archive.path, guess.guess(raw.open_file(path).parts[0], path.stem))
         except raw.Unreadable as why:
             report.error += f"; and its layout cannot be guessed: {why}"
             continue

@@ -95,7 +95,9 @@ def _show_findings(rows):
     worst = {"refuse": 0, "quarantine": 1, "warn": 2}
     undecided.sort(key=lambda row: worst.get(row["severity"], 3))
     if undecided:
-        columns = ("id", "severity", "rule", "root", "contract", "day", "field", "value", "reason")
+        several = len({row["source"] for row in undecided}) > 1
+        place = ("root", "source") if several else ("root",)
+        columns = ("id", "severity", "rule", *place, "contract", "day", "field", "value", "reason")
         table(undecided[:SHOWN], {name: (lambda row, name=name: row[name]) for name in columns})
     by_rule = Counter(row["rule"] for row in undecided)
     decided = len(rows) - len(undecided)
@@ -106,7 +108,7 @@ def _show_findings(rows):
     )
     if len(undecided) > SHOWN:
         say(f"The first {SHOWN} are shown; --json prints all, `frontmonth check ROOT` those of one market.")
-    refused = sorted({row["root"] for row in undecided if row["severity"] == "refuse"})
+    refused = sorted({f"{row['root']} of {row['source']}" for row in undecided if row["severity"] == "refuse"})
     if refused:
         say(f"Not run until somebody decides: {', '.join(refused)}.")
         say("`frontmonth check --release ID --reason TEXT` says that a finding is right as it is;")
@@ -145,7 +147,9 @@ def _show_log(rows):
 
 
 def _quarantine(context, archive):
-    rows = archive.read("quarantine").to_dicts()
+    from store import decisions
+
+    rows = decisions.quarantined(archive).to_dicts()
     emit(context, rows, _show_quarantine)
 
 

@@ -5,6 +5,8 @@
 1. The stamp of a daily row is midnight in Chicago, written in UTC, and names the trade date. `Close` is the exchange's
    settlement.
 2. The stamp of an hourly row is the start of the hour in UTC. `Close` is its last trade.
+3. A name that ends in a real day, as 20241215, is a weekly contract's: the store has one contract a month, and such a
+   file is refused.
 """
 
 import re
@@ -20,11 +22,13 @@ ABOUT = About(
     files="one CSV a contract, Day_SP500_micro_20240300.csv or Hour_SP500_micro_20240300.csv, loose or zipped",
     gives="open, high, low and volume; daily rows the settlement, hourly rows the last trade",
     export="files as bc-utils saves them; those that call the close Latest as well",
-    lacks="no open interest and no expiry dates; volume is 0, not missing, in rows before the vendor had it",
+    lacks="no open interest and no expiry dates; volume is 0, not missing, in rows before the vendor had it; weekly "
+    "contracts are refused",
 )
 COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Volume": "volume"}
-_FILE = re.compile(r"(?P<kind>Day|Hour)_(?P<market>.+)_(?P<contract>\d{4}(?:0[1-9]|1[0-2]))\d\d\.csv")  # from the
-# right: WHEAT_mini is not WHEAT
+_FILE = re.compile(  # from the right: WHEAT_mini is not WHEAT
+    r"(?P<kind>Day|Hour)_(?P<market>.+)_(?P<contract>\d{4}(?:0[1-9]|1[0-2]))(?P<day>\d\d)\.csv"
+)
 _STAMP = "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -44,9 +48,19 @@ def _named(part):
     match = _FILE.fullmatch(part.name)
     if match is None:
         raise raw.Unreadable(f"{part.place}: not named Day_<MARKET>_<YYYYMM00>.csv, as bc-utils names a contract")
+    no_weekly(part, match["day"])
     header = part.header().split(",")
     last = "Latest" if "Latest" in header and "Close" not in header else "Close"
     return (match["kind"], match["market"], last), (part, int(match["contract"]))
+
+
+def no_weekly(part, day):
+    """Refuse a contract that is named by a day of its month, not by 00."""
+    if day != "00":
+        raise raw.Unreadable(
+            f"{part.place}: a weekly contract, named by the day {day}; the store has one contract a month, named "
+            "YYYYMM00"
+        )
 
 
 def _market(kind, market, last, parts, contracts):

@@ -31,7 +31,7 @@ ABOUT = About(
     "interest if exported",
     export="individual contracts, History Format 2 or a field mask DOHLC, DOHLCv, DOHLCvi, with or without header; "
     "contract volume (v, i), not totals (V, I)",
-    lacks="whether volume is the contract's or the market's is not in a file; prices raised by OhlcOffset (markets "
+    lacks="a file does not say whether volume is the contract's or the market's; prices raised by OhlcOffset (markets "
     "that went below zero) are not lowered again; back-adjusted and cash series and the daily distribution "
     "file are refused",
 )

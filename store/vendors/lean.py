@@ -98,8 +98,10 @@ def _bars(root, resolution, kind, parts, contracts):
     headings = {"time": "Time", "day": "Time"} | {name: text for text, name in columns.items()}
     if kind != "trade" or resolution == "daily":
         frame = frame.with_columns(pl.col("stamp").dt.date().alias("day"))
-        frame = daily(frame if resolution == "daily" else _last_of_day(frame))
-        return Reading("contract_bars", NAME, root, frame, headings, partial=kind != "trade")
+        if resolution == "daily":
+            return Reading("contract_bars", NAME, root, daily(frame), headings, partial=kind != "trade")
+        frame = daily(_last_of_day(frame))
+        return Reading("contract_bars", NAME, root, frame, headings, partial=True, notes=_superseded(frame))
     zone = ZONES.get(root, "UTC")
     local = pl.col("stamp").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     frame = frame.with_columns((local.dt.convert_time_zone("UTC") + PERIODS[resolution]).alias("time"))
@@ -107,13 +109,22 @@ def _bars(root, resolution, kind, parts, contracts):
 
 
 def _last_of_day(frame):
-    """Rows of open interest without those that a later one of the same contract and day took the place of.
+    """Rows of open interest; those that a later one of the same contract and day took the place of are `idle`.
 
     They have no stamp of their own: the daily bar that they complete has one.
     """
-    later = pl.col("stamp") < pl.col("stamp").max().over("contract", "day")
-    frame = frame.with_columns(pl.lit(None, pl.String).alias("source_time"))
-    return frame.filter(pl.col("fault").is_not_null() | ~later)
+    fine = pl.col("fault").is_null()
+    later = pl.col("stamp") < pl.col("stamp").filter(fine).max().over("contract", "day")
+    idle = pl.when(fine & later).then(pl.lit("superseded")).alias("idle")
+    return frame.with_columns(pl.lit(None, pl.String).alias("source_time"), idle)
+
+
+def _superseded(frame):
+    """How many rows of a file, be it a zip or an entry of one, gave way to later ones of their day."""
+    counts = frame.drop_nulls("idle").with_columns(pl.col("file").str.split("/").list.first().alias("archive"))
+    counts = counts.group_by("archive").agg(pl.col("file").first(), pl.len()).sort("archive")
+    told = "open interest that was published again on the same day, of which the last is kept; rows left: {}"
+    return tuple((place, told.format(rows)) for _, place, rows in counts.iter_rows())
 
 
 def _minutes(frame, parts):

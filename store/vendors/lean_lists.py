@@ -144,10 +144,16 @@ def _rolls(part):
     fine = pl.col("fault").is_null()
     good = frame.filter(fine).sort("rule", "day", maintain_order=True)
     good = good.with_columns(pl.col("from_contract").shift(-1).over("rule").alias("to_contract"))
-    good = good.filter(pl.col("to_contract").is_not_null() | (pl.col("day").dt.year() < OPEN_END))
-    good = raw.blame(good, "identifier", pl.col("to_contract").is_null(), "the file's last: the next is not told")
+    last = pl.col("to_contract").is_null()
+    open_end = last & (pl.col("day").dt.year() >= OPEN_END)
+    good = good.with_columns(pl.when(open_end).then(pl.lit("no_value")).alias("idle"))
+    good = raw.blame(good, "identifier", last & ~open_end, "the file's last: the next is not told")
     frame = pl.concat([good, frame.filter(~fine)], how="diagonal").sort("line")
-    return Reading("roll_calendars", NAME, root, frame, {"from_contract": "identifier", "to_contract": "identifier"})
+    if frame.height == (idle := frame["idle"].count()):
+        raise raw.Unreadable(f"{part.place}: no roll: each mode names one contract that is held on")
+    notes = ((part.place, f"lines that say that a contract is held on, which are no rolls: {idle}"),) if idle else ()
+    heads = dict.fromkeys(("from_contract", "to_contract"), "identifier")
+    return Reading("roll_calendars", NAME, root, frame, heads, notes=notes)
 
 
 def contract(identifier, root):

@@ -21,7 +21,7 @@ ABOUT = About(
     files="one CSV for each market and rank, CME_CL1.csv or CL1.csv, beginning with Date",
     gives="settlement of the n-th contract to expire, and open, high, low, volume, open interest where they are there",
     export="Date,Settle or the full columns; the lagged open interest is moved to its own day",
-    lacks="which contract a row belongs to, so it is for comparing and not for stitching",
+    lacks="does not say which contract a row belongs to, so it is for comparing and not for stitching",
 )
 DATES = ("Date", "Trade Date")
 PRICES = ("Settle", "Last", "Close")  # the first that is there

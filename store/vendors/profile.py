@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from store import bars, days, raw
+from store import bars, days, guess_dates, lines, raw
 from store.reading import About, Reading, daily
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "vendors.toml"
@@ -21,6 +21,7 @@ FIELDS = (*PRICES, "volume", "open_interest")
 COLUMNS = ("time", "clock", *FIELDS)
 MISSING = ("", "-", "N/A")
 DECIMALS = (".", ",")
+SAMPLED = 64  # lines of a part, spread over it, whose dates are tried before a layout is said to be its own
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ class Profile:
             + ("" if self.symbol else ", market and contract in the name"),
             gives=", ".join([*known, last]),
             export=f"separator {self.separator!r}, date {self.date}, time zone {self.timezone or 'none: daily'}",
-            lacks="whatever vendors.toml does not name a column for",
+            lacks="columns of the file that the section does not name are not read",
         )
 
     def recognises(self, file):
-        """Whether names and headers are this layout's."""
+        """Whether names, headers and a sample of the dates are this layout's."""
         return all(self._knows(part) for part in file.parts)
 
     def read(self, file):
@@ -92,7 +93,7 @@ class Profile:
         ours = {key: self.last_is if key == "last" else key for key in FIELDS if key in self.columns}
         for key, name in ours.items():
             frame = raw.number(self._decimals(frame, self.columns[key]), self.columns[key], name, MISSING)
-        frame = self._dates(frame)
+        frame = self._dates(frame, file.parts)
         frame = self._by_column(frame, file.parts) if self.symbol else self._by_name(frame, file.parts)
         headings = dict.fromkeys(("time", "day"), self.columns["time"]) | {n: self.columns[k] for k, n in ours.items()}
         headings["contract"] = self.symbol or "file name"
@@ -113,13 +114,24 @@ class Profile:
             return False
         first = [name.strip(' "') for name in self._first(part).split(self.separator)]
         if not self.header:
-            return {*self._wanted()} <= set(first)
+            return {*self._wanted()} <= set(first) and self._dated(part, first)
         if len(first) != len(self.header):
             return False
-        row = pl.DataFrame([first], dict.fromkeys(self.header, pl.String), orient="row").with_columns(
-            pl.lit(None, pl.String).alias(name) for name in ("column", "fault")
-        )
-        return not self._moments(row)["stamp"].has_nulls()
+        row = pl.Series([self._written(first, self.header)])
+        return guess_dates.any_fits(row, self.date) and self._dated(part, self.header)
+
+    def _dated(self, part, header):
+        """Whether the dates of a sample of lines are written as the section says."""
+        data = lines.normal(part.data)
+        body = data[lines.after(data, self.skip + (not self.header)) :].strip(b"\n")
+        rows = [lines.fields(lines.text(line), self.separator) for line in _spread(body)]
+        cells = pl.Series([self._written(row, header) for row in rows if len(row) == len(header)], dtype=pl.String)
+        return guess_dates.any_fits(cells, self.date) and guess_dates.other_order(cells, self.date) is None
+
+    def _written(self, row, header):
+        """The moment of a row as text."""
+        named = [self.columns[key] for key in ("time", "clock") if key in self.columns]
+        return " ".join(row[list(header).index(name)].strip(raw.BLANK) for name in named)
 
     def _first(self, part):
         """The header, or the first row of a file without one."""
@@ -151,9 +163,10 @@ class Profile:
             frame = frame.with_columns(pl.concat_str(text, clock, separator=" ").alias(text))
         return raw.stamp(frame, text, self.date)
 
-    def _dates(self, frame):
+    def _dates(self, frame, parts):
         text = self.columns["time"]
         frame = self._moments(frame).with_columns(pl.col(text).alias("source_time"))
+        self._refuse_swapped(frame, parts)
         if not self.timezone:
             return daily(frame.with_columns(pl.col("stamp").dt.date().alias("day")))
         frame = bars.moment(frame, text, self.timezone)
@@ -162,6 +175,19 @@ class Profile:
         dates = days.trade_date(moments.dt.replace_time_zone(None).to_numpy(), self.timezone, self.session_start)
         known = pl.DataFrame({"time": moments, "day": pl.Series(dates, dtype=pl.Date)})
         return frame.join(known, on="time", how="left", maintain_order="left")
+
+    def _refuse_swapped(self, frame, parts):
+        """A part whose dates have day and month the other way round would be taken, in part, on wrong days."""
+        if guess_dates.swapped(self.date) is None:
+            return
+        doubtful = frame.filter(~(pl.col("stamp").dt.day() > 12).any().over("part"))  # a day above 12 leaves no doubt
+        for rows in doubtful.partition_by("part", maintain_order=True):
+            other = guess_dates.other_order(rows[self.columns["time"]], self.date)
+            if other:
+                raise raw.Unreadable(
+                    f"{parts[rows['part'][0]].place}: its dates are written {other}, not {self.date} as [{self.NAME}] "
+                    "of vendors.toml says; it needs a layout of its own"
+                )
 
     def _by_name(self, frame, parts):
         matches = [re.fullmatch(self.file, part.name) for part in parts]
@@ -184,6 +210,15 @@ class Profile:
         failed = pl.col("contract").is_null() & pl.col("fault").is_not_null()  # whose line it is: its neighbour's
         name = pl.when(~failed).then("name").forward_fill().backward_fill()
         return frame.with_columns(name.alias("name"))
+
+
+def _spread(body):
+    """Some lines of a text, as bytes, spread over it; all where there are few."""
+    if body.count(b"\n", 0, SAMPLED << 10) < SAMPLED and len(body) <= SAMPLED << 10:
+        return body.split(b"\n") if body else []
+    body += b"\n"
+    starts = {body.rfind(b"\n", 0, (len(body) - 1) * k // SAMPLED) + 1 for k in range(1, SAMPLED + 1)}
+    return [body[start : body.find(b"\n", start)] for start in sorted(starts)]
 
 
 def _stems(parts):

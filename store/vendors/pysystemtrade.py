@@ -10,7 +10,8 @@
 1. Stamps are naive London time, contracts `YYYYMM00`. Barchart's stamps are as in `barchart.py`, its close settles.
 2. A contract's row stamped 23:00 (or 00:00) is a day's, any other an hour's: the hour starts at the stamp, as the
    broker behind it writes it.
-3. Back-adjusted prices (`DATETIME,price`) are no prices that were ever traded, and are refused.
+3. Contract prices named by a real day are a weekly contract's and are refused, as in `barchart.py`.
+4. Back-adjusted prices (`DATETIME,price`) are no prices that were ever traded, and are refused.
 """
 
 import re
@@ -27,7 +28,8 @@ ABOUT = About(
     files="multiple prices and roll calendars (CORN.csv), contract prices (AUD_20180300.csv), FX (EURUSD.csv)",
     gives="held, carry and forward prices, bars and volume of contracts, rolls, currencies in dollars",
     export="multiple_prices_csv, roll_calendars_csv, fx_prices_csv and contract prices as they lie, also gzipped",
-    lacks="no open interest; back-adjusted prices are refused, as they are made again from contracts here",
+    lacks="no open interest; back-adjusted prices are refused, as they are made again from contracts here, and so are "
+    "weekly contracts",
 )
 FX = ("DATETIME", "PRICE")
 LEGS = ("CARRY", "PRICE", "FORWARD")
@@ -39,7 +41,7 @@ BARCHART = ("Time", "Open", "High", "Low", "Close", "Volume")
 _STAMP = "%Y-%m-%d %H:%M:%S"
 _MISSING = ("", "nan", "NaN")
 _PAIR = re.compile(r"([A-Z]{3})USD\.(csv|txt)")
-_DATED = re.compile(r"(?!Day_|Hour_)(?P<market>.+)_(?P<contract>\d{4}(?:0[1-9]|1[0-2]))\d\d\.csv")
+_DATED = re.compile(r"(?!Day_|Hour_)(?P<market>.+)_(?P<contract>\d{4}(?:0[1-9]|1[0-2]))(?P<day>\d\d)\.csv")
 _CURRENCIES = {"MXP": "MXN"}  # the code of the old peso in the file's name; the rates are the new one's
 
 
@@ -124,6 +126,7 @@ def _named(part):
     match = _DATED.fullmatch(part.name)
     if match is None:
         raise raw.Unreadable(f"{part.place}: contract prices, but not named <MARKET>_<YYYYMM00>.csv")
+    barchart.no_weekly(part, match["day"])
     return (match["market"], _header(part)), (part, int(match["contract"]))
 
 

@@ -14,7 +14,7 @@ ABOUT = About(
     files="one Parquet or CSV with the columns date, root, n and value",
     gives="settlement of each nearby, the term structure of a market",
     export="date as a date, n a whole number from 1, value in the market's quote",
-    lacks="which contract a row belongs to, so it is for comparing and not for stitching; no volume",
+    lacks="does not say which contract a row belongs to, so it is for comparing and not for stitching; no volume",
 )
 COLUMNS = ("date", "root", "n", "value")
 

@@ -194,6 +194,12 @@ def test_a_guess_that_was_agreed_to_is_kept_for_the_next_file(call, document, ow
     assert (file["vendor"], file["accepted"]) == ("mine", 2)
 
 
+def test_a_dry_run_shows_a_guess_and_saves_none(call, own, store):
+    found = call("import", own, "--store", store, "--dry-run", "--yes", code=1)
+    assert 'separator = ";"' in found.err and "without --dry-run" in found.err
+    assert not (store / "vendors.toml").exists()
+
+
 def test_a_dry_run_tells_everything_and_stores_nothing(call, document, files, store, tmp_path):
     path = tmp_path / "Day_CORN_20250300.csv"
     path.write_text("\n".join([market_files.HEADER, market_files.row(market_files.END, 480.0, 900), ""]))

@@ -103,7 +103,7 @@ def import_(
             with progress("import") as bar:
                 return ingest.import_paths(archive, files, vendor, root, bar, kind, dry_run, _ask(context, bar))
 
-        reports += _guessed(context, archive, call(paths), call, yes)
+        reports += _guessed(context, archive, call(paths), call, yes, dry_run)
     emit(context, _document(archive, reports, dry_run), _show_import)
     failed = [report for report in reports if report.error]
     for report in failed:
@@ -216,7 +216,7 @@ def _ask(context, bar):
     return ask
 
 
-def _guessed(context, archive, reports, call, yes):
+def _guessed(context, archive, reports, call, yes, dry_run):
     """The reports; files of an unknown layout are read by a guessed one, if the user agrees."""
     from store import guess, raw
 
@@ -229,7 +229,9 @@ def _guessed(context, archive, reports, call, yes):
             report.error += f"; and its layout cannot be guessed: {why}"
             continue
         _show_guess(found, report.file)
-        if yes or (sys.stdin.isatty() and not context.obj.json and typer.confirm(
+        if dry_run:
+            report.error += "; a layout is guessed above: without --dry-run, --yes saves it and imports the file"
+        elif yes or (sys.stdin.isatty() and not context.obj.json and typer.confirm(
             f"Save this layout as [{found.name}] and import the file?", err=True)):  # fmt: skip
             guess.save(archive.path, found)
             again.append(path)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.data import day_of, opened
+from app.commands.data import day_of, opened, resolved
 from app.commands.output import emit, money, number, percent, progress, say, table
 
 Run = Annotated[
@@ -242,7 +242,7 @@ def demo(
     port: Port = 5006,
 ):
     """A store of simulated prices, one run, its report in ./demo/report.html, the dashboard."""
-    from store import sample
+    from store import checks, sample
 
     archive = opened(context, create=True)
     others = {s.labels["source"] for s in archive.files("contract_bars")} - {sample.SOURCE}
@@ -255,6 +255,9 @@ def demo(
 
     with progress("sample") as bar:
         counts = sample.build(archive, progress=bar)
+    if not counts["skipped"]:
+        with progress("check") as bar:
+            checks.run(archive, resolved(archive, None), bar)
     made, _ = backtest(archive, _portfolio(Path("trend"), archive))
     file = write(made, Path("demo") / "report.html")
     document = {"store": str(archive.path), "sample": counts, "run": made.id, "report": str(file)}

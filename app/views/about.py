@@ -70,6 +70,8 @@ def data(rows):
     lines = "".join(_market(root, told, told.get("quality") or {}) for root, told in rows.items())
     heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in DATA)
     told = "Quality is coverage × freshness × the share of days without an open finding, as of the last day of the run."
+    if any((each.get("quality") or {}).get("score") is None for each in rows.values()):
+        told += " Unknown until frontmonth check has looked at a market."
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
     return f'<h3>Data</h3><p class="note">{told}</p><div class="scroll">{table}</div>'
 

@@ -174,19 +174,10 @@ def _alike(rows, roots):
     return pl.concat(found)
 
 
-def quality(archive, roots):
-    """Share of each market's stored bars without a stored finding, 0 to 1; None where it was never checked."""
-    head = archive.head()
-    checked = {segment.labels["root"] for segment in archive.files("findings", head)}
-    rows = {root: sum(s.rows for s in archive.files("contract_bars", head, root=root)) for root in roots}
-    places = archive.read("findings", head, ["source", "root", "contract", "day"]).unique()
-    flagged = dict(places.group_by("root").len().iter_rows())
-    return {r: 1.0 - min(flagged.get(r, 0), rows[r]) / rows[r] if r in checked and rows[r] else None for r in roots}
-
-
 def _store(archive, head, roots, findings):
     old = [segment for root in roots for segment in archive.files("findings", head, root=root)]
-    add = [archive.write("findings", findings.filter(pl.col("root") == root), root=root) for root in roots]
+    labels = {"checked": "yes"}  # an import stores findings too, of a few rules: it is no check
+    add = [archive.write("findings", findings.filter(pl.col("root") == root), root=root, **labels) for root in roots]
     archive.commit(add, old, f"check {len(roots)} markets: {findings.height} findings", base=head)
 
 

@@ -128,8 +128,10 @@ class _Work:
         rows = decisions.settled(rows, self.archive, head)
         if rows.equals(stored):
             return
-        add.append(self._write("findings", rows, root=root))
-        remove += [segment for segment in self.archive.files("findings", head, root=root) if "root" in segment.labels]
+        files = [segment for segment in self.archive.files("findings", head, root=root) if "root" in segment.labels]
+        labels = {"root": root} | {label: value for segment in files for label, value in segment.labels.items()}
+        add.append(self._write("findings", rows, **labels))
+        remove += files
         open_ = (pl.col("severity") == "refuse") & (pl.col("done") == decisions.OPEN)
         mine = rows.filter(open_ & pl.col("id").is_in(new["id"].to_list()))
         for note in [_refusal(row) for row in mine.head(1).iter_rows(named=True)]:

@@ -8,7 +8,7 @@ import pytest
 from store import checks, decisions, open_archive, sample
 from store.tables import TABLES
 from tests import palladium, small_store
-from tests.test_store_series_rules import DAY, SPEC, at, chain, put, scaled, shifted
+from tests.test_store_series_rules import DAY, SPEC, at, chain, scaled, shifted
 
 SAME = ("spike", "unit_slip", "stale", "settle_outside", "no_volume", "after_last_trade")
 FOUND_BY = dict(zip(SAME, SAME, strict=True)) | {"missing_days": "gap"}  # planted fault -> rule
@@ -161,22 +161,6 @@ def test_a_chain_that_a_vendor_publishes_under_two_names_is_told(archive):  # py
     assert checks.duplicates(archive, ["MES", "NQ"]).select("root", "value").rows() == [
         ("MES", "SP500 of pysystemtrade")
     ]
-
-
-def test_quality_is_the_share_of_bars_without_a_finding(archive):
-    bars = chain()
-    store(archive, put(shifted(bars, at(), 400), at(202403), volume=0.0))
-    assert checks.quality(archive, ["MES", "ES"]) == {"MES": None, "ES": None}  # never checked
-    checks.run(archive, ["MES"])
-    assert checks.quality(archive, ["MES", "ES"]) == {"MES": 1 - 2 / bars.height, "ES": None}
-
-
-def test_quality_is_never_below_nought(archive):
-    store(archive, chain().head(1))
-    rows = TABLES["findings"].empty()
-    many = pl.DataFrame({"id": ["a", "b"], "root": ["MES"] * 2, "day": [date(2024, 1, 2), date(2024, 1, 3)]})
-    archive.commit([archive.write("findings", pl.concat([rows, many], how="diagonal_relaxed"), root="MES")])
-    assert checks.quality(archive, ["MES"]) == {"MES": 0.0}
 
 
 def test_a_store_made_by_hand_has_only_findings_of_its_gaps(tmp_path):

@@ -116,3 +116,13 @@ def test_what_an_import_finds_is_no_check(archive):
     find(archive, {"day": MARCH[0], "severity": "refuse", "rule": "unit_slip"})
     decisions.accept(archive, "unit_slip", ["MES"], "cents before March")
     assert score(archive, ["MES"])["MES"] == Quality(None, 1.0, 1.0, None, "barchart", 0, 0)
+
+
+def test_an_import_that_told_a_slip_has_not_checked_the_market_but_a_check_has(archive):
+    store(archive, bars(202406, MARCH))
+    find(archive, {"rule": "unit_slip", "severity": "refuse", "day": MARCH[3]})
+    assert score(archive, ["MES"])["MES"].findings is None
+    checks.run(archive, ["MES"])
+    (segment,) = archive.files("findings", root="MES")
+    assert segment.labels == {"root": "MES", "checked": "yes"}
+    assert score(archive, ["MES"])["MES"].findings == 1.0

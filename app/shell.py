@@ -79,14 +79,13 @@ def marks(data):
 
 def vendors():
     """What each vendor's files bring, as a table; for the page of an empty store."""
-    from store import postgres
-    from store.vendors import VENDORS
+    from store import ingest
 
     rows = "".join(
         f'<tr><th scope="row" class="text">{esc(name)}</th>'
-        + "".join(f'<td class="text wrap">{esc(text)}</td>' for text in _of(vendor.ABOUT))
+        + "".join(f'<td class="text wrap">{esc(text)}</td>' for text in _of(about))
         + "</tr>"
-        for name, vendor in (VENDORS | {"postgresql": postgres}).items()
+        for name, about in ingest.abouts().items()
     )
     heads = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("Reader", *(name for name, _ in ABOUT)))
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'

@@ -220,8 +220,7 @@ def _load(archive, root, rule, snapshot):
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in found if pair[0] == "contract_bars"]
     own = [pair for pair in found if pair == ("vendor_chains", rule)]
-    named = {name for (name,) in archive.read("roll_calendars", snapshot, columns=["rule"], root=root).iter_rows()}
-    if rule in VENDORS and not own and rule not in named:
+    if rule in VENDORS and not own and rule not in _planned(archive, root, snapshot):
         raise NotStored(f"{root}: no chain of {rule} is stored; its contracts can be rolled by volume or by date")
     if rule is not None and not own and not dated:
         raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {found[0][1]} is stored")
@@ -243,14 +242,19 @@ def _calendar(archive, root, rule, kind, rows, snapshot):
     return rolls.calendar(rows, facts, rule or DEFAULT, plan(archive, root, rule, snapshot))
 
 
+def _planned(archive, root, snapshot):
+    """Names of the roll calendars that came with vendors' data, sorted."""
+    stored = archive.read("roll_calendars", snapshot, columns=["source", "rule"], root=root)
+    return sorted({rule for source, rule in stored.iter_rows() if rule.partition(":")[0] == source})
+
+
 def plan(archive, root, rule, snapshot=None):
     """The rolls that came with a vendor's data under the name of `rule`, as `lean:oi`; None where there are none."""
     if rule is None or rule.partition(":")[0] not in VENDORS:
         return None
     rows = archive.read("roll_calendars", snapshot, root=root).filter(pl.col("rule") == rule)
     if rows.is_empty():
-        stored = archive.read("roll_calendars", snapshot, columns=["source", "rule"], root=root)
-        known = sorted({name for source, name in stored.iter_rows() if source in VENDORS and source in name})
+        known = _planned(archive, root, snapshot)
         raise NotStored(
             f"{root}: no roll calendar {rule!r} is stored" + (f"; there are {', '.join(known)}" if known else "")
         )

@@ -272,6 +272,13 @@ class _Pile:
         raise raw.Unreadable(f"{file.path.name}: holds {', '.join(tables) or 'nothing'}, not {self.kind}")
 
 
+def abouts():
+    """Name -> About of all that can be imported: the vendors' files, and a database."""
+    from store import postgres  # it stands on this module
+
+    return {name: vendor.ABOUT for name, vendor in VENDORS.items()} | {"postgresql": postgres.ABOUT}
+
+
 def _readers(archive, vendor, kind, intake):
     own = archive.path / "vendors.toml"
     stored = lambda: intake.known("fx")  # crosses go through the dollar  # noqa: E731

@@ -8,8 +8,7 @@ from engine.metrics import METRICS, SUMMARY
 from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
 from engine.sizing import SIZERS
 from engine.strategies import STRATEGIES
-from store import postgres
-from store.vendors import VENDORS
+from store import ingest
 from tests.conftest import REPO
 
 PLACES = {"portfolio": "docs/portfolio.md", "metrics": "docs/numbers.md", "vendors": "docs/data.md"}
@@ -63,8 +62,7 @@ def metrics():
 def vendors():
     """What each reader's files bring."""
     rows = []
-    for name, vendor in (VENDORS | {"postgresql": postgres}).items():
-        about = vendor.ABOUT
+    for name, about in ingest.abouts().items():
         told = {"Files:": about.files, "Gives": about.gives, "Export:": about.export, "Note:": about.lacks}
         rows += ["", " ".join([f"**`{name}`**: {about.title}.", *(f"*{word}* {text}." for word, text in told.items())])]
     return [*rows, ""]

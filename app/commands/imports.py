@@ -24,12 +24,10 @@ class ImportCommand(TyperCommand):
 
     def format_epilog(self, ctx, formatter):
         super().format_epilog(ctx, formatter)
-        from store import postgres
-        from store.vendors import VENDORS
+        from store import ingest
 
         with formatter.section("Readers (--vendor)"):
-            for name, vendor in (VENDORS | {"postgresql": postgres}).items():
-                about = vendor.ABOUT
+            for name, about in ingest.abouts().items():
                 formatter.write_text(f"{name}: {about.title}. Files: {about.files}. Gives {about.gives}. "
                                      f"Export: {about.export}. Note: {about.lacks}.")  # fmt: skip
                 formatter.write_paragraph()

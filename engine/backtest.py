@@ -101,7 +101,7 @@ def _market(archive, portfolio, roots, snapshot):
         roots,
         end=portfolio.end,
         currency=portfolio.currency,
-        rule=portfolio.rolls.rule,
+        rule=portfolio.rolls.rules(),
         roll_fill=portfolio.rolls.fill,
         snapshot=snapshot,
     )

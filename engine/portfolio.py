@@ -9,15 +9,11 @@ import param
 
 from engine import settings
 from engine.costs import Costs, SideCost, table_hash
+from engine.sections import Execution, Limits, Margin, Rolls
 from engine.settings import ConfigError, Markets
 from engine.sizing import SIZERS, Sizer, VolatilityTarget
 from engine.strategies import STRATEGIES
 from engine.strategy import Strategy, snake_name, source_hash
-
-BY_ACTIVITY = r"(volume|oi|volume\+oi|volume/oi)(:[1-9]\d*)?"
-BY_DATE = r"(first-notice|last-trade|month-end)-\d+"
-BY_VENDOR = r"(?!(?:volume|oi)\b)[a-z][a-z0-9_]*(:[a-z-]+)?"
-RULES = f"{BY_ACTIVITY}|{BY_DATE}|{BY_VENDOR}"
 
 
 class Sleeve(param.Parameterized):
@@ -26,65 +22,6 @@ class Sleeve(param.Parameterized):
     strategy = param.ClassSelector(class_=Strategy, allow_None=False, default=Strategy(), doc="What decides.")
     weight = param.Number(default=1.0, bounds=(0, 100), doc="Share of the strategy; sizes are multiplied by it. [1]")
     markets = Markets(default="all", doc="Roots that it trades, of those of the portfolio.")
-
-
-class Margin(param.Parameterized):
-    """What a broker asks beyond the exchange, and where the margin of a contract is not known for a day."""
-
-    house = param.Number(
-        default=1.0,
-        bounds=(0, 10),
-        inclusive_bounds=(False, True),
-        doc="The broker asks this times the exchange's margin; a table of one's own is taken as it is. [1]",
-    )
-
-    missing = param.Selector(
-        default="estimate", objects=["estimate", "error"], doc="Estimate it and flag the result, or refuse the run."
-    )
-    k = param.Number(
-        default=5.0,
-        bounds=(0, 50),
-        inclusive_bounds=(False, True),
-        doc="An estimate is k daily volatilities of the contract; exchanges ask for about four to six. [√day]",
-    )
-
-
-class Limits(param.Parameterized):
-    """Most that may be held."""
-
-    max_contracts = param.Integer(
-        default=None,
-        allow_None=True,
-        bounds=(0, 10**6),
-        doc="Contracts of one line, long or short; none: no limit. [contracts]",
-    )
-
-
-class Rolls(param.Parameterized):
-    """When a position moves to the next contract, and at what price."""
-
-    rule = param.String(
-        default="volume:1",
-        regex=f"^({RULES})$",
-        label="volume:1, oi:2, volume+oi, volume/oi, first-notice-5, last-trade-5, month-end-3 or the name of a vendor",
-        doc="Rule of the roll calendar.",
-    )
-    fill = param.Selector(
-        default="settle",
-        objects=["settle", "open"],
-        doc="Price at which both legs trade: the roll day's settlement or next open.",
-    )
-
-
-class Execution(param.Parameterized):
-    """How orders fill and where foreign profit goes."""
-
-    fill = param.Selector(
-        default="open", objects=["open"], doc="Price of an order: the next bar's open of the contract."
-    )
-    fx = param.Selector(
-        default="sweep", objects=["sweep", "hold"], doc="Foreign profit is converted every day, or kept as a balance."
-    )
 
 
 SECTIONS = {"costs": Costs, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
@@ -146,8 +83,10 @@ class Portfolio(param.Parameterized):
         """The portfolio as the plain tables of its TOML file."""
         parts = {key: settings.table_of(getattr(self, key)) for key in SECTIONS}
         parts["costs"]["roots"] = {root: settings.table_of(cost) for root, cost in sorted(self.costs.roots.items())}
-        if not self.costs.roots:
-            del parts["costs"]["roots"]
+        parts["rolls"]["roots"] = dict(sorted(self.rolls.roots.items()))
+        for key in ("costs", "rolls"):
+            if not parts[key]["roots"]:
+                del parts[key]["roots"]
         return {
             "portfolio": settings.table_of(self, _head()),
             "strategies": [_sleeve_table(sleeve) for sleeve in self.strategies],
@@ -247,7 +186,7 @@ def _portfolio(document: dict, place: str, default_name: str = "portfolio") -> P
     made.strategies = _sleeves(document.get("strategies", []), place)
     made.sizing = _sizer(document.get("sizing", {}), f"{place}: [sizing]")
     for key, kind in SECTIONS.items():
-        read = _costs if kind is Costs else lambda table, where, kind=kind: settings.read(kind, table, where)
+        read = READERS.get(kind, lambda table, where, kind=kind: settings.read(kind, table, where))
         setattr(made, key, read(document.get(key, {}), f"{place}: [{key}]"))
     return made
 
@@ -316,6 +255,23 @@ def _costs(table: object, place: str) -> Costs:
     return made
 
 
+def _rolls(table: object, place: str) -> Rolls:
+    settings.check_keys(table, settings.keys(Rolls), place)
+    roots = table.get("roots", {})
+    if not isinstance(roots, dict):
+        raise ConfigError(
+            f"{place} roots = {settings.shown(roots)} is not allowed; allowed: a table [rolls.roots] of root = rule"
+        )
+    made = settings.read(Rolls, {key: value for key, value in table.items() if key != "roots"}, place)
+    for root, rule in roots.items():
+        settings.read(Rolls, {"rule": rule}, f"{place} roots.{root}:")
+    made.roots = dict(sorted(roots.items()))
+    return made
+
+
+READERS = {Costs: _costs, Rolls: _rolls}  # sections with figures of single roots
+
+
 # Writing and changing: objects -> tables -> objects
 
 
@@ -359,7 +315,7 @@ def _changed(portfolio: Portfolio, change: str) -> Portfolio:
     table = document
     for part in path[:-1]:
         table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
-    value = settings.parsed(text, known.get(path) or SideCost.param[path[-1]])
+    value = settings.parsed(text, known.get(path) or _of_root(path))
     if _is_kind(".".join(path)):
         _keep_common(table, path, value)
     if value is None:
@@ -367,6 +323,13 @@ def _changed(portfolio: Portfolio, change: str) -> Portfolio:
     else:
         table[path[-1]] = value
     return _portfolio(document, place.rstrip(":"))
+
+
+def _of_root(path: tuple) -> param.Parameter | None:
+    """The param of a setting of a single root: costs.roots.MES.slippage_ticks, rolls.roots.GC."""
+    if len(path) == 4 and path[:2] == ("costs", "roots") and path[3] in settings.keys(SideCost):
+        return SideCost.param[path[3]]
+    return Rolls.param["rule"] if len(path) == 3 and path[:2] == ("rolls", "roots") else None
 
 
 def _places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
@@ -389,7 +352,7 @@ def _resolve(key: str, known: dict, place: str) -> tuple:
     path = tuple(key.split("."))
     if path[0] == "strategies" and len(path) == 3 and path not in known:
         path = (*path[:2], "params", path[2])
-    if path in known or (len(path) == 4 and path[:2] == ("costs", "roots") and path[3] in settings.keys(SideCost)):
+    if path in known or _of_root(path) is not None:
         return path
     meant = [one for one in known if one[-1] == key]
     head = [one for one in meant if one[0] == "portfolio"]

@@ -31,6 +31,8 @@ def portfolio():
         rows += _keys(name, kind, [key for key in settings.keys(kind) if key != "roots"])
         if name == "costs":
             rows += _keys("costs.roots.ROOT", SideCost, settings.keys(SideCost))
+        if name == "rolls":
+            rows.append("| `rolls.roots.ROOT` | that of `rolls.rule` | as `rolls.rule` | Rule of a single root. |")
     return rows
 
 

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.costs import Costs, SideCost
-from engine.portfolio import ConfigError, Execution, Limits, Margin, Portfolio, Rolls, Sleeve
+from engine.portfolio import ConfigError, Portfolio, Sleeve
+from engine.sections import Execution, Limits, Margin, Rolls
 from engine.sizing import SIZERS, FixedContracts, VolatilityTarget
 from engine.strategies import STRATEGIES
 from engine.strategies.trend import MovingAverageCross
 
 SHIPPED = sorted((Path(__file__).resolve().parent.parent / "config" / "portfolios").glob("*.toml"))
+ROLL_RULES = ["oi:2", "volume/oi", "first-notice-5", "pysystemtrade", "volume@2+oi:3/month-begin+4,months=-FV,exit=2"]
 SMALL = '[[strategies]]\nname = "moving_average_cross"\n'
 
 
@@ -77,7 +79,11 @@ def test_the_trend_portfolio_is_the_one_of_the_design():
         ),
         margin=some.builds(Margin, missing=some.sampled_from(["estimate", "error"]), k=some.floats(0.5, 50)),
         limits=some.builds(Limits, max_contracts=some.one_of(some.none(), some.integers(0, 100))),
-        rolls=some.builds(Rolls, rule=some.sampled_from(["oi:2", "volume/oi", "first-notice-5", "pysystemtrade"])),
+        rolls=some.builds(
+            Rolls,
+            rule=some.sampled_from(ROLL_RULES),
+            roots=some.dictionaries(some.sampled_from(["ZN", "6E"]), some.sampled_from(ROLL_RULES)),
+        ),
         execution=some.builds(Execution, fx=some.sampled_from(["sweep", "hold"])),
     )
 )
@@ -87,7 +93,15 @@ def test_every_portfolio_equals_its_toml_both_ways(portfolio):
 
 
 def test_two_portfolios_that_differ_anywhere_are_not_equal():
-    changes = ["capital=5", "slow=41", "sizing.target=0.1", "rolls.fill=open", "costs.roots.ZN.slippage_ticks=2", "k=3"]
+    changes = [
+        "rolls.roots.ZN=oi",
+        "capital=5",
+        "slow=41",
+        "sizing.target=0.1",
+        "rolls.fill=open",
+        "costs.roots.ZN.slippage_ticks=2",
+        "k=3",
+    ]
     made = [small(), *(small().with_settings([change]) for change in changes)]
     assert len({portfolio.to_toml() for portfolio in made}) == len(made)
     assert all(one != other for i, one in enumerate(made) for other in made[:i])
@@ -136,7 +150,10 @@ WRONG = {
     '[sizing]\nrule = "fixed"\ntarget = 0.2\n': "[sizing] target: unknown key; allowed: rule, contracts",
     "[sizing]\nrule = 3\n": "[sizing] rule = 3 is unknown; allowed: fixed, volatility",
     '[sizing]\ntarget = "big"\n': '[sizing] target = "big" is not allowed; allowed: a number from 0 to 5',
-    '[rolls]\nrule = "volume:x"\n': '[rolls] rule = "volume:x" is not allowed; allowed: text such as volume:1, oi:2',
+    '[rolls]\nrule = "volume:x"\n': '[rolls] rule = "volume:x" is not allowed; allowed: text such as volume:1',
+    '[rolls.roots]\nGC = "oi:0"\n': '[rolls] roots.GC: rule = "oi:0" is not allowed; allowed: text such as volume:1',
+    '[rolls]\nrule = "volume,exit=expiry"\n': '[rolls] rule = "volume,exit=expiry" is not allowed',
+    "[rolls]\nroots = 3\n": "[rolls] roots = 3 is not allowed; allowed: a table [rolls.roots] of root = rule",
     '[rolls]\nfill = "setle"\n': '[rolls] fill = "setle" is not allowed; allowed: "settle" or "open"; nearest: settle',
     '[execution]\nfill = "same_close"\n': '[execution] fill = "same_close" is not allowed; allowed: "open"',
     '[margin]\nmissing = "zero"\n': '[margin] missing = "zero" is not allowed; allowed: "estimate" or "error"',

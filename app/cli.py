@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import data, imports, runs, series, trust
+from app.commands import data, imports, rolls, runs, series, trust
 
 app = typer.Typer(
     name="frontmonth",
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (imports, trust, data, series, runs):
+for group in (imports, trust, data, rolls, series, runs):
     for verb, (function, short, example) in group.VERBS.items():
         kind = imports.ImportCommand if verb == "import" else None
         app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)
@@ -94,9 +94,22 @@ def hoisted(arguments):
     return front + rest
 
 
+def repeated(arguments, option="--compare"):
+    """Arguments in which an option that takes several words stands before each of them.
+
+    >>> repeated(["roll", "ES", "--compare", "volume", "oi", "--portfolio", "trend"])
+    ['roll', 'ES', '--compare', 'volume', '--compare', 'oi', '--portfolio', 'trend']
+    """
+    out, taking = [], False
+    for word in arguments:
+        taking = word == option or (taking and not word.startswith("-"))
+        out += [option, word] if taking and word != option and out[-1] != option else [word]
+    return out
+
+
 def main(arguments=None):
     """Run the command; returns only by `sys.exit`."""
-    arguments = hoisted(sys.argv[1:] if arguments is None else arguments)
+    arguments = repeated(hoisted(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one, and the work goes on
     try:

@@ -1,47 +1,26 @@
 """Market: everything a run reads, as arrays (time, market); `load` makes it from the store.
 
-The one door from the store into the engine. A market's rolled history is kept as one array in the store's cache, under
-the hash of all that made it, so that a second run loads arrays instead of building calendars again.
+The one door from the store into the engine. A market's rolled history is what `store.derived` keeps of it, so that a
+second run loads arrays instead of building calendars again.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from io import BytesIO
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 import store
 from engine import facts
-from store import continuous, decisions, durable, history, quality, rolls
+from engine.rows import COLUMNS, ROLLS, aligned, prices, rows_of
+from store import decisions, derived, durable, history, quality
 from store.contracts import Master, last_allowed
-from store.days import sources as config_files
+from store.derived import code_hash
+from store.held import desk
 
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
-COLUMNS = (
-    "day",
-    "open",
-    "high",
-    "low",
-    "close",
-    "settle",
-    "volume",
-    "open_interest",
-    "contract",
-    "offset",
-    "roll",
-    "roll_contract",
-    "roll_from",
-    "roll_to",
-    "open_from",
-    "open_to",
-    "closed",
-    "filled",
-)
-ROLL_COLUMNS = [COLUMNS.index(name) for name in ("day", "contract", "roll", "roll_contract", "roll_from", "roll_to")]
 
 
 class MarketUnknown(ValueError):
@@ -50,6 +29,10 @@ class MarketUnknown(ValueError):
 
 class MarketRefused(ValueError):
     """A market whose data have a fault that nobody has decided about; the message says how to."""
+
+
+class RuleRefused(ValueError):
+    """A roll rule that no run accepts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +93,10 @@ class Market:
         return Market(**(vars(self) | arrays))
 
 
-def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume:1", roll_fill="settle", snapshot=None):
+def load(
+    archive, roots=None, start=None, end=None, currency="USD", rule="volume:1", roll_fill="settle", snapshot=None,
+    progress=None,
+):  # fmt: skip
     """Align stored contracts into a Market.
 
     Parameters
@@ -122,12 +108,14 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         Nothing after `end` is read. All before `start` is kept as history for indicators; see `Market.rows`.
     currency : str
         Of the account.
-    rule : str
-        Roll rule of `store.rolls`.
+    rule : str or dict
+        Roll rule of `store.roll_rules`, or the name of a stored calendar; or {root: rule}, that of all others under "".
     roll_fill : {"settle", "open"}
         Price at which roll legs trade; the series always uses the settlement.
     snapshot : Snapshot, optional
         Version of the data; the newest, if not given.
+    progress : callable, optional
+        Called as `progress(done, total, root)`: making the series of many markets for the first time takes a while.
 
     Raises
     ------
@@ -135,6 +123,10 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         A root is not stored, or its facts are missing; the message names them.
     MarketRefused
         A root has a finding of severity `refuse` that nobody has decided about.
+    RuleRefused
+        A rule that holds contracts through expiry, which is for research only.
+    UnknownRule
+        A text that is no rule; the nearest is told.
     """
     snapshot = snapshot or archive.head()
     master = Master.load(archive.path)
@@ -142,10 +134,11 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
     roots = list(plans)
     _undecided(archive, snapshot, plans)
     _priced(archive, snapshot, currency)
-    holidays = [_hash(path.read_text(encoding="utf-8")) for path in config_files("holidays.csv", archive.path)]
     specs = [history.spec(archive, root, master, snapshot) for root in roots]
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
-    series = {spec.root: _series(archive, plans[spec.root], spec, rule, holidays) for spec in specs}
+    rules = _rules(rule, plans, master)
+    made = derived.series([_request(plan, rules[root]) for root, plan in plans.items()], progress)
+    series = {root: rows_of(one) for root, one in zip(roots, made, strict=True)}
     priceless = [root for root, rows in series.items() if not len(rows)]
     series = {root: rows[rows[:, 0] <= last] for root, rows in series.items() if len(rows)}
     specs, plans = [spec for spec in specs if spec.root in series], {root: plans[root] for root in series}
@@ -153,8 +146,8 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         raise MarketUnknown(f"no bar with a price of {', '.join(roots)}" + (f" up to {end}" if end else ""))
     roots = list(series)
     days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
-    table = _align(days, list(series.values()))
-    arrays = _prices(table, roll_fill)
+    table = aligned(days, list(series.values()))
+    arrays = prices(table, roll_fill)
     known = {name: facts.dated(master, roots, name, days) for name in ("multiplier", "tick")}
     known |= facts.margins(archive, snapshot, master, roots, days)
     currencies = tuple(spec.currency for spec in specs)
@@ -182,7 +175,7 @@ def load(archive, roots=None, start=None, end=None, currency="USD", rule="volume
         quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item()),
         hashes={
             "data": _content([*series.values(), fx, fx_age, rate, *known.values()], roots),
-            "rolls": _content([rows[:, ROLL_COLUMNS] for rows in series.values()], [rule, *roots]),
+            "rolls": _content([rows[:, ROLLS] for rows in series.values()], _ruled(rules, roots)),
             "contracts": master.hash,
         },
     )
@@ -273,17 +266,8 @@ def _content(arrays, names):
 
 def stored(archive, snapshot):
     """Root -> source of its contract bars; of several the first in the order of the vendors, the sample last."""
-    roots = {segment.labels["root"] for segment in archive.files("contract_bars", snapshot)}
-    return {root: history.sources(archive, root, snapshot)[0][1] for root in sorted(roots)}
-
-
-@cache
-def code_hash(package):
-    """sha256 over the source files of a package folder: part of what a cached or stored result depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(package).rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    found = desk(archive, snapshot)
+    return {root: found.dated(root) for root in found.roots()}
 
 
 def _hash(content):
@@ -317,6 +301,11 @@ def _known(roots, sources, master, chains=()):
         raise MarketUnknown("the store holds no market whose facts are known; import prices first")
 
 
+def _near(name, names):
+    near = get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _meant(name, master):
     try:
         return f" (its root is {master.resolve(name)})"
@@ -324,104 +313,29 @@ def _meant(name, master):
         return ""
 
 
-def _series(archive, plan, spec, rule, holidays):
-    """The rolled history of one market as an array (bar, COLUMNS); from the cache if it is there."""
-    given = history.plan(archive, plan.root, rule, plan.snapshot)
-    made_of = [
-        sorted(s.sha256 for s in plan.files()),
-        [] if given is None else given.select("day", "from_contract", "to_contract").rows(),
-        plan.root,
-        plan.until,
-        rule,
-        replace(spec, extra=None),  # a store that moves keeps its hashes
-        holidays,
-        code_hash(Path(store.__file__).parent),
-        COLUMNS,
-    ]
-    path = archive.path / "cache" / f"{_hash(made_of)}.npy"
-    if path.exists():
-        return np.load(path, allow_pickle=False)
-    bars = plan.read()
-    if bars.is_empty():
-        return np.empty((0, len(COLUMNS)))
-    calendar = rolls.calendar(bars, spec, rule, given)
-    rows = _rows(continuous.stitch(bars, calendar), calendar, bars)
-    path.parent.mkdir(exist_ok=True)
-    buffer = BytesIO()
-    np.save(buffer, rows, allow_pickle=False)
-    durable.replace_hint(path, buffer.getvalue())
-    return rows
+def _rules(rule, plans, master):
+    """{root: rule as written} of every market."""
+    rules = rule if isinstance(rule, dict) else {"": rule}
+    for root in sorted(set(rules) - {"", *plans, *master.roots}):
+        raise MarketUnknown(f"a roll rule is told of {root}, which is no market{_near(root, [*plans, *master.roots])}")
+    return {root: rules.get(root, rules.get("", history.DEFAULT)) for root in plans}
 
 
-def _rows(frame, calendar, bars):
-    """Columns of `stitch` and of the calendar as one float array (bar, COLUMNS); bars that only close are added."""
-    opens = bars.sort("time").unique(["day", "contract"], keep="first").select("day", "contract", "open")
-    closing = pl.col("reason").str.starts_with("closed").fill_null(False)
-    legs = calendar.frame.select(
-        pl.when(closing).then("decided").otherwise("day").alias("day"),  # a close is acted on when it is decided
-        "reason",
-        pl.col("from_contract").alias("contract"),
-        "to_contract",
-        "from_price",
-        "to_price",
-    )
-    legs = legs.join(opens.rename({"open": "open_from"}), on=["day", "contract"], how="left")
-    legs = legs.join(
-        opens.rename({"open": "open_to", "contract": "to_contract"}), on=["day", "to_contract"], how="left"
-    )
-    legs = legs.unique(["day", "contract"], keep="first", maintain_order=True)
-    frame = frame.select(
-        "day", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest", "offset"
-    )
-    taken = bars.filter(pl.col("filled_from").is_not_null()).select("day", "contract", filled=True).unique()
-    frame = frame.join(taken, on=["day", "contract"], how="left")
-    frame = frame.join(legs, on=["day", "contract"], how="full", coalesce=True).sort("day", "contract")
-    frame = frame.with_columns(pl.col("offset").forward_fill())
-    rolls_now = pl.col("to_contract").is_not_null() & ~closing
-    frame = frame.with_columns(
-        pl.col("day").cast(pl.Int32),
-        rolls_now.alias("roll"),
-        pl.col("to_contract").fill_null(0).alias("roll_contract"),
-        pl.col("from_price").alias("roll_from"),
-        pl.col("to_price").alias("roll_to"),
-        closing.alias("closed"),
-        pl.col("filled").fill_null(False),
-    )
-    frame = frame.select(pl.col(COLUMNS).cast(pl.Float64).fill_null(np.nan))
-    return np.ascontiguousarray(frame.to_numpy())
+def _ruled(rules, roots):
+    """What names the rolls: the one rule of all markets, or each one's, and the markets."""
+    told = {rules[root] for root in roots}
+    return [*told, *roots] if len(told) == 1 else [[root, rules[root]] for root in roots]
 
 
-def _align(days, series):
-    """One array (time, market, COLUMNS) from rows of several markets; nan where a market has no row."""
-    table = np.full((len(days), len(series), len(COLUMNS)), np.nan)
-    for m, rows in enumerate(series):
-        table[np.searchsorted(days, rows[:, 0].astype(np.int64)), m] = rows
-    return table
-
-
-def _prices(table, roll_fill):
-    columns = {name: np.ascontiguousarray(table[:, :, k]) for k, name in enumerate(COLUMNS)}
-    del columns["day"], columns["filled"]
-    flags = {name: columns.pop(name) == 1.0 for name in ("roll", "closed")}
-    open_from, open_to = columns.pop("open_from"), columns.pop("open_to")
-    legs = np.where(flags["roll"], columns["roll_from"], np.nan)
-    settled = np.where(np.isnan(columns["settle"]), columns["close"], columns["settle"])
-    columns["mark"] = np.where(np.isnan(legs), settled, legs)
-    columns["offset"] = carried(columns["offset"])
-    left = np.where(flags["roll"], columns["roll_contract"], columns["contract"])  # what is held after the bar
-    contract = np.where(np.isnan(columns["contract"]), carried(left), columns["contract"])
-    columns["contract"] = np.nan_to_num(contract).astype(np.int32)
-    columns["roll_contract"] = np.nan_to_num(columns["roll_contract"]).astype(np.int32)
-    at_open = (roll_fill == "open") & ~np.isnan(open_from) & ~np.isnan(open_to)
-    columns["roll_from_fill"] = np.where(at_open, open_from, columns["roll_from"])
-    columns["roll_to_fill"] = np.where(at_open, open_to, columns["roll_to"])
-    return columns | flags
-
-
-def carried(values):
-    """Last value that is not nan, column by column."""
-    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
-    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
+def _request(plan, rule):
+    """The series of a market by a rule, if a run may follow it."""
+    wanted = history.request(plan, rule)
+    if not wanted.tradable:
+        raise RuleRefused(
+            f"{plan.root}: roll rule {rule!r} holds contracts through expiry, and would be delivered: it is for "
+            f"research (frontmonth continuous); a run needs exit=K with K of 1 or more"
+        )
+    return wanted
 
 
 def _priced(archive, snapshot, currency):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from engine.market import carried
+from engine.rows import carried
 from engine.portfolio import Portfolio
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user

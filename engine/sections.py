@@ -7,7 +7,8 @@ _DAY = r"(?:(?:first-notice|last-trade|delivery|month-end|month-begin)-\d+|month
 _ACTIVITY = rf"{_COLUMN}(?:[+/]{_COLUMN})?(?::[1-9]\d*)?(?:\+{_DAY})?(?:/{_DAY})?"
 _CALENDAR = r"(?!(?:volume|oi|first-notice|last-trade|delivery|month-end|month-begin)\b)[A-Za-z][\w.-]*(?::[a-z-]+)?"
 _OPTIONS = r"(?:,(?:months=-?[FGHJKMNQUVXZ]+|exit=[1-9]\d?))*"
-RULES = f"(?:{_ACTIVITY}|{_DAY}|{_CALENDAR}){_OPTIONS}"  # as store/roll_rules.py reads them
+_VERSION = r"[0-9a-f]{4,12}"
+RULES = f"(?:{_ACTIVITY}|{_DAY}|{_CALENDAR}|{_VERSION}){_OPTIONS}"  # as store/roll_rules.py reads them
 RULE_LABEL = (
     "volume:1, oi:2, volume+oi, volume/oi, volume/last-trade-8, first-notice-5, last-trade-5, month-end-3, each with "
     "months=GJMQZ or exit=2 after a comma, or the name of a roll calendar"

@@ -11,7 +11,6 @@ A power cut loses nothing that was reported done, if the disk honours a flush.
 """
 
 import os
-import re
 import time
 from bisect import bisect_left
 from datetime import date, timedelta
@@ -41,7 +40,6 @@ from store.segments import (
     wanted_labels,
     within,
 )
-from store.tables import TABLES
 
 __all__ = [
     "EMPTY",
@@ -251,6 +249,12 @@ class Archive:
 
     # ---- reading
 
+    def pin(self, snapshot=None):
+        """A snapshot, that of a number, or the newest: what a reader that reads more than once holds on to."""
+        if snapshot is None:
+            return self.head()
+        return snapshot if isinstance(snapshot, Snapshot) else self.snapshot(snapshot)
+
     def files(self, table, snapshot=None, days=None, **labels):
         """The files that may hold such rows, in order of their commits.
 
@@ -272,7 +276,7 @@ class Archive:
         first, last = bounds(days, columns)
         return [
             segment
-            for segment in self._pin(snapshot).files
+            for segment in self.pin(snapshot).files
             if segment.table == table
             and all(may_hold(segment, columns, label, values) for label, values in wanted.items())
             and (days is None or overlaps(segment, first, last))
@@ -308,27 +312,49 @@ class Archive:
             frame = frame.select(columns)
         return frame.collect(engine="in-memory")
 
-    def query(self, sql, params=None, snapshot=None):
-        """The answer of one SELECT over the tables of a snapshot, by DuckDB; for looking, its sums are not repeatable.
+    # ---- doors for a notebook: store/doors.py has their parameters, errors and examples
+
+    def bars(self, root, contract=None, days=None, source=None, snapshot=None):
+        """The stored rows of a market's contracts: `archive.bars("ES", "2020H")`; see `doors.bars`."""
+        from store import doors
+
+        return doors.bars(self, root, contract, days, source, self.pin(snapshot))
+
+    def chain(self, root, day, **words):
+        """The contracts of a market at the close of a day: `archive.chain("ES", "2020-02-03")`; see `doors.chain`."""
+        from store import doors
+
+        return doors.chain(self, root, day, **words | {"snapshot": self.pin(words.get("snapshot"))})
+
+    def continuous(self, names, adjust="difference", rule=None, start=None, end=None, snapshot=None):
+        """The continuous table of one name or several: `archive.continuous("ES.v.0")`; see `doors.continuous`."""
+        from store import doors
+
+        return doors.continuous(self, names, adjust, rule, start, end, self.pin(snapshot))
+
+    def sql(self, text, params=None, snapshot=None):
+        """The answer of one SELECT over the tables of a snapshot; only for looking: its sums are not repeatable.
 
         Parameters
         ----------
-        sql : str
-            One SELECT; tables go by their names.
+        text : str
+            One SELECT of DuckDB's; tables go by their names.
         params : list or dict, optional
             For `?` or `$name` in the text.
         snapshot : Snapshot or int, optional
 
-        Returns
-        -------
-        DataFrame
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open_archive(folder, create=True).sql("select count(*) as rows from contract_bars").item()
+        0
         """
-        from store.query import select
+        from store.query import named, select
 
-        snapshot = self._pin(snapshot)
-        named = [table for table in TABLES.values() if re.search(rf"\b{table.name}\b", sql, re.IGNORECASE)]
-        paths = [(table, [self._checked_path(s) for s in snapshot.files if s.table == table.name]) for table in named]
-        return select(sql, params, paths, self.cache)
+        files, tables = self.pin(snapshot).files, named(text)
+        paths = [(table, [self._checked_path(s) for s in files if s.table == table.name]) for table in tables]
+        return select(text, params, paths, self.cache)
 
     # ---- keeping
 
@@ -371,11 +397,6 @@ class Archive:
         return loose
 
     # ---- inside
-
-    def _pin(self, snapshot):
-        if snapshot is None:
-            return self.head()
-        return snapshot if isinstance(snapshot, Snapshot) else self.snapshot(snapshot)
 
     def _checked_path(self, segment):
         """Path of a segment whose content this process knows to be right."""

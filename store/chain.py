@@ -8,11 +8,14 @@ bars, its open interest that of its last bar.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import polars as pl
 
 MONTHS = tuple(range(1, 13))
+BEFORE = -1  # number of a day before day 0, of which a position that goes on tells
+VALUES = ("settle", "close", "volume", "open_interest")
 _MERGED = (
     pl.col("time", "source_time", "day", "contract").last(),
     pl.col("open").drop_nulls().first(),
@@ -27,9 +30,13 @@ _MERGED = (
 class Chain:
     """Arrays (row), sorted by contract and time, and the same by (contract, day) for activity."""
 
-    frame: pl.DataFrame  # the bars, in this order
+    root: str  # market
+    bars: pl.DataFrame  # where the rows come from
+    rows: np.ndarray | None  # (row,) the bar that it is; None where row and bar are the same
+    months: tuple  # delivery months, those that were asked for
     contracts: np.ndarray  # (contract,) YYYYMM, ascending
     starts: np.ndarray  # (contract + 1,) first row of each contract
+    first: np.ndarray  # (contract,) number of the day of its first bar
     days: np.ndarray  # (day,) datetime64[D], ascending
     day: np.ndarray  # (row,) number of the row's day
     time: np.ndarray  # (row,) end of the bar, microseconds UTC
@@ -39,30 +46,32 @@ class Chain:
     activity: dict  # volume, oi: (entry,) nan where missing
     known: dict  # volume, oi: the first day on which any contract showed some; T if none ever did
 
-    @property
-    def first(self):
-        """(contract,) number of the day of its first bar."""
-        return self.day[self.starts[:-1]]
+    @cached_property
+    def frame(self):
+        """The bars, in the order of the rows."""
+        return self.bars if self.rows is None else self.bars[self.rows]
 
-    @property
+    def gather(self, rows):
+        """The bars of these rows: the same as of `frame`, which is not made for it."""
+        return self.bars[rows if self.rows is None else self.rows[rows]]
+
+    @cached_property
     def last(self):
-        """(contract,) number of the day of its last bar."""
-        return self.day[self.starts[1:] - 1]
+        """(contract,) number of the day of its last bar, `BEFORE` where it has none."""
+        last = np.full(len(self.contracts), BEFORE)
+        full = self.starts[1:] > self.starts[:-1]
+        last[full] = self.day[self.starts[1:][full] - 1]
+        return last
 
-    def activity_of(self, k, name, low, high):
-        """Volume or open interest of contract `k` on the days low..high, nan where it has none."""
-        entries = slice(self.cuts[k], self.cuts[k + 1])
-        dates = self.dates[entries]
-        a, b = np.searchsorted(dates, (low, high + 1))
-        out = np.full(high + 1 - low, np.nan)
-        out[dates[a:b] - low] = self.activity[name][entries][a:b]
-        return out
+    @cached_property
+    def owner(self):
+        """(entry,) number of the contract of each entry."""
+        return np.repeat(np.arange(len(self.contracts)), np.diff(self.cuts))
 
     def rows_on(self, k, t):
         """First and one past the last row of contract `k` on day `t`."""
-        start, end = self.starts[k], self.starts[k + 1]
-        a, b = np.searchsorted(self.day[start:end], (t, t + 1))
-        return start + a, start + b
+        start, day = self.starts[k], self.day[self.starts[k] : self.starts[k + 1]]
+        return start + int(day.searchsorted(t)), start + int(day.searchsorted(t + 1))
 
     def matched(self, a, b, t):
         """The last moment of day `t` at which contracts `a` and `b` have a price of the same field: settle, else close.
@@ -78,10 +87,11 @@ class Chain:
                     return float(price[i]), float(other[self.time[i]]), int(self.time[i])
         return None
 
-    def mark(self, rows):
-        """Settle, else close, of these rows."""
-        settle = self.prices["settle"][rows]
-        return np.where(np.isnan(settle), self.prices["close"][rows], settle)
+    @cached_property
+    def mark(self):
+        """(row,) settle, else close; nan where both are missing."""
+        settle = self.prices["settle"]
+        return np.where(np.isnan(settle), self.prices["close"], settle)
 
     def candidates(self, k, low, high):
         """Which contract follows `k` on the days low..high: the nearest later one that has had a bar by then.
@@ -98,38 +108,115 @@ class Chain:
         return out[::-1]
 
 
-def load(bars, months=MONTHS):
+def load(bars, months=MONTHS, listed=(), known=()):
     """The chain of `bars` (`contract_bars` rows of one root and source), of these delivery months only.
 
     Several rows of one contract and day are one bar where they are a daily series (a Sunday row and its Monday);
-    intraday rows stay apart.
+    intraday rows stay apart. Bars that are in order by contract and time, as the archive writes them, are not copied.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame or Chain
+        A chain of the same months is given back as it is.
+    months : tuple of int
+    listed, known
+        What is known of the days before the first bar, as a `rolls.Position` tells it.
     """
-    held = bars.filter((pl.col("contract") % 100).is_in(list(months)))
-    held = held.filter(pl.any_horizontal(pl.col("settle", "close", "volume", "open_interest").is_not_null()))
-    frame = _one_bar_a_day(held.sort("contract", "time"))
-    contract = frame["contract"].to_numpy()
-    dates = frame["day"].to_numpy()
-    contracts, starts = np.unique(contract, return_index=True)
-    starts = np.append(starts, len(contract))
-    days, day = np.unique(dates, return_inverse=True)
+    if isinstance(bars, Chain):
+        if tuple(months) != bars.months:
+            raise ValueError(f"the chain holds the months {bars.months}, wanted are {tuple(months)}")
+        return bars
+    root = bars["root"][0] if len(bars) else ""
+    bars, rows = _in_order(*_held(bars, months))
+    take = partial(_array, bars, rows=rows)
+    contract, time = take("contract"), take("time")
+    days, day = _numbered(take("day"))
+    heads = _changes(contract)
     entries = _changes(contract, day)
-    volume = frame["volume"].cast(pl.Float64).to_numpy()
-    interest = frame["open_interest"].cast(pl.Float64).to_numpy()
-    ends = np.append(entries[1:], len(contract))[: len(entries)] - 1
-    activity = {"volume": np.add.reduceat(volume, entries) if len(entries) else volume, "oi": interest[ends]}
+    contracts, starts, first = _with_listed(contract[heads], np.append(heads, len(contract)), day[heads], days, listed)
+    activity = {"volume": _sums(take("volume"), entries), "oi": _lasts(take("open_interest"), entries)}
+    dates = day if len(entries) == len(day) else day[entries]
+    shown = {name: _first_shown(x, dates, len(days)) for name, x in activity.items()}
+    told = {name: _number(days, date) for name, date in known if date is not None}
     return Chain(
-        frame=frame,
+        root=root,
+        bars=bars,
+        rows=rows,
+        months=tuple(months),
         contracts=contracts,
         starts=starts,
+        first=first,
         days=days,
         day=day,
-        time=frame["time"].dt.epoch("us").to_numpy(),
-        prices={name: frame[name].cast(pl.Float64).to_numpy() for name in ("settle", "close")},
-        cuts=np.searchsorted(entries, starts),
-        dates=day[entries],
+        time=time,
+        prices={name: take(name) for name in ("settle", "close")},
+        cuts=starts if len(entries) == len(day) else np.searchsorted(entries, starts),
+        dates=dates,
         activity=activity,
-        known={name: int(np.min(day[entries][x > 0], initial=len(days))) for name, x in activity.items()},
+        known={name: min(shown[name], told.get(name, len(days))) for name in activity},
     )
+
+
+def _held(bars, months):
+    """(bars, numbers of those in these months that say something, or None for all)."""
+    wanted = np.isin(np.arange(100), months)[_array(bars, "contract") % 100]
+    if all(bars[name].null_count() for name in VALUES):
+        wanted = wanted & bars.select(pl.any_horizontal(pl.col(VALUES).is_not_null())).to_series().to_numpy()
+    return bars, None if wanted.all() else np.flatnonzero(wanted)
+
+
+def _in_order(bars, rows):
+    """(bars, their numbers by contract and time, or None where they are in this order), one bar a day."""
+    contract, time, day = (_array(bars, name, rows) for name in ("contract", "time", "day"))
+    if not _ascending(contract, time):
+        order = np.argsort(contract, kind="stable")  # days that were added later stand behind: all else is in order
+        if not _ascending(contract[order], time[order]):
+            order = np.lexsort((time, contract))
+        rows = order if rows is None else rows[order]
+        contract, time, day = contract[order], time[order], day[order]
+    again = (contract[1:] == contract[:-1]) & (day[1:] == day[:-1])  # as the row before
+    if not again.any():
+        return bars, rows
+    same = again & (time[1:] == time[:-1])
+    within = again & (time[1:] // 86_400_000_000 == time[:-1] // 86_400_000_000) & ~same
+    if not (again & ~np.isin(day[1:], day[1:][within])).any():
+        return bars, rows
+    return _one_bar_a_day(bars if rows is None else bars[rows], np.unique(day[1:][within])), None
+
+
+def _one_bar_a_day(frame, intraday):
+    """One bar of the rows of a contract and day; the days `intraday` stay as they are."""
+    frame = frame.sort("contract", "time", "source_time")  # a Sunday row before its Monday, where both end on Monday
+    contract, day = _array(frame, "contract"), _array(frame, "day")
+    merged = (contract[1:] == contract[:-1]) & (day[1:] == day[:-1]) & ~np.isin(day[1:], intraday)
+    bar = np.cumsum(np.append(True, ~merged))
+    return frame.with_columns(pl.Series("bar", bar)).group_by("bar", maintain_order=True).agg(*_MERGED).drop("bar")
+
+
+def _with_listed(contracts, starts, first, days, listed):
+    """The contracts with those that have no bar here but had one before, each with the day of its first."""
+    first = dict(zip(contracts.tolist(), first.tolist(), strict=True))
+    first |= {contract: BEFORE for contract, date in listed if not len(days) or np.datetime64(date) < days[0]}
+    everyone = np.array(sorted(first), contracts.dtype)
+    place = np.searchsorted(contracts, everyone)
+    return everyone, np.append(starts[place], starts[-1]), np.array([first[int(x)] for x in everyone], np.int64)
+
+
+def _numbered(dates):
+    """(the dates there are, ascending, number of each row's date); `dates` are days since 1970."""
+    if not len(dates):
+        return np.array([], "datetime64[D]"), np.array([], np.int64)
+    begin = int(dates.min())
+    seen = np.zeros(int(dates.max()) - begin + 1, bool)
+    seen[dates - begin] = True
+    days = np.flatnonzero(seen)
+    return (days + begin).astype("datetime64[D]"), (np.cumsum(seen) - 1)[dates - begin]
+
+
+def _number(days, date):
+    """Number of the first of `days` on or after `date`; `BEFORE` where `date` is before them all."""
+    date = np.datetime64(date, "D")
+    return BEFORE if len(days) and date < days[0] else int(np.searchsorted(days, date))
 
 
 def _changes(*columns):
@@ -141,16 +228,30 @@ def _changes(*columns):
     return np.flatnonzero(new)
 
 
-def _one_bar_a_day(frame):
-    contract, day = frame["contract"].to_numpy(), frame["day"].to_numpy()
-    again = (contract[1:] == contract[:-1]) & (day[1:] == day[:-1])  # as the row before
-    if not again.any():
-        return frame
-    frame = frame.sort("contract", "time", "source_time")  # a Sunday row before its Monday, where both end on Monday
-    time = frame["time"].to_numpy()
-    date = time.astype("datetime64[D]")
-    intraday = np.unique(day[1:][again & (date[1:] == date[:-1]) & (time[1:] != time[:-1])])
-    merged = again & ~np.isin(day[1:], intraday)
-    bar = np.cumsum(np.append(True, ~merged)) if len(frame) else day
-    grouped = frame.with_columns(pl.Series("bar", bar)).group_by("bar", maintain_order=True)
-    return grouped.agg(*_MERGED).drop("bar")
+def _ascending(contract, time):
+    after = (contract[1:] > contract[:-1]) | ((contract[1:] == contract[:-1]) & (time[1:] >= time[:-1]))
+    return bool(after.all())
+
+
+def _sums(values, entries):
+    return values if len(entries) in (0, len(values)) else np.add.reduceat(values, entries)
+
+
+def _lasts(values, entries):
+    return values if len(entries) == len(values) else values[np.append(entries[1:], len(values)) - 1]
+
+
+def _first_shown(values, dates, none):
+    return int(np.min(dates[values > 0], initial=none))
+
+
+def _array(bars, name, rows=None):
+    """A column, or these rows of it, as numpy has it: days and moments as numbers, nan for null; no needless copy."""
+    column = bars[name]
+    if column.dtype == pl.Datetime:
+        column = column.to_physical() if column.dtype.time_unit == "us" else column.dt.epoch("us")
+    elif column.dtype == pl.Date:
+        column = column.to_physical()
+    elif name != "contract":
+        column = column.cast(pl.Float64)
+    return column.to_numpy() if rows is None else column.to_numpy()[rows]

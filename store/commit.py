@@ -2,6 +2,11 @@
 
 A market's segment is written before the commit, and nobody sees it until then. When another writer was quicker, only
 the markets that he changed are merged again.
+
+Where an import leaves a market's stored rows as they are and brings later days, as each night's does, only these are
+written, as one more segment. So that a market stays quick to read it is written anew, whole and in the order of its
+key, when it would have more than `SEGMENTS` of them, or when all but the largest would hold more than `SMALL` of its
+rows. Rows therefore come in the order of the segments, and who needs another order sorts.
 """
 
 import json
@@ -19,6 +24,9 @@ from store.naming import axis
 from store.tables import TABLES
 
 TRIES = 10  # merges when others keep committing to the same markets
+GROWING = ("contract_bars", "vendor_chains", "fx", "rates")  # tables that a day is added to
+SEGMENTS = 32  # of one market and source
+SMALL = 0.25  # share of its rows
 KEPT = (checks.RESTATED.name,)  # findings that tell of an import that was, not of the rows as they are now
 
 
@@ -79,7 +87,7 @@ class _Work:
             old = self.archive.files(table, head, **{"source": source, axis(table): name})
             state = group, tuple(segment.path for segment in old), len(self.intake.void)
             if state not in self._made:
-                self._made[state] = self._market(group, head)
+                self._made[state] = self._market(group, head, old)
             new, replaces, refusals = self._made[state]
             add += new
             remove += old if replaces else []
@@ -98,12 +106,14 @@ class _Work:
     def _write(self, table, frame, **labels):
         return None if self.dry_run else self.archive.write(table, frame, **labels)
 
-    def _market(self, group, head):
-        """Segments of one market, whether they replace the stored rows, and the reasons not to run it (None: as they
-        were)."""
+    def _market(self, group, head, old):
+        """Segments of one market, whether they replace the stored ones, `old`, and the reasons not to run it (None: as
+        they were)."""
         table, source, name = group
         labels = {"source": source, axis(table): name}
         stored = self.archive.read(table, head, **labels)
+        if len(old) > 1:
+            stored = stored.sort(TABLES[table].key)
         new = self.intake.rows(group, self.known, stored)
         if new.is_empty():
             return [], False, None
@@ -114,6 +124,10 @@ class _Work:
         refusals = None
         if table == "contract_bars":
             refusals = checks.refusals(rows, self.intake.spec(name), restated)
+        own = table in GROWING and old and all(segment.labels == labels for segment in old)
+        later = _later(rows, stored) if own else None
+        if later is not None and _room(old, later.height):
+            return [*add, self._write(table, later, **labels)], False, refusals
         return [*add, self._write(table, rows, **labels)], True, refusals
 
     def _findings(self, head, root, told, live, add, remove):
@@ -160,6 +174,18 @@ class _Work:
             files = self.archive.files("quarantine", head, import_id=import_id)
             remove += [segment for segment in files if "import_id" in segment.labels]
             add += [self._write("quarantine", rows, import_id=import_id)] if rows.height else []
+
+
+def _later(rows, stored):
+    """Those of a market's rows that are of later days than all stored ones, if these are as they were; else None."""
+    later = (rows["day"] > stored["day"].max()).fill_null(False)  # no day is no later one
+    return rows.filter(later) if rows.filter(~later).equals(stored) else None
+
+
+def _room(old, more):
+    """Whether one more segment of so many rows leaves the market quick to read."""
+    held = [segment.rows for segment in old]
+    return len(held) < SEGMENTS and sum(held) - max(held) + more <= SMALL * (sum(held) + more)
 
 
 def _refusal(row):

@@ -4,16 +4,21 @@ adjusted = contract price + offset. The offset is anchored at the first contract
 so a longer history leaves earlier rows as they were (DESIGN 4). It steps by `from_price - to_price` after the roll,
 both at one moment (DOMAIN T54): what the holder earned overnight stays in. `factor` is the same by ratio.
 The column `adjusted` is the back-adjusted series that people expect, the newest contract at its market price; it moves
-with every roll to come and is for pages and files.
+with every roll to come and is for pages and files. `forward` is the one whose rows never change.
+
+Beside each row stands its carry: the next contract's price, and what the roll pays by the year (`roll_yield`).
 """
 
 import numpy as np
 import polars as pl
 
 from store import chain as chains
+from store import expiry
 from store.rolls import CLOSED, splices
 
 PRICES = ("open", "high", "low", "close", "settle")
+METHODS = ("difference", "ratio", "forward", "none")
+YEAR = 365.0  # days of a year's carry (act/365)
 SCHEMA = {
     "time": pl.Datetime("us", "UTC"),
     "day": pl.Date,
@@ -22,20 +27,25 @@ SCHEMA = {
     **dict.fromkeys((*PRICES, "volume", "open_interest", "offset", "factor", "adjusted"), pl.Float64),
     "next_contract": pl.Int32,
     "next_price": pl.Float64,
+    "next_days": pl.Float64,
+    "roll_yield": pl.Float64,
     "roll": pl.Boolean,
     "from_price": pl.Float64,
     "to_price": pl.Float64,
 }
 
 
-def stitch(bars, rolls):
+def stitch(bars, rolls, spec=None):
     """One row for each bar of the contract held.
 
     Parameters
     ----------
-    bars : polars.DataFrame
-        Rows of `contract_bars`, one root, one source: those the calendar was made from, or more of them.
+    bars : polars.DataFrame or Chain
+        Rows of `contract_bars`, one root, one source: those the calendar was made from, or more of them. Or the chain
+        of these rows, of the calendar's months, where it is at hand.
     rolls : RollCalendar
+    spec : ContractSpec, optional
+        Facts of the market, for the days between last trades; without it they go by delivery months.
 
     Returns
     -------
@@ -44,29 +54,32 @@ def stitch(bars, rolls):
         bar, nothing is filled in. `roll` is true on the last row of a contract, which has `from_price` and `to_price`
         (on a `closed` roll this is known only on the calendar's day). `next_contract` is the contract that would
         follow, as listed on that day, `next_price` its price at the same moment by the same field; on a roll, those
-        of the contract it rolls to.
+        of the contract it rolls to. `next_days` and `roll_yield`: see `carry`.
     """
     chain = chains.load(bars, rolls.months)
-    spans = _spans(chain, rolls)
-    rows = _joined([np.arange(a, b) for _, a, b, _ in spans], int)
-    part = _joined([np.full(b - a, i) for _, a, b, i in spans], int)
+    keys = _Keys(chain)
+    rows, part = _held(chain, rolls, keys)
     offset, factor = anchored(rolls.frame["from_price"].to_numpy(), rolls.frame["to_price"].to_numpy())
-    following = [_following(chain, k, a, b) for k, a, b, _ in spans]
-    contract, price = (_joined([x[i] for x in following], float) for i in (0, 1))
+    following, price = _following(chain, rows, keys)
     roll = _last_rows(chain, rolls, part)
-    paid = rolls.frame.select(pl.all().gather(part[roll]))
-    contract[roll] = paid["to_contract"].to_numpy()
+    paid = rolls.frame.select("reason", "to_contract", "from_price", "to_price")[part[roll]]
+    following[roll] = paid["to_contract"].to_numpy()
     from_price, to_price = np.full((2, len(rows)), np.nan)
     from_price[roll], to_price[roll] = paid["from_price"].to_numpy(), paid["to_price"].to_numpy()
     matched = np.flatnonzero(roll)[(paid["reason"] != CLOSED).to_numpy()]
     price[matched] = to_price[matched]
+    mark = chain.mark[rows]
+    mark[matched] = from_price[matched]  # the field in which both legs traded
+    next_days, roll_yield = carry(chain.contracts[keys.owner[rows]], following, mark, price, spec)
     return _finished(
-        chain.frame[rows],
+        chain.gather(rows),
         {
             "offset": offset[part],
             "factor": factor[part],
-            "next_contract": contract,
+            "next_contract": following,
             "next_price": price,
+            "next_days": next_days,
+            "roll_yield": roll_yield,
             "roll": roll,
             "from_price": from_price,
             "to_price": to_price,
@@ -74,7 +87,7 @@ def stitch(bars, rolls):
     )
 
 
-def stitch_chain(chain):
+def stitch_chain(chain, spec=None):
     """A vendor's chain (`vendor_chains` rows of one root) as the same columns; its price stands in `close`.
 
     On a change of contract the series is shifted by forward - price of the row before: pysystemtrade's "Panama"
@@ -91,11 +104,12 @@ def stitch_chain(chain):
     paid["from_price"][last], paid["to_price"][last] = from_price, to_price
     roll = np.zeros(len(chain), bool)
     roll[last] = True
-    frame = chain.select(
-        "time", "day", "source_time",
-        contract="price_contract", close="price", next_contract="forward_contract", next_price="forward",
-    )  # fmt: skip
-    return _finished(frame, {"offset": offset[part], "factor": factor[part], "roll": roll, **paid})
+    following = chain["forward_contract"].fill_null(0).to_numpy()
+    price, forward = (chain[name].cast(pl.Float64).to_numpy() for name in ("price", "forward"))
+    next_days, roll_yield = carry(chain["price_contract"].to_numpy(), following, price, forward, spec)
+    frame = chain.select("time", "day", "source_time", contract="price_contract", close="price")
+    ahead = {"next_contract": following, "next_price": forward, "next_days": next_days, "roll_yield": roll_yield}
+    return _finished(frame, {"offset": offset[part], "factor": factor[part], "roll": roll, **ahead, **paid})
 
 
 def anchored(from_price, to_price):
@@ -109,72 +123,185 @@ def anchored(from_price, to_price):
     """
     from_price, to_price = np.asarray(from_price, float), np.asarray(to_price, float)
     unpriced = np.isnan(from_price - to_price)
-    gap = np.where(unpriced, 0.0, from_price - to_price)
+    spread = np.where(unpriced, 0.0, from_price - to_price)
     positive = (from_price > 0) & (to_price > 0)
     ratio = np.where(positive, from_price / np.where(positive, to_price, 1.0), np.where(unpriced, 1.0, np.nan))
-    return np.append(0.0, np.cumsum(gap)), np.append(1.0, np.cumprod(ratio))
+    return np.append(0.0, np.cumsum(spread)), np.append(1.0, np.cumprod(ratio))
+
+
+def carry(contract, next_contract, price, next_price, spec=None):
+    r"""Days to the next contract, and what a long earns a year from the roll if the curve stays as it is.
+
+    .. math:: y = (P / P_{next} - 1) \cdot 365 / d
+
+    Positive in backwardation, where the next contract is the cheaper one.
+
+    Parameters
+    ----------
+    contract, next_contract : array (row,)
+        Delivery months, YYYYMM; a next one of 0 is none.
+    price, next_price : array (row,)
+        At one moment, by one field; nan where missing. [points]
+    spec : ContractSpec, optional
+        Facts of the market.
+
+    Returns
+    -------
+    array, array (row,)
+        d, between the last trades of both, or without a spec between their delivery months, 365/12 each; nan without a
+        next contract [calendar days]. y, nan where a price is missing or not positive, or the next one does not end
+        later [1/year, a fraction, not compounded].
+
+    Source: Koijen, Moskowitz, Pedersen, Vrugt, "Carry", J. of Financial Economics 127 (2018): the slope between the
+    nearest two contracts of a curve; here between the held and the next one.
+
+    Crude oil at 50.00, the next contract, which ends 30 days later, at 49.50:
+
+    >>> days, pays = carry(np.array([202403]), np.array([202404]), np.array([50.0]), np.array([49.5]))
+    >>> days.round(2), pays.round(4)
+    (array([30.42]), array([0.1212]))
+    """
+    months, place = np.unique(np.append(contract, next_contract), return_inverse=True)
+    end, after = np.split(_ends(months, spec)[place], 2)
+    days = after - end
+    valid = (price > 0) & (next_price > 0) & (days > 0)
+    with np.errstate(over="ignore"):  # of prices that nobody has checked
+        slope = price / np.where(valid, next_price, 1.0) - 1.0
+        return days, np.where(valid, slope * YEAR / np.where(valid, days, 1.0), np.nan)
 
 
 def adjusted(frame, method="difference"):
-    """The back-adjusted price of a stitched frame: `difference`, `ratio` or `none` (the contract's own price).
+    """The price of a stitched frame as one series.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        As `stitch` gives it.
+    method : str
+        `difference` and `ratio` leave the newest contract at its market price, and move with every roll to come.
+        `forward` adds the same differences from the first contract on: settle, else close, plus `offset`; a longer
+        history leaves its rows as they are. `none` is the contract's own price.
+
+    Returns
+    -------
+    polars.Series
+        [points]
 
     Raises
     ------
     ValueError
-        `ratio` where a price or a roll is not positive: a ratio of such prices has no meaning (DOMAIN T2).
+        `ratio` where a price or a roll is not positive: a ratio of such prices has no meaning (DOMAIN T2). The message
+        names the first.
+
+    Examples
+    --------
+    A roll from 4100 to 4125, a day later 4135:
+
+    >>> frame = pl.DataFrame({"settle": [4100.0, 4135.0], "close": [None, None], "offset": [0.0, -25.0]})
+    >>> adjusted(frame, "forward").to_list(), adjusted(frame, "difference").to_list()
+    ([4100.0, 4110.0], [4125.0, 4135.0])
     """
+    if method not in METHODS:
+        raise ValueError(f"adjustment {method!r} is not known; allowed: {', '.join(METHODS)}")
+    if method == "ratio":
+        _refuse(frame)
     mark = pl.coalesce("settle", "close")
-    if method == "none":
-        return frame.select(mark.alias("adjusted"))["adjusted"]
-    if method == "difference":
-        shifted = mark + (pl.col("offset") - pl.col("offset").last())
-        return frame.select(shifted.alias("adjusted"))["adjusted"]
-    if method != "ratio":
-        raise ValueError(f"adjustment {method!r} is not known; allowed: difference, ratio, none")
-    lowest = frame.select(mark.min())[0, 0]
-    if (lowest is not None and lowest <= 0) or frame["factor"].null_count():
-        raise ValueError(f"prices down to {lowest} cannot be adjusted by ratio; use difference")
-    return frame.select((mark * (pl.col("factor") / pl.col("factor").last())).alias("adjusted"))["adjusted"]
+    series = {
+        "none": mark,
+        "forward": mark + pl.col("offset"),
+        "difference": mark + (pl.col("offset") - pl.col("offset").last()),
+        "ratio": mark * (pl.col("factor") / pl.col("factor").last()),
+    }
+    return frame.select(series[method].alias("adjusted"))["adjusted"]
 
 
-def _spans(chain, rolls):
-    """The rows of each contract while it was held: (contract of the chain, first row, one past the last, number)."""
-    days, times = rolls.frame["day"].to_numpy(), rolls.frame["time"].dt.epoch("us").to_numpy()
+def _refuse(frame):
+    """Raise if a price or a roll of the frame has no ratio; of both on one day, the price is named."""
+    marks = frame.select("day", "contract", "from_price", "to_price", mark=pl.coalesce("settle", "close"))
+    price = marks.filter(pl.col("mark") <= 0).head(1)
+    roll = marks.filter(pl.min_horizontal("from_price", "to_price") <= 0).head(1)
+    if not (len(price) or len(roll) or frame["factor"].null_count()):
+        return
+    what = "a roll before the first row was not between positive prices"
+    if len(price) and not (len(roll) and roll["day"][0] < price["day"][0]):
+        what = f"contract {price['contract'][0]} is at {price['mark'][0]:g} on {price['day'][0]}"
+    elif len(roll):
+        what = (
+            f"the roll out of {roll['contract'][0]} on {roll['day'][0]} "
+            f"is from {roll['from_price'][0]:g} to {roll['to_price'][0]:g}"
+        )
+    raise ValueError(f"{what}: prices that are not positive cannot be adjusted by ratio; use difference")
+
+
+class _Keys:
+    """One number a row, ascending along the chain: one search finds the moments of many contracts."""
+
+    def __init__(self, chain):
+        self.owner = np.repeat(np.arange(len(chain.contracts)), np.diff(chain.starts))
+        self.origin = chain.time.min(initial=np.iinfo(np.int64).max) - 1
+        self.width = chain.time.max(initial=self.origin) + 2 - self.origin
+        self.rows = self.of(self.owner, chain.time)
+
+    def of(self, k, time):
+        """The number of a moment of contract `k`; a moment before or after all bars is one before or after them."""
+        return k * self.width + np.clip(time - self.origin, 0, self.width - 1)
+
+    def first(self, k, time):
+        """The first row of contract `k` that ends at `time` or later; else one past its last."""
+        return np.searchsorted(self.rows, self.of(k, time))
+
+
+def _held(chain, rolls, keys):
+    """Rows of the chain while they were held, in the order of time, and the number of the contract held on each."""
+    held = np.append(rolls.first, rolls.frame["to_contract"].to_numpy())
+    k = np.searchsorted(chain.contracts, held)
+    there = np.append(chain.contracts, 0)[k] == held  # else none of its bars is left
+    low, high = np.append(chain.starts, 0)[k], np.append(chain.starts[1:], [0, 0])[k]
+    time = rolls.frame["time"].dt.epoch("us").to_numpy()
     closed = (rolls.frame["reason"] == CLOSED).to_numpy()
-    decided = rolls.frame["decided"].to_numpy()
-    held = [rolls.first, *rolls.frame["to_contract"]]
-    spans = []
-    for i, k in enumerate(np.searchsorted(chain.contracts, held).tolist()):
-        if k == len(chain.contracts) or chain.contracts[k] != held[i]:
-            continue  # none of its bars is left
-        start, end = int(chain.starts[k]), int(chain.starts[k + 1])
-        time, low, high = chain.time[start:end], start, end
-        if i:  # the roll into it: rows after its moment; after a break, from that row on
-            low = start + int(np.searchsorted(time, times[i - 1], side="left" if closed[i - 1] else "right"))
-        if i < len(days) and closed[i]:
-            final = np.searchsorted(chain.days, decided[i], side="right")
-            high = start + int(np.searchsorted(chain.day[start:end], final))
-        elif i < len(days):
-            high = start + int(np.searchsorted(time, times[i], side="right"))
-        if high > low:
-            spans.append((k, low, high, i))
-    return spans
+    low[1:] = keys.first(k[1:], time + ~closed)  # rows after the roll's moment; after a break, from that row on
+    high[:-1] = keys.first(k[:-1], time + 1)
+    for i in np.flatnonzero(closed & there[:-1]):  # up to the day on which the position ends
+        high[i] = _end_of(chain, k[i], rolls.frame["decided"][int(i)])
+    if rolls.end is not None and there[-1]:
+        high[-1] = min(high[-1], _end_of(chain, k[-1], rolls.end))
+    count = np.where(there, np.maximum(high - low, 0), 0)
+    begin = np.cumsum(count) - count
+    return np.arange(count.sum()) + np.repeat(low - begin, count), np.repeat(np.arange(len(held)), count)
 
 
-def _following(chain, k, a, b):
-    """Contract that would follow `k` on the rows a..b (0 if none), and its price by the field of the row's mark."""
-    contract, price = np.zeros(b - a, np.int64), np.full(b - a, np.nan)
-    day = chain.day[a:b]
-    for c, low, high in chain.candidates(k, int(day[0]), int(day[-1])):
-        i, j = np.searchsorted(day, (low, high + 1))
-        contract[i:j] = chain.contracts[c]
-        start, end = int(chain.starts[c]), int(chain.starts[c + 1])
-        found = np.minimum(np.searchsorted(chain.time[start:end], chain.time[a + i : a + j]), end - start - 1) + start
-        same = chain.time[found] == chain.time[a + i : a + j]
-        settled = ~np.isnan(chain.prices["settle"][a + i : a + j])
-        other = np.where(settled, chain.prices["settle"][found], chain.prices["close"][found])
-        price[i:j] = np.where(same, other, np.nan)
-    return contract, price
+def _end_of(chain, k, date):
+    """One past the last row of contract `k` up to a date."""
+    final = np.searchsorted(chain.days, np.datetime64(date), side="right")
+    return chain.starts[k] + np.searchsorted(chain.day[chain.starts[k] : chain.starts[k + 1]], final)
+
+
+def _following(chain, rows, keys):
+    """The contract that would follow on each row (0 if none), and its price by the field of the row's mark."""
+    n, day, c = len(chain.contracts), chain.day[rows], keys.owner[rows] + 1
+    listed = np.append(chain.first, len(chain.days))
+    soonest = np.minimum.accumulate(listed[::-1])[::-1]  # of this contract and all later ones
+    c[soonest[c] > day] = n
+    listed[n] = -1  # ends the search
+    late = np.flatnonzero(listed[c] > day)
+    while len(late):
+        c[late] += 1
+        late = late[listed[c[late]] > day[late]]
+    wanted = keys.of(c, chain.time[rows])
+    found = np.minimum(np.searchsorted(keys.rows, wanted), len(keys.rows) - 1)
+    settle, close = chain.prices["settle"], chain.prices["close"]
+    price = np.where(np.isnan(settle[rows]), close[found], settle[found])
+    return np.append(chain.contracts, 0)[c], np.where(keys.rows[found] == wanted, price, np.nan)
+
+
+def _ends(months, spec):
+    """Last trade of each contract as a number of days; nan for 0."""
+    known, out = months > 0, np.full(len(months), np.nan)
+    if spec is None:
+        out[known] = (months // 100 * 12 + months % 100)[known] * (YEAR / 12)
+    else:
+        out[known] = expiry.last_trades(spec, months[known]).astype("datetime64[D]").astype(int)
+    return out
 
 
 def _last_rows(chain, rolls, part):
@@ -183,14 +310,16 @@ def _last_rows(chain, rolls, part):
     return np.append(part[1:] != part[:-1], True)[: len(part)] & (part < ended)
 
 
-def _joined(arrays, kind):
-    return np.concatenate(arrays) if arrays else np.array([], kind)
-
-
 def _finished(frame, columns):
-    """The frame with these columns, those it lacks null, nan null, and `adjusted`."""
-    frame = frame.with_columns(**{name: pl.Series(x) for name, x in columns.items()})
-    lacking = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in frame.columns]
-    frame = frame.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
-    frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.col("next_contract").replace(0, None))
-    return frame.with_columns(adjusted(frame))
+    """The frame with these columns, those it lacks null, nan null, and `adjusted`; in few steps: often a day is all."""
+    frame = pl.DataFrame([*frame.get_columns(), *(pl.Series(name, x, nan_to_null=True) for name, x in columns.items())])
+    now = frame.schema
+    told = {name: _typed(name, kind, now.get(name)) for name, kind in SCHEMA.items()}
+    told |= {name: told[name].fill_nan(None) for name in (*PRICES, "volume", "open_interest") if name in now}
+    told["adjusted"] = pl.coalesce(told["settle"], told["close"]) + (told["offset"] - told["offset"].last())
+    told["next_contract"] = pl.when(told["next_contract"] != 0).then(told["next_contract"])
+    return frame.select(expression.alias(name) for name, expression in told.items())
+
+
+def _typed(name, kind, now):
+    return pl.lit(None, kind) if now is None else pl.col(name) if now == kind else pl.col(name).cast(kind)

@@ -11,7 +11,6 @@ Prices are as traders quote them (corn in cents, silver in dollars); price x mul
 import csv
 import hashlib
 import math
-import re
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date
 from difflib import get_close_matches
@@ -22,8 +21,10 @@ from pathlib import Path
 from store.codes import MONTHS, BadCode, BadQuote, code, parse_code, quote
 from store.days import sources
 from store.expiry import first_notice, last_allowed, last_trade
+from store.names import CONTINUOUS
 
 __all__ = [
+    "CONTINUOUS",
     "MONTHS",
     "Alias",
     "BadCode",
@@ -42,9 +43,6 @@ __all__ = [
 ]
 
 FILES = ("contracts.csv", "symbols.csv", "holidays.csv")
-CONTINUOUS = re.compile(
-    r"(?P<root>.+)\.(?P<rule>[cvn])\.(?P<rank>\d+)"
-)  # ES.c.0 calendar, .v. volume, .n. open interest
 
 
 class UnknownRoot(LookupError):

@@ -171,7 +171,8 @@ def half_day(spec, day):
 
 @dataclass(frozen=True)
 class Month:
-    """A delivery month on a calendar. Sessions are counted from its ends: `session(-1)` is its last trading day."""
+    """A delivery month on a calendar, or an array of months. Sessions are counted from its ends: `session(-1)` is its
+    last trading day."""
 
     first: np.datetime64
     calendar: np.busdaycalendar
@@ -179,7 +180,7 @@ class Month:
     @property
     def number(self):
         """Month of the year, 1 to 12."""
-        return int(self.first.astype("datetime64[M]").astype(int)) % 12 + 1
+        return self.first.astype("datetime64[M]").astype(int) % 12 + 1
 
     def on(self, name):
         """The same month on another calendar."""

@@ -8,7 +8,6 @@ two do not agree.
 """
 
 from dataclasses import replace
-from datetime import date
 
 import numpy as np
 
@@ -25,25 +24,34 @@ def last_trade(spec, contract):
 
     `spec` is a `ContractSpec`: a vendor's `dates`, else the dated `last_trade_rules` on its `calendar`.
     """
-    given = _given(spec, contract)
-    return given[1] if given else _day(_rule(spec.last_trade_rules, contract, spec.root), spec, contract)
+    return last_trades(spec, contract).item()
 
 
 def first_notice(spec, contract):
     """First day on which a holder may be given notice of delivery; None where there is no notice (cash settled, or
     delivered only to those who hold at the end)."""
-    given = _given(spec, contract)
-    if given and given[2] is not None:
-        return given[2]
-    name = _rule(spec.first_notice_rules, contract, spec.root)
-    return _day(name, spec, contract) if name else None
+    return first_notices(spec, contract).item()
 
 
 def last_allowed(spec, contract, buffer=1):
     """Last day we may hold a contract at the close: `buffer` trading days before first notice or last trade (T11)."""
-    notice, end = first_notice(spec, contract), last_trade(spec, contract)
-    limit = end if notice is None else min(notice, end)
-    return days.shift(spec.calendar, limit, -buffer, spec.extra) if buffer else limit
+    return all_last_allowed(spec, contract, buffer).item()
+
+
+def last_trades(spec, contracts):
+    """Days of the last trade of many contracts (array YYYYMM), as `last_trade` gives that of one: datetime64[D]."""
+    return _told(spec, contracts, 1, _days_by_rule(spec, spec.last_trade_rules, contracts))
+
+
+def first_notices(spec, contracts):
+    """First notice days of many contracts; NaT where there is no notice."""
+    return _told(spec, contracts, 2, _days_by_rule(spec, spec.first_notice_rules, contracts, needed=False))
+
+
+def all_last_allowed(spec, contracts, buffer=1):
+    """Last allowed days of many contracts, as `last_allowed` gives that of one."""
+    limit = np.fmin(first_notices(spec, contracts), last_trades(spec, contracts))  # fmin: where there is no notice
+    return np.asarray(days.shift(spec.calendar, limit, -buffer, spec.extra) if buffer else limit, "datetime64[D]")
 
 
 def differences(spec):
@@ -58,24 +66,35 @@ def differences(spec):
     return found
 
 
-def _given(spec, contract):
-    """(contract, last trade, first notice or None) of a vendor, or None."""
-    return next((row for row in spec.dates if row[0] == contract), None)
+def _told(spec, contracts, column, found):
+    """The days `found`, but where a vendor told another of the contract: `column` of its row in `spec.dates`."""
+    told = {row[0]: row[column] for row in reversed(spec.dates) if row[column] is not None}
+    if told:
+        for place in np.ndindex(found.shape):
+            found[place] = told.get(int(np.asarray(contracts)[place]), found[place])
+    return found
 
 
-def _rule(rules, contract, root):
-    """The rule in force for a delivery month; before the first row, the first."""
-    if not rules:
-        return ""
-    known = [name for first, name in rules if first <= contract]
-    return known[-1] if known else rules[0][1]
+def _days_by_rule(spec, rules, contracts, needed=True):
+    """Days by the rule in force for each delivery month (before the first rule's, the first); NaT without a rule."""
+    contracts = np.asarray(contracts)
+    names = [name for _, name in rules] or [""]
+    if len(names) == 1 and (names[0] or needed):
+        return np.asarray(_days(names[0], spec, contracts))
+    found = np.full(contracts.shape, np.datetime64("NaT"), "datetime64[D]")
+    turn = np.searchsorted([first for first, _ in rules][1:], contracts, side="right")  # number of the rule in force
+    for i, name in enumerate(names):
+        ours = turn == i
+        if (name or needed) and ours.any():
+            found[ours] = _days(name, spec, contracts[ours])
+    return found
 
 
-def _day(name, spec, contract):
+def _days(name, spec, contracts):
     if name[:1].isdigit():  # the exchange moved it: of this contract only, as the next fact names the rule again
-        return date.fromisoformat(name)
+        return np.full(contracts.shape, np.datetime64(name, "D"))
     if name not in RULES:
         raise UnknownRule(f"{spec.root}: no rule {name!r} in store/rules.py; there are {', '.join(sorted(RULES))}")
-    year, month = divmod(int(contract), 100)
-    first = np.datetime64(f"{year:04d}-{month:02d}", "M").astype("datetime64[D]")
-    return RULES[name](days.Month(first, days.calendar(spec.calendar, spec.extra))).item()
+    months = (contracts // 100 - 1970) * 12 + contracts % 100 - 1
+    first = months.astype("datetime64[M]").astype("datetime64[D]")
+    return RULES[name](days.Month(first, days.calendar(spec.calendar, spec.extra)))

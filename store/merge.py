@@ -4,7 +4,7 @@
 2. A value that replaces another one is a revision, with both; one that comes where there was none is not.
 3. `known` is the moment of the import that brought the row or changed a value of it last; equal rows keep theirs.
 4. A row that was filled in from another source (`filled_from`) gives way, whole, to the first real row with a price.
-5. A roll calendar is replaced whole: a rule's rolls belong together.
+5. A roll calendar is replaced whole: the rolls of a rule and version belong together. Another version stays.
 6. Of a file that is read again for released rows, only these and rows of keys that are not stored come in (`behind`).
 """
 
@@ -14,6 +14,7 @@ from store.naming import axis
 from store.tables import TABLES, TIME
 
 PRICES = ("close", "settle")
+CALENDAR = ["rule", "version"]  # what tells the roll calendars of a market and source apart
 STAMPS = ("known", "source_time")  # a row is not another one for these
 
 
@@ -41,7 +42,7 @@ def merged(stored, new, table, import_id):
     """
     key = [name for name in table.key if name not in ("source", axis(table.name))]
     if table.name == "roll_calendars":
-        stored = stored.filter(~pl.col("rule").is_in(new["rule"].unique().to_list()))
+        stored = stored.join(_calendars(new), on=CALENDAR, how="anti", nulls_equal=True, maintain_order="left")
     rows = pl.concat([stored.with_columns(fresh=False), new.with_columns(fresh=True)])
     if _rising(rows, key):
         return rows.drop("fresh"), TABLES["revisions"].empty(), None
@@ -81,15 +82,21 @@ def behind(rows, others, stored, table):
     rows = rows if "since" in rows.columns else rows.with_columns(pl.lit(None, TIME).alias("since"))
     if table.name == "roll_calendars":
         rows = rows.filter(pl.col("since").is_not_null())
-        rest = pl.col("rule").is_in(rows["rule"].to_list())
-        rest &= ~pl.col("rule").is_in(others["rule"].to_list() if "rule" in others.columns else [])
-        return pl.concat([stored.filter(rest), rows], how="diagonal")
+        rest = stored.join(_calendars(rows), on=CALENDAR, how="semi", nulls_equal=True, maintain_order="left")
+        rest = rest.join(_calendars(others), on=CALENDAR, how="anti", nulls_equal=True, maintain_order="left")
+        return pl.concat([rest, rows], how="diagonal")
     held = stored.filter(pl.col("filled_from").is_null()) if "filled_from" in table.columns else stored
     held = held.select(*key, pl.col("known").alias("was"), pl.lit(True).alias("held"))
     found = rows.join(held, on=key, how="left", nulls_equal=True, maintain_order="left")
     free = pl.col("held").is_null()
     let_in = pl.col("since").is_not_null() & (pl.col("was") <= pl.col("since")).fill_null(True)
     return found.filter(free | let_in).drop("was", "held")
+
+
+def _calendars(rows):
+    """Rule and version of each roll calendar that the rows belong to."""
+    lacking = [pl.lit(None, pl.String).alias(name) for name in CALENDAR if name not in rows.columns]
+    return rows.with_columns(lacking).select(pl.col(CALENDAR).cast(pl.String)).unique()
 
 
 def _rising(rows, key):

@@ -85,7 +85,7 @@ def plan(found, mapping, root=None):
         hint = f"a likely map: --map '{guess}'" if guess else "--map OURS=THEIRS,..."
         raise DatabaseError(f"{found}: say which column is which; it has {_listed(found)}; {raw.plain(hint)}")
     wanted = [column for column in LAYOUTS[name].columns if column != KNOWN]
-    order = ("source", "root", "day", "rule") if name == "roll_calendars" else LAYOUTS[name].key
+    order = ("source", "root", "day", "rule", "version") if name == "roll_calendars" else LAYOUTS[name].key
     return Plan(name, {column: column for column in wanted}, order, True, found.columns)
 
 

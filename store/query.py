@@ -5,9 +5,12 @@ the connection is locked before: no other file, no network, no extension, no set
 DuckDB's own sums of floats differ from run to run with more than one thread; results never come from here.
 """
 
+import re
+
 import polars as pl
 
 from store.durable import StoreError
+from store.tables import TABLES
 
 _TYPES = {pl.String: "VARCHAR", pl.Int32: "INTEGER", pl.Int64: "BIGINT", pl.Float64: "DOUBLE", pl.Date: "DATE"}
 
@@ -27,6 +30,15 @@ class _Stream:
 
     def __arrow_c_stream__(self, requested_schema=None):
         return self.capsule
+
+
+def named(sql):
+    """The tables whose names stand in the text.
+
+    >>> [table.name for table in named("select * from FX join rates using (day)")]
+    ['fx', 'rates']
+    """
+    return [table for table in TABLES.values() if re.search(rf"\b{table.name}\b", sql, re.IGNORECASE)]
 
 
 def select(sql, params, paths, scratch):

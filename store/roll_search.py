@@ -1,19 +1,22 @@
-"""Search for the next roll of a chain: the first crossing, the planned day, the wait, the end (rules: `rolls`)."""
+"""Search for the next roll of a chain: the first crossing, the planned day, the wait, the end (rules: `rolls`).
 
-from datetime import timedelta
+Whether the contract after the held one is busier than every nearer one does not depend on which contract is held, nor
+since when. It is therefore asked once, for all days of the chain (`crossings`), as are the days that the calendar of
+the exchange gives each contract (`Dates`). What is left to do a roll is to look at the days that its contract is held.
+"""
 
 import numpy as np
 
 from store import days, expiry
-from store.roll_rules import KNOWN_AFTER, NAMES
+from store.roll_rules import NAMES
 
 FALLBACK = 2  # business days between the roll planned for unknown activity and the last allowed day
-NOT_CROSSED = "fallback: no crossing"
+NO_CROSSING = "no crossing"
 CLOSED = "closed: no matched price"
 
 
 class Follower:
-    """Steps along a chain, one contract held at a time; days are numbers of `chain.days`.
+    """Steps along a chain, one contract held at a time; contracts and days are numbers of `chain`.
 
     `given` is a plan that came from elsewhere: {contract: (day, contract rolled into)}.
     """
@@ -22,112 +25,112 @@ class Follower:
         self.chain, self.rule, self.end = chain, rule, len(chain.days) - 1
         self.given = given or {}
         self.dates = Dates(chain, spec, rule, self.given)
+        self.crossed = crossings(chain, rule.reads, self.dates.limit)
 
     def start(self):
-        """The nearest contract with a price on the first day that has one, not past its last allowed day; that day."""
+        """The nearest contract with a price on the first day that has one, not past its last allowed day; that day.
+
+        None where there is no such contract.
+        """
         chain = self.chain
-        order = np.lexsort((chain.day,))  # stable: within a day the contracts stay ascending
         owner = np.repeat(np.arange(len(chain.contracts)), np.diff(chain.starts))
-        priced = ~np.isnan(chain.mark(slice(None)))
-        for row in order[priced[order]]:
-            k, t = int(owner[row]), int(chain.day[row])
-            if self._allowed(k, t) and self._planned(k, t):
-                return k, t
-        raise ValueError(f"{chain.frame['root'][0]}: no contract has a price before its last allowed day")
+        rows = np.flatnonzero(~np.isnan(chain.mark) & (chain.day < self.dates.leave[owner]))
+        if self.given:
+            planned = self._planned()[chain.day[rows]]
+            rows = rows[(planned == 0) | (planned == chain.contracts[owner[rows]])]
+        if not len(rows):
+            return None
+        row = rows[np.argmin(chain.day[rows])]  # the first of that day: within it the contracts ascend
+        return int(owner[row]), int(chain.day[row])
 
     def next(self, k, since):
         """The roll out of `k`, held since the close of day `since`: (row, contract, day); None while it is held."""
-        last = self.dates.last(k)
-        limit = self.end if last is None else self.chain_day(last + timedelta(days=1)) - 1
-        planned, reason = self.dates.planned(k)
-        due = self.end + 1 if planned is None else max(self.chain_day(planned), since + 1)
-        crossing = None
-        if self.rule.kind == "activity":
-            fallback = self._fallback(due)
-            if fallback == NOT_CROSSED and last is not None:  # it may cross up to the last allowed day
-                due = max(self.chain_day(last), since + 1)
-            crossing = self._crossing(k, since, min(due, limit))
-            reason = self.rule.name if crossing else fallback + reason
-        trigger, target = crossing or (due, None)
+        limit = int(self.dates.limit[k])
+        trigger, target, reason = self._trigger(k, since, limit)
         for t in range(trigger, limit + 1):
-            c = self._candidate(k, t) if target is None else target
+            c = target if target is not None and t < self.dates.barred[target] else self._candidate(k, t)
             pair = None if c is None else self.chain.matched(k, c, t)
             if pair:
                 waited = f", waited {t - trigger}" if t > trigger else ""
                 return self._row(t, pair[2], k, c, pair[:2], self._date(trigger - 1), reason + waited), c, t
-        return None if last is None or last >= self._date(self.end) else self._close(k, last)
+        return self._close(k, limit) if limit < self.end else None
 
-    def chain_day(self, date):
-        """Number of the first day on or after `date`."""
-        return int(np.searchsorted(self.chain.days, np.datetime64(date, "D")))
+    def _trigger(self, k, since, limit):
+        """(first day on which the roll out of `k` may be made, contract or None, reason)."""
+        due, reason = max(int(self.dates.due[k]), since + 1), self.dates.reason(k)
+        if self.rule.kind != "activity":
+            return due, None, reason
+        unknown = self._unknown(due)
+        if not unknown and not self.dates.endless[k]:  # it may cross up to the last allowed day
+            due = max(int(self.dates.leave[k]), since + 1)
+        why = f"fallback: {unknown or NO_CROSSING}"
+        bound = max(int(self.dates.until[k]), since + 1)
+        if self.rule.until and bound <= due:
+            due, why = bound, f"{self.rule.until}: {self._unknown(bound) or NO_CROSSING}"
+        crossing = self._crossing(k, since, min(due, limit))
+        return (*crossing, self.rule.name) if crossing else (due, None, why + reason)
 
     def _crossing(self, k, since, until):
         """The first day in since+1..until for which the rule's crossing was known, with the contract that crossed."""
-        if until <= since:
-            return None
-        for c, low, high in self.chain.candidates(k, since, until - 1):
-            known = [self._known(k, c, name, since, until) for name in self.rule.reads]
-            seen = np.logical_or.reduce(known) if self.rule.either else np.logical_and.reduce(known)
-            seen = _in_a_row(seen, self.rule.count)
-            crossed = np.flatnonzero(seen) + since + 1
-            crossed = crossed[(crossed > low) & (crossed <= high + 1)]
-            if len(crossed):
-                return int(crossed[0]), c
+        for c, low, high in self.chain.candidates(k, since, until - 1) if until > since else ():
+            low, high = max(low, int(self.dates.since[k]) - 1), min(high, int(self.dates.barred[c]) - 2)
+            seen = self._seen(k, c, since, until)[low - since : max(high + 1 - since, 0)]
+            if seen.any():
+                return low + 1 + int(seen.argmax()), c
         return None
 
-    def _known(self, k, c, name, since, until):
-        """(day since+1..until): whether `c` was seen to be the busiest up to it when that day's roll was decided."""
-        lag, busiest = KNOWN_AFTER[name], self._busiest_left(k, name, since, until - 1)
-        held, other = (self.chain.activity_of(x, name, since, until - 1) for x in (k, c))
-        busier = (other > held) & (other > busiest) & (np.arange(since, until) >= self.chain.known[name])
-        return np.append(np.zeros(lag - 1, bool), busier)[: until - since]
+    def _seen(self, k, c, since, until):
+        """(day since+1..until) whether `c` had crossed `k` on the last N days known when its roll was decided."""
+        seen = [self._known(k, c, name, lag, since, until) for name, lag in self.rule.known]
+        both = seen[0] if len(seen) == 1 else (np.logical_or if self.rule.either else np.logical_and)(*seen)
+        return both if self.rule.count == 1 else _in_a_row(both, self.rule.count)
 
-    def _busiest_left(self, k, name, low, high):
-        """(day low..high): activity of the busiest contract before `k` that may still be held; -inf where none may."""
-        out = np.full(high + 1 - low, -np.inf)
-        for j in np.flatnonzero(self.chain.last[:k] >= low).tolist():
-            last = self.dates.last(j)
-            end = high if last is None else min(high, self.chain_day(last + timedelta(days=1)) - 1)
-            if end >= low:
-                out[: end + 1 - low] = np.fmax(out[: end + 1 - low], self.chain.activity_of(j, name, low, end))
+    def _known(self, k, c, name, lag, since, until):
+        """(day since+1..until) whether `c` had crossed `k` on the day whose number was known then, since `since`."""
+        out = np.zeros(until - since, bool)
+        low, high = self.chain.cuts[k], self.chain.cuts[k + 1]
+        dates = self.chain.dates[low:high]
+        a, b = dates.searchsorted(since), dates.searchsorted(until - lag + 1)
+        out[dates[a:b] + (lag - since - 1)] = self.crossed[name][low + a : low + b] == c
         return out
 
-    def _fallback(self, due):
-        unknown = [name for name in self.rule.reads if self.chain.known[name] > due - KNOWN_AFTER[name]]
+    def _unknown(self, due):
+        """Which activity was unknown when day `due` was decided; '' where what was known is enough for the rule."""
+        unknown = [name for name, lag in self.rule.known if self.chain.known[name] > due - lag]
         if not unknown or (self.rule.either and len(unknown) < len(self.rule.reads)):
-            return NOT_CROSSED
-        return "fallback: unknown " + " and ".join(NAMES[name] for name in unknown)
+            return ""
+        return "unknown " + " and ".join(NAMES[name] for name in unknown)
 
-    def _planned(self, k, t):
-        """Whether a given plan holds contract `k` on day `t`: it is the first that it has not left by then."""
-        held = [contract for contract, (day, _) in self.given.items() if day >= self._date(t)]
-        return not held or int(self.chain.contracts[k]) == min(held)
+    def _planned(self):
+        """(day,) contract that a given plan holds, the first that it has not left by then; 0 after its last roll."""
+        plan = sorted((day, contract) for contract, (day, _) in self.given.items())
+        nearest = np.minimum.accumulate([contract for _, contract in plan][::-1])[::-1]
+        turn = np.searchsorted(np.array([day for day, _ in plan], "datetime64[D]"), self.chain.days)
+        return np.append(nearest, 0)[turn]
 
     def _candidate(self, k, t):
+        first = self.chain.first
         if int(self.chain.contracts[k]) in self.given:
             wanted = self.given[int(self.chain.contracts[k])][1]
-            found = np.flatnonzero((self.chain.contracts == wanted) & (self.chain.first <= t))
+            found = np.flatnonzero((self.chain.contracts == wanted) & (first <= t) & (t < self.dates.barred))
             return int(found[0]) if len(found) else None
-        listed = np.flatnonzero(self.chain.first[k + 1 :] <= t)
-        return k + 1 + int(listed[0]) if len(listed) else None
+        return next((c for c in range(k + 1, len(first)) if first[c] <= t < self.dates.barred[c]), None)
 
-    def _close(self, k, last):
-        """The end of a position that found no matched price up to its last allowed day."""
-        chain, after = self.chain, self.chain_day(last + timedelta(days=1))
+    def _close(self, k, limit):
+        """The end of a position that found no matched price up to `limit`, its last day."""
+        chain = self.chain
         own = np.arange(chain.starts[k], chain.starts[k + 1])
-        own = own[(chain.day[own] < after) & ~np.isnan(chain.mark(own))]
+        own = own[(chain.day[own] <= limit) & ~np.isnan(chain.mark[own])]
         later = np.arange(chain.starts[k + 1], len(chain.day))
-        later = later[(chain.day[later] >= after) & ~np.isnan(chain.mark(later))]
-        for row in later[np.argsort(chain.day[later], kind="stable")]:
-            c, t = int(np.searchsorted(chain.starts, row, side="right")) - 1, int(chain.day[row])
-            if self._allowed(c, t):
-                prices = float(chain.mark(own[-1:])[0]), float(chain.mark(np.array([row]))[0])
-                return self._row(t, int(chain.time[row]), k, c, prices, last, CLOSED), c, t
-        return None
-
-    def _allowed(self, k, t):
-        last = self.dates.last(k)
-        return last is None or last > self._date(t)
+        owner = np.searchsorted(chain.starts, later, side="right") - 1
+        day = chain.day[later]
+        later = later[(day > limit) & (day < self.dates.leave[owner]) & ~np.isnan(chain.mark[later])]
+        if not len(later):
+            return None
+        row = later[np.argmin(chain.day[later])]
+        c, t = int(np.searchsorted(chain.starts, row, side="right")) - 1, int(chain.day[row])
+        prices = float(chain.mark[own[-1]]), float(chain.mark[row])
+        return self._row(t, int(chain.time[row]), k, c, prices, self.dates.last[k].item(), CLOSED), c, t
 
     def _date(self, t):
         return self.chain.days[t].item()
@@ -138,55 +141,113 @@ class Follower:
 
 
 class Dates:
-    """The last allowed and the planned day of each contract."""
+    """What the exchange's calendar says of each contract of a chain, as days (datetime64) and as numbers of days.
+
+    `last` (NaT where not known) is the last allowed day, `limit` the last day of the chain up to it, `leave` the first
+    from it on; `barred` is the first day on which it may not be rolled into any more (a nearer contract may be held
+    longer, where a vendor's dates err); `due` is the day planned for the roll, `since` and `until` bound activity.
+    """
 
     def __init__(self, chain, spec, rule, given=None):
         self.chain, self.spec, self.rule, self.given = chain, spec, rule, given or {}
-        self._last = {}
+        self.last = self._last()
+        self.endless = np.isnat(self.last)
+        self.limit = np.where(self.endless, len(chain.days), chain.days.searchsorted(self.last, side="right")) - 1
+        self.leave = self._numbers(self.last)
+        self.barred = self.leave if spec is not None else np.full(len(self.leave), len(chain.days) + 1)
+        self.wanted, self.absent = self._wanted()
+        self.forced = self.wanted > self.last
+        self.due = self._numbers(np.where(self.forced | self.endless, self.last, self.wanted))
+        none = np.zeros(len(chain.contracts), int)
+        self.since = self._numbers(self._day(rule.since)) if rule.since else none
+        self.until = self._numbers(self._day(rule.until)) if rule.until else none
 
-    def last(self, k):
-        """Last day on which contract `k` may be held; None where that is not known."""
-        if k not in self._last:
-            self._last[k] = self._allowed(k)
-        return self._last[k]
+    def reason(self, k):
+        """Why contract `k` is left on the planned day; of an activity rule only the end of the reason."""
+        suffix = "" if self.spec is not None else ", retrospective"
+        if self.rule.kind == "activity" or self.endless[k]:
+            return suffix
+        if self.absent[k]:
+            return f"fallback: not in {self.rule.trigger}{suffix}"
+        return f"{'forced: ' if self.forced[k] else ''}{self.rule.trigger}{suffix}"
 
-    def planned(self, k):
-        """The day planned for the roll out of `k`, and the reason's ending (of an activity rule) or the reason."""
-        last, suffix = self.last(k), "" if self.spec is not None else ", retrospective"
-        if last is None:
-            return None, suffix
+    def _last(self):
+        """The last allowed day; without specs the last bar, once later contracts have bars after it."""
+        chain, exit = self.chain, self.rule.exit
+        if self.spec is not None and exit is None:
+            return expiry.last_trades(self.spec, chain.contracts)
+        if self.spec is not None:
+            return expiry.all_last_allowed(self.spec, chain.contracts, exit)
+        last = chain.last
+        later = np.append(np.maximum.accumulate(last[::-1])[::-1], -1)[1:]
+        return np.where(later > last, chain.days[last], np.datetime64("NaT"))
+
+    def _wanted(self):
+        """(contract,) the planned day, and whether a given plan lacks the contract."""
+        early = self._shift(self.last, -FALLBACK)
+        absent = np.zeros(len(early), bool)
         if self.rule.kind == "activity":
-            return self._shift(last, -FALLBACK), suffix
-        if self.rule.kind == "vendor":
-            date = self.given.get(int(self.chain.contracts[k]), (None,))[0]
-            if date is None:
-                return self._shift(last, -FALLBACK), f"fallback: not in {self.rule}{suffix}"
-            return (last, f"forced: {self.rule}{suffix}") if date > last else (date, f"{self.rule}{suffix}")
-        date = self._dated(k, last)
-        return (last, f"forced: {self.rule}{suffix}") if date > last else (date, f"{self.rule}{suffix}")
+            return early, absent
+        if self.rule.kind == "date":
+            return self._day(self.rule), absent
+        told = [self.given.get(contract, (None,))[0] for contract in self.chain.contracts.tolist()]
+        told = np.array(told, "datetime64[D]")
+        return np.where(np.isnat(told), early, told), np.isnat(told)
 
-    def _allowed(self, k):
-        if self.spec is not None:
-            return expiry.last_allowed(self.spec, int(self.chain.contracts[k]), buffer=1)
-        last = self.chain.last
-        expired = np.any(last[k + 1 :] > last[k])
-        return self.chain.days[last[k]].item() if expired else None
+    def _day(self, day):
+        """(contract,) the date `day.name` less `day.count` business days."""
+        return self._shift(self._date(day.name), -day.count)
 
-    def _dated(self, k, last):
-        name, contract = self.rule.name, int(self.chain.contracts[k])
+    def _date(self, name):
+        """(contract,) the date that the rule counts from, always a trading day."""
+        contracts, last = self.chain.contracts.astype(int), self.last
+        if name == "delivery":
+            months = (contracts // 100 - 1970) * 12 + contracts % 100 - 1
+            return self._shift(months.astype("datetime64[M]").astype("datetime64[D]"), 0)
+        if name == "month-begin":
+            return self._shift(last.astype("datetime64[M]").astype("datetime64[D]"), 0)
         if name == "month-end":  # the last month end on which the contract may still be held
-            tomorrow = self._shift(last, 1)
-            end = last if tomorrow.month != last.month else last.replace(day=1) - timedelta(days=1)
-            return self._shift(self._shift(end + timedelta(days=1), -1), -self.rule.count)
+            tomorrow = self._shift(last, 1).astype("datetime64[M]")
+            return self._shift(tomorrow.astype("datetime64[D]"), -1)
         if self.spec is None:
-            return self._shift(last, -self.rule.count)
-        date = expiry.first_notice(self.spec, contract) if name == "first-notice" else None
-        return self._shift(date or expiry.last_trade(self.spec, contract), -self.rule.count)
+            return last
+        trade = expiry.last_trades(self.spec, self.chain.contracts)
+        notice = expiry.first_notices(self.spec, self.chain.contracts) if name == "first-notice" else trade
+        return np.where(np.isnat(notice), trade, notice)
 
-    def _shift(self, date, n):
+    def _shift(self, dates, n):
         if self.spec is not None:
-            return days.shift(self.spec.calendar, date, n, self.spec.extra)
-        return np.busday_offset(date, n, roll="forward").item()
+            return days.shift(self.spec.calendar, dates, n, self.spec.extra)
+        return np.busday_offset(dates, n, roll="forward")
+
+    def _numbers(self, dates):
+        """Numbers of the first days of the chain on or after these; one past the last where a date is not known."""
+        return np.where(np.isnat(dates), len(self.chain.days), self.chain.days.searchsorted(dates))
+
+
+def crossings(chain, names, limit):
+    """Who crossed, day by day: {column: (entry,) number of a contract, or -1}.
+
+    It is the next contract that has a number on that day, if its number is larger than those of all nearer ones that
+    may still be held (`limit`: (contract,) last day), that of the entry's own contract included.
+    """
+    if not names:
+        return {}
+    days_first = chain.dates.astype(np.uint16) if len(chain.days) < 1 << 16 else chain.dates  # sorted in one pass
+    order = np.argsort(days_first, kind="stable")
+    day, contract = chain.dates[order], chain.owner[order]
+    count = np.bincount(day, minlength=len(chain.days))  # of contracts on each day
+    table = np.full((len(count), int(count.max())), np.nan)
+    filled = np.arange(table.shape[1]) < count[:, None]
+    out, free, next_one = {}, day <= limit[contract], day[1:] == day[:-1]
+    for name in names:
+        number = chain.activity[name][order]
+        table[filled] = np.where(free, number, np.nan)
+        busiest = np.fmax.accumulate(table, axis=1)[filled]
+        ahead = next_one & (number[1:] > busiest[:-1]) & ~np.isnan(number[:-1])
+        out[name] = np.full(len(day), -1)
+        out[name][order[:-1][ahead]] = contract[1:][ahead]
+    return out
 
 
 def _in_a_row(seen, n):

@@ -4,8 +4,9 @@
    last of `from_contract`; the next row is the first of `to_contract`. A decision for D reads volume up to the day
    before and open interest up to two days before (DOMAIN T8), and never a later day: the calendar of a longer history
    begins with the calendar of a shorter one.
-2. **Next**: the nearest later contract of the held months that is listed by then. Never back (T9, T10). A crossing
-   counts if the next one is busier than every nearer contract that may still be held, those already left included.
+2. **Next**: the nearest later contract of the held months that is listed by then and may be held on. Never back (T9,
+   T10). A crossing counts if the next one is busier than every nearer contract that may still be held, those already
+   left included.
    Without that, two idle back months race ahead on a few trades: by held against next alone, Barchart's silver sat ten
    months out from 2001 to 2010, coffee from 2003 to 2005, the Bund six months out from 2001 to 2008.
 3. **Fallback**: where activity is unknown the roll is planned `FALLBACK` business days before the last allowed day,
@@ -16,9 +17,11 @@
    the last allowed day (T13). If none comes, the position ends in the old contract at its last price; the row says
    `closed: no matched price`, its `decided` is the last allowed day, on which the position ends, its `day` the first
    after it with a price of a later contract, `to_price`, which is the first row of that contract. The break in between
-   earns nothing. The end of all data is no event.
-5. A market without specs has no last allowed day; its contracts' last bars stand in, once later contracts have bars
-   after them. That is known afterwards only, and the reason says `retrospective`.
+   earns nothing. The end of all data is no event; where none follows, the series ends with the last allowed day.
+5. A market without specs has no last allowed day; its contracts' last bars stand in, whatever the rule's `exit`, once
+   later contracts have bars after them. That is known afterwards only, and the reason says `retrospective`.
+6. What the rolls after a roll depend on, of all days before it, is a `Position`: which contracts had been listed, and
+   since when activity was known. From there the search goes on as if it had read everything.
 
 Source of the terms: DOMAIN part 3 (TradeStation, CSI, Norgate, zipline); day D: DESIGN 5.
 """
@@ -26,6 +29,7 @@ Source of the terms: DOMAIN part 3 (TradeStation, CSI, Norgate, zipline); day D:
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -33,7 +37,7 @@ import polars as pl
 
 from store import chain as chains
 from store.codes import MONTHS
-from store.roll_rules import Rule, parse_rule
+from store.roll_rules import EXPIRY, LETTERS, given_rule, parse_rule
 from store.roll_search import CLOSED, Follower
 
 SCHEMA = {
@@ -50,18 +54,29 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class RollCalendar:
-    """The rolls of one market by one rule; `first` is the contract held first, `months` the delivery months held."""
+    """The rolls of one market by one rule; `first` is the contract held first, `months` the delivery months held.
+
+    `rank` tells that it holds not the contract of the rule, but the n-th listed one after it.
+    """
 
     root: str
     rule: str
     first: int
     frame: pl.DataFrame
     months: tuple = chains.MONTHS
+    rank: int = 0
+    end: date | None = None  # the last day on which its last contract could be held, while none has followed
+
+    @property
+    def tradable(self):
+        """Whether a run may follow it: a rule that holds through expiry is for research only."""
+        return f",exit={EXPIRY}" not in self.rule
 
     @cached_property
     def version(self):
         """12 hex digits of the SHA-256 over all that the calendar says."""
-        content = [self.root, self.rule, self.first, self.frame.rows()]
+        content = [self.root, self.rule, self.first, self.frame.rows()] + [self.rank] * (self.rank != 0)
+        content += [] if self.end is None else [self.end]
         return hashlib.sha256(json.dumps(content, default=_text).encode()).hexdigest()[:12]
 
     def shares(self):
@@ -101,13 +116,27 @@ class RollCalendar:
         return content | {"rolls": rolls, "reasons": self.shares()}
 
 
-def calendar(bars, spec, rule="volume:1", given=None):
+@dataclass(frozen=True)
+class Position:
+    """A contract held since the close of day `since`, and what of the days before still matters to the rolls after.
+
+    `listed` is ((contract, day of its first bar), ...) of the contracts that have had one; `known` is (("volume", day),
+    ("oi", day)), the first day on which any contract showed some, or None.
+    """
+
+    contract: int
+    since: date
+    listed: tuple
+    known: tuple
+
+
+def calendar(bars, spec, rule="volume:1", given=None, position=None):
     """The rolls of one market by a rule, or by a plan that came from elsewhere.
 
     Parameters
     ----------
-    bars : polars.DataFrame
-        Rows of `contract_bars`, one root, one source.
+    bars : polars.DataFrame or chain.Chain
+        Rows of `contract_bars`, one root, one source; or the chain that `load` made of them and of `held_months`.
     spec : ContractSpec or None
         Facts of the market; None where the master does not know it (rule 5 above).
     rule : str
@@ -115,31 +144,106 @@ def calendar(bars, spec, rule="volume:1", given=None):
     given : polars.DataFrame, optional
         The plan: `day`, `from_contract`, `to_contract`, of which the latest row of a contract counts. Its rolls wait
         for prices and are forced out as any others are.
+    position : Position, optional
+        Where to go on: `bars` then begin on the day `since`, and the rolls after it are given, equal to those that all
+        bars give.
 
     Returns
     -------
     RollCalendar
+
+    Raises
+    ------
+    ValueError
+        No bars, none in a held month, none with a price before the last allowed day; or no way to go on from a
+        position: bars that begin on another day, or a market without facts, whose rolls are known afterwards only.
+    UnknownRule
     """
-    if not len(bars):
+    months = held_months(spec, rule, given)
+    told = {} if position is None else {"listed": position.listed, "known": position.known}
+    chain = chains.load(bars, months, **told)
+    root = chain.root
+    if not root:
         raise ValueError("no bars to make a roll calendar from")
-    root = bars["root"][0]
-    rule = parse_rule(rule) if given is None else Rule("vendor", rule)
-    months = chains.MONTHS if spec is None else tuple(MONTHS.index(letter) + 1 for letter in spec.held_months)
-    plan = {}
-    if given is not None:
-        rows = given.sort("day").select("from_contract", "day", "to_contract").rows()
-        plan = {contract: (day, into) for contract, day, into in rows}
-        months = tuple(sorted({contract % 100 for pair in rows for contract in (pair[0], pair[2])}))
-    chain = chains.load(bars, months)
-    if not len(chain.contracts):
+    if not len(chain.days):
         raise ValueError(f"{root}: no bars in a held month ({''.join(MONTHS[month - 1] for month in months)})")
-    follower = Follower(chain, spec, rule, plan)
-    k, t = follower.start()
-    first, rows = int(chain.contracts[k]), []
+    rule = parse_rule(rule) if given is None else given_rule(rule)
+    follower = Follower(chain, spec, rule, {} if given is None else _plan(given))
+    start = follower.start() if position is None else _place(chain, position, spec, root)
+    if start is None:
+        raise ValueError(f"{root}: no contract has a price before its last allowed day")
+    (k, t), rows = start, []
+    first = int(chain.contracts[k])
     while step := follower.next(k, t):
         row, k, t = step
         rows.append(row)
-    return RollCalendar(root, str(rule), first, pl.DataFrame(rows, SCHEMA, orient="row"), months)
+    last = follower.dates.last[k]  # NaT where it is not known
+    end = last.item() if last < chain.days[-1] else None  # no successor: it is left all the same
+    return RollCalendar(root, str(rule), first, pl.DataFrame(rows, SCHEMA, orient="row"), months, end=end)
+
+
+def held_months(spec, rule="volume:1", given=None):
+    """Delivery months (1 to 12) that a calendar by this rule, or plan, holds: those of which it makes its chain.
+
+    >>> held_months(None, "volume,months=HMUZ")
+    (3, 6, 9, 12)
+    """
+    if given is not None and "months" in given.columns:  # letters, of a calendar of ours
+        return tuple(MONTHS.index(letter) + 1 for letter in given["months"][0])
+    if given is not None:
+        return tuple(sorted({contract % 100 for name in ("from_contract", "to_contract") for contract in given[name]}))
+    held = parse_rule(rule).held(LETTERS if spec is None else spec.held_months)
+    return tuple(MONTHS.index(letter) + 1 for letter in held)
+
+
+def last_position(bars, calendar, position=None):
+    """The position after the last roll of a calendar, to go on from when later bars have come.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame or chain.Chain
+        Those that the calendar was made of; of one that went on from a `position`, those that it went on with.
+    calendar : RollCalendar
+    position : Position, optional
+
+    Returns
+    -------
+    Position or None
+        None where all bars are needed to go on: the calendar has no roll yet; it is retrospective (of a market without
+        facts); or its rule reads activity so late (`@D`) that what was first known before the roll is news after it.
+    """
+    frame = calendar.frame
+    if not len(frame) or frame["reason"].str.contains("retrospective").any():
+        return None
+    contract, since = frame["to_contract"][-1], frame["day"][-1]
+    told = (dict(position.listed), dict(position.known)) if position else ({}, {})
+    chain = chains.load(bars, calendar.months, told[0].items(), told[1].items())
+    begin = int(chain.days.searchsorted(np.datetime64(since)))
+    late = dict(parse_rule(calendar.rule, names=(calendar.rule.partition(",")[0],)).known)
+    if any(begin - late.get(name, 0) + 1 < t < begin for name, t in chain.known.items() if t != chains.BEFORE):
+        return None
+    day = lambda t: chain.days[t].item() if 0 <= t < len(chain.days) else None  # noqa: E731
+    listed = zip(chain.contracts.tolist(), chain.first.tolist(), strict=True)
+    listed = {name: day(t) for name, t in listed if name not in told[0]}
+    known = tuple((name, told[1].get(name) or day(t)) for name, t in chain.known.items())
+    return Position(contract, since, tuple(sorted((told[0] | listed).items())), known)
+
+
+def _place(chain, position, spec, root):
+    """(contract, day) of a position, as numbers of the chain."""
+    if spec is None:
+        raise ValueError(f"{root}: its facts are not known; its rolls are known afterwards only and are made anew")
+    if chain.days[0] != np.datetime64(position.since) or position.contract not in chain.contracts:
+        raise ValueError(
+            f"{root}: the position in {position.contract} goes on from {position.since}, bars begin on {chain.days[0]}"
+        )
+    return int(chain.contracts.searchsorted(position.contract)), 0
+
+
+def _plan(given):
+    """{contract: (day, contract rolled into)}; the latest row of a contract counts."""
+    rows = given.sort("day").select("from_contract", "day", "to_contract").rows()
+    return {contract: (day, into) for contract, day, into in rows}
 
 
 def chain_calendar(chain):

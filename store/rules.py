@@ -1,6 +1,7 @@
-"""The exchanges' rules for the last trade and the first notice, each a function of a delivery month.
+"""The exchanges' rules for the last trade and the first notice, each a function of a delivery month, or of many.
 
-`config/contracts.csv` uses their names. All count trading days of the product's own calendar, as `days.Month` does.
+`config/contracts.csv` uses their names. All count trading days of the product's own calendar, as `days.Month` does; of
+an array of months they make an array of days.
 The source stands in each docstring: the rulebook chapter or the contract specification by name (state of 2025), and
 where a rule is older than those, the last bars of the contracts that ended by it (tests/test_store_expiry.py).
 """
@@ -174,7 +175,7 @@ def last_session_two_months_before(month):
     """Last session of the second month before delivery, in December the one before. ICE Futures Europe, Brent crude
     specification, from March 2016; CME contract specifications, Brent last day."""
     end = month.on("ICE_UK").later(-2)  # trading goes on, but English bank holidays do not count
-    return end.session(-2) if end.number == 12 else end.session(-1)
+    return np.where(end.number == 12, end.session(-2), end.session(-1))
 
 
 def session_before_15_days_before_month(month):
@@ -245,11 +246,11 @@ def twentieth(month):
 def last_thursday(month):
     """Last Thursday that closes five sessions without a holiday, in November the Thursday before Thanksgiving's.
     CME rulebook ch. 102 (feeder cattle)."""
-    if month.number == 11:
-        return month.on_or_before(month.weekday(THURSDAY, 4) - 7 * DAY)
+    november = month.on_or_before(month.weekday(THURSDAY, 4) - 7 * DAY)
     thursday = month.weekday(THURSDAY, -1)
     week = np.busday_count(thursday - 6 * DAY, thursday + DAY, busdaycal=month.calendar)
-    return thursday if week == 5 else month.on_or_before(thursday - 7 * DAY)
+    other = np.where(week == 5, thursday, month.on_or_before(thursday - 7 * DAY))
+    return np.where(month.number == 11, november, other)
 
 
 # First notices of their own

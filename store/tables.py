@@ -150,22 +150,45 @@ TABLES = {
         ),
         Table(
             "roll_calendars",
-            "Roll calendars that were asked for by name; `version` is the hash of the rolls.",
+            "Rolls of stored roll calendars, of which `roll_versions` tells more, and of those that came with data.",
             _SOURCE
             | _ROOT
             | {
-                "rule": (TEXT, "the rule as written"),
-                "version": (TEXT, ""),
+                "rule": (TEXT, "as written; `file`: somebody edited it; as `lean:oi`: it came with a vendor's data"),
+                "version": (TEXT, "of the calendar that the roll belongs to; null: it came with a vendor's data"),
                 "day": (DAY, "roll day: the last day of `from_contract`"),
                 "time": (TIME, "end of that bar"),
                 "from_contract": (CONTRACT, "YYYYMM"),
                 "to_contract": (CONTRACT, "YYYYMM"),
                 "from_price": (REAL, "[price]"),
                 "to_price": (REAL, "at the same moment [price]"),
-                "decided": (DAY, "the day whose close made the decision"),
+                "decided": (DAY, "the day whose close made the decision; null: not told"),
                 "reason": (TEXT, ""),
             },
-            ("source", "root", "rule", "day"),
+            ("source", "root", "rule", "version", "day"),
+        ),
+        Table(
+            "roll_versions",
+            "Stored roll calendars: who made each, when, and from what. A version stays until it is removed.",
+            {"source": (TEXT, "where the prices of the rolls come from")}
+            | _ROOT
+            | {
+                "version": (TEXT, "first 12 hex digits of the SHA-256 over all that the calendar says"),
+                "rule": (TEXT, "the rule as written; `file`: a file that somebody edited"),
+                "rank": (pl.Int32, "0: the held contract; n: the n-th listed after it"),
+                "first": (CONTRACT, "held before the first roll, YYYYMM"),
+                "end": (DAY, "of a rank: the day on which its last contract was left, while none had followed"),
+                "months": (TEXT, "delivery months held, of FGHJKMNQUVXZ"),
+                "tag": (TEXT, "its names, comma separated; a name stands for one version of a market; null: none"),
+                "note": (TEXT, "what its maker wrote about it"),
+                "author": (TEXT, "who stored it first; null: not told, as of one stored by an older program"),
+                "time": (TIME, "when it was stored first; null: not told"),
+                "snapshot": (WHOLE, "number of the snapshot that it was made from"),
+                "snapshot_hash": (TEXT, "hash of that snapshot"),
+                "file": (TEXT, "name of the file that it was read from; null: made by its rule"),
+                "sha256": (TEXT, "of that file"),
+            },
+            ("source", "root", "version"),
         ),
         Table(
             "findings",

@@ -1,6 +1,7 @@
 """Slow twins: the same numbers in plain Python, one step at a time, to hold the kernels and formulas against."""
 
 import math
+from datetime import timedelta
 from statistics import NormalDist
 
 
@@ -178,63 +179,163 @@ def contracts_per_capital(forecast, risk, sigma, multiplier, fx):
     return risk * forecast / swing if known else 0.0
 
 
-def volume_rolls(days, price, volume, last, planned, confirm=1):
-    """Rolls by volume, one day at a time: (day, from, to, from price, to price, reason), contracts by number.
+def rolls(market, rule):
+    """Rolls by a rule, one day at a time: (day, from, to, from price, to price, decided, reason), contracts by number.
 
-    `price[t][k]` and `volume[t][k]` are None where missing; `last` and `planned` are the last allowed and the planned
-    day of each contract.
+    `market` has `days`; by day and contract number, None where missing, `settle`, `close` and the dict `activity` of
+    volume and oi; by contract `months` (first day of the delivery month), `trade` and `notice` (None: none); and
+    `is_session(day)`. `rule` is a parsed rule.
     """
-    rolls, held, since, pending = [], None, 0, None
+    days, dates = market.days, RollDates(market, rule)
+    out, held, since, pending = [], None, 0, None
     for t, today in enumerate(days):
         if held is None:
-            live = [k for k, x in enumerate(price[t]) if x is not None and today < last[k]]
+            live = [k for k in range(len(market.months)) if _mark(market, t, k) is not None and today < dates.last[k]]
             held, since = (live[0], t) if live else (None, 0)
-            continue
-        if today <= last[held]:
+        elif today <= dates.last[held]:
+            pending = pending or _roll_trigger(market, rule, dates, held, since, t)
             if pending is None:
-                pending = _volume_trigger(t, days, price, volume, last, planned, confirm, held, since)
-            if pending:
-                start, target, reason = pending
-                target = _next_listed(price, volume, held, t) if target is None else target
-                if target is not None and price[t][held] is not None and price[t][target] is not None:
-                    waited = f", waited {t - start}" if t > start else ""
-                    rolls.append((today, held, target, price[t][held], price[t][target], reason + waited))
-                    held, since, pending = target, t, None
-                    continue
+                continue
+            start, target, reason = pending
+            if target is None or today >= dates.last[target]:
+                target = _next_listed(market, held, t, dates.last)
+            prices = None if target is None else _matched(market, t, held, target)
+            if prices:
+                waited = f", waited {t - start}" if t > start else ""
+                out.append((today, held, target, *prices, days[start - 1], reason + waited))
+                held, since, pending = target, t, None
         else:
-            final = max(s for s in range(t + 1) if days[s] <= last[held] and price[s][held] is not None)
-            fresh = [k for k in range(held + 1, len(last)) if price[t][k] is not None and today < last[k]]
+            own = [_mark(market, s, held) for s in range(t) if days[s] <= dates.last[held]]
+            fresh = [k for k in range(held + 1, len(market.months)) if today < dates.last[k]]
+            fresh = [k for k in fresh if _mark(market, t, k) is not None]
             if fresh:
-                rolls.append(
-                    (today, held, fresh[0], price[final][held], price[t][fresh[0]], "closed: no matched price")
-                )
+                final = [price for price in own if price is not None][-1]
+                price = _mark(market, t, fresh[0])
+                out.append((today, held, fresh[0], final, price, dates.last[held], "closed: no matched price"))
                 held, since, pending = fresh[0], t, None
-    return rolls
+    return out
 
 
-def _volume_trigger(t, days, price, volume, last, planned, confirm, held, since):
-    target = _next_listed(price, volume, held, t - 1)
-    seen = [s for s in range(t - confirm, t) if s >= since and _crossed(days, volume, last, s, held, target)]
-    if len(seen) == confirm:
-        return t, target, "volume"
-    if days[t] >= planned[held] and not _volume_known(volume, t - 1):
-        return t, None, "fallback: unknown volume"
-    return (t, None, "fallback: no crossing") if days[t] >= last[held] else None
+class RollDates:
+    """The days that a rule needs of each contract, found by stepping from day to day."""
+
+    def __init__(self, market, rule):
+        self.market, everyone = market, range(len(market.months))
+        self.last = [self._last(k, rule.exit) for k in everyone]
+        self.fallback = [self.step(day, -2) for day in self.last]
+        self.since, self.until = (
+            [None if d is None else self.day(k, d) for k in everyone] for d in (rule.since, rule.until)
+        )
+        self.planned = [self.day(k, rule) if rule.kind == "date" else None for k in everyone]
+
+    def step(self, day, n):
+        """`n` sessions on from `day` (back, if negative); one that is no session counts as the one it is stepped to."""
+        one = timedelta(days=1)
+        while not self.market.is_session(day):
+            day += -one if n > 0 else one
+        for _ in range(abs(n)):
+            day += one if n > 0 else -one
+            while not self.market.is_session(day):
+                day += one if n > 0 else -one
+        return day
+
+    def day(self, k, told):
+        """`told.count` sessions before the date `told.name` of contract `k`."""
+        return self.step(getattr(self, "_" + told.name.replace("-", "_"))(k), -told.count)
+
+    def _last(self, k, exit):
+        if exit is None:
+            return self.market.trade[k]
+        return self.step(min(self._first_notice(k), self.market.trade[k]), -exit)
+
+    def _first_notice(self, k):
+        return self.market.notice[k] or self.market.trade[k]
+
+    def _last_trade(self, k):
+        return self.market.trade[k]
+
+    def _delivery(self, k):
+        return self.step(self.market.months[k], 0)
+
+    def _month_begin(self, k):
+        return self.step(self.last[k].replace(day=1), 0)
+
+    def _month_end(self, k):
+        day = self.last[k]
+        while not self.market.is_session(day) or self.step(day, 1).month == day.month:
+            day -= timedelta(days=1)
+        return day
 
 
-def _crossed(days, volume, last, s, held, target):
-    if target is None or volume[s][held] is None or volume[s][target] is None or not _volume_known(volume, s):
+def _roll_trigger(market, rule, dates, held, since, t):
+    """(number of the day, contract or None, reason) if the roll is to be made from day `t` on."""
+    today = market.days[t]
+    if rule.kind == "date":
+        forced = "forced: " if dates.planned[held] > dates.last[held] else ""
+        due = min(dates.planned[held], dates.last[held])
+        return (
+            (t, None, f"{forced}{rule.name}{'+' if rule.count < 0 else '-'}{abs(rule.count)}") if today >= due else None
+        )
+    target = _next_listed(market, held, t - 1)
+    late = target is not None and today >= dates.last[target]
+    if not late and (dates.since[held] is None or today >= dates.since[held]):
+        decisions = [s for s in range(t - rule.count + 1, t + 1) if s > since]
+        seen = [s for s in decisions if _rule_crossed(market, rule, dates, held, since, target, s)]
+        if len(seen) == rule.count:
+            return t, target, rule.name
+    unknown = _unknown(market, rule, t)
+    if dates.until[held] is not None and today >= dates.until[held]:
+        return t, None, f"{rule.until}: {unknown or 'no crossing'}"
+    if today >= dates.fallback[held] and unknown:
+        return t, None, f"fallback: {unknown}"
+    return (t, None, "fallback: no crossing") if today >= dates.last[held] else None
+
+
+def _rule_crossed(market, rule, dates, held, since, target, s):
+    """Whether the decision for day `s` knew of a crossing."""
+    found = []
+    for name, lag in rule.known:
+        found.append(s - lag >= since and _column_crossed(market, name, dates, held, target, s - lag))
+    return any(found) if "/" in rule.name else all(found)
+
+
+def _column_crossed(market, name, dates, held, target, s):
+    row = market.activity[name][s]
+    if target is None or row[held] is None or row[target] is None or not _shown(market, name, s):
         return False
-    left = [volume[s][j] for j in range(held) if days[s] <= last[j] and volume[s][j] is not None]
-    return all(volume[s][target] > x for x in [volume[s][held], *left])
+    nearer = [row[j] for j in range(held) if market.days[s] <= dates.last[j] and row[j] is not None]
+    return all(row[target] > x for x in [row[held], *nearer])
 
 
-def _volume_known(volume, s):
-    return any(x is not None and x > 0 for row in volume[: s + 1] for x in row)
+def _shown(market, name, s):
+    """Whether any contract had shown some volume or open interest by the close of day `s`."""
+    return any(x is not None and x > 0 for row in market.activity[name][: max(s + 1, 0)] for x in row)
 
 
-def _next_listed(price, volume, held, t):
-    for k in range(held + 1, len(price[0])):
-        if any(price[s][k] is not None or volume[s][k] is not None for s in range(t + 1)):
+def _unknown(market, rule, t):
+    titles = {"volume": "volume", "oi": "open interest"}
+    unknown = [titles[name] for name, lag in rule.known if not _shown(market, name, t - lag)]
+    enough = len(unknown) == len(rule.known) if "/" in rule.name else bool(unknown)
+    return "unknown " + " and ".join(unknown) if enough else ""
+
+
+def _mark(market, t, k):
+    return market.close[t][k] if market.settle[t][k] is None else market.settle[t][k]
+
+
+def _matched(market, t, held, target):
+    for table in (market.settle, market.close):
+        if table[t][held] is not None and table[t][target] is not None:
+            return table[t][held], table[t][target]
+    return None
+
+
+def _next_listed(market, held, t, last=None):
+    """The nearest later contract with a row by day `t`; given `last` days, of those that may be held on."""
+    tables = [market.settle, market.close, *market.activity.values()]
+    for k in range(held + 1, len(market.months)):
+        if last is not None and market.days[t] >= last[k]:
+            continue
+        if any(table[s][k] is not None for table in tables for s in range(t + 1)):
             return k
     return None

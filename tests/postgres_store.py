@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from store import checks, history
+from store import checks, history, roll_versions
 from store.postgres import DatabaseError
 from tests import small_store
 
@@ -18,7 +18,7 @@ def build(path):
     """The store."""
     archive = small_store.build(path)
     archive.commit(rows_of_others(archive))
-    history.save(archive, [history.calendar(archive, "MES", rule) for rule in ("volume:1", "oi:1")])
+    roll_versions.save(archive, [history.calendar(archive, "MES", rule) for rule in ("volume:1", "oi:1")])
     checks.run(archive, ["MES", "FGBL"])
     assert archive.read("findings").height
     return archive

@@ -1,44 +1,12 @@
-"""Verbs on rolled series: calendars with prices and reasons, continuous tables as JSON, CSV and Parquet."""
+"""The verb continuous: tables by name, rank and rule, as text, JSON, CSV and Parquet."""
 
 import polars as pl
 import pytest
 
-from store import open_archive
-
 CONTINUOUS = (
     "time,day,source_time,contract,open,high,low,close,settle,volume,open_interest,offset,factor,adjusted,"
-    "next_contract,next_price,roll"
+    "next_contract,next_price,roll,next_days,roll_yield"
 )
-
-
-def test_roll_tells_every_roll_with_its_prices_and_reasons(document, store):
-    made = document("roll", "MES", "--rule", "volume:1", "--store", store)
-    assert set(made) == {"root", "rule", "version", "first", "rolls", "reasons"}
-    assert set(made["rolls"][0]) == {"day", "time", "from", "to", "from_price", "to_price", "reason"}
-    assert [roll["from"] for roll in made["rolls"]][:3] == ["202103", "202106", "202109"]
-    assert made["rolls"][0]["to_price"] - made["rolls"][0]["from_price"] == 4.0
-    assert sum(made["reasons"].values()) == pytest.approx(1.0)
-    saved = open_archive(store).read("roll_calendars", root="MES")
-    assert saved["version"].unique().to_list() == [made["version"]]
-
-
-def test_roll_of_several_markets_is_a_list_and_shows_each(call, document, store):
-    assert [made["root"] for made in document("roll", "MES", "CORN", "--store", store)] == ["MES", "ZC"]
-    assert "202103" in call("roll", "MES", "--show", "--store", store).out
-
-
-def test_roll_diff_compares_two_rules_and_stores_nothing(call, document, store):
-    before = open_archive(store).head().hash
-    made = document("roll", "ZC", "--diff", "first-notice-20", "--store", store)
-    assert set(made) == {"root", "rule", "other", "rolls", "differences"}
-    assert (made["rule"], made["other"]) == ("volume:1", "first-notice-20")
-    assert all(row["other_day"] < row["day"] for row in made["differences"] if row["day"] and row["other_day"])
-    assert "rolls differ" in call("roll", "ZC", "--diff", "first-notice-20", "--store", store).out
-    assert open_archive(store).head().hash == before
-
-
-def test_an_unknown_rule_is_refused_with_the_nearest(call, store):
-    assert "did you mean 'volume:2'" in call("roll", "MES", "--rule", "volum:2", "--store", store, code=1).err
 
 
 @pytest.mark.parametrize("adjust", ["difference", "ratio", "none"])
@@ -75,5 +43,44 @@ def test_wrong_options_of_continuous_are_wrong_usage(call, built, words):
     assert found.out == "" and found.err.count("\n") == 1
 
 
-def test_a_rank_that_is_not_stitched_is_refused_rather_than_taken_for_the_first(call, built):
-    assert "rank 0" in call("continuous", "MES.c.1", "--store", built, code=2).err
+@pytest.mark.parametrize(
+    ("name", "rule", "rank"), [("MES.v.1", "volume:1", 1), ("MES.n.0", "oi:1", 0), ("SP500_micro.c.0", None, 0)]
+)
+def test_a_continuous_name_tells_rule_and_rank(document, built, name, rule, rank):
+    rows = document("continuous", name, "--store", built)
+    if rule:
+        assert rows == document("continuous", "MES", "--rule", rule, "--rank", rank, "--store", built)
+    held = [row["contract"] for row in rows]
+    assert held == sorted(held) and len(set(held)) > 5
+
+
+def test_a_later_rank_holds_a_later_contract(document, built):
+    front, next_ = ({row["day"]: row["contract"] for row in document("continuous", f"MES.v.{k}", "--store", built)}
+                    for k in (0, 1))  # fmt: skip
+    assert all(front[day] < contract for day, contract in next_.items() if day in front)
+
+
+def test_forward_begins_at_the_market_price_and_days_can_be_chosen(document, built):
+    rows = document("continuous", "MES", "--adjust", "forward", "--store", built)
+    assert rows[0]["adjusted"] == rows[0]["settle"] and rows[-1]["adjusted"] != rows[-1]["settle"]
+    part = document("continuous", "MES", "--adjust", "forward", "--start", "2022-03-01", "--end", "2022-03-31",
+                    "--store", built)  # fmt: skip
+    assert part == [row for row in rows if row["day"].startswith("2022-03")]
+
+
+def test_constant_maturity_is_marked_as_not_tradable(call, document, built):
+    rows = document("continuous", "MES", "--maturity", "60", "--store", built)
+    told = [row for row in rows if row["price"] is not None]
+    assert len(told) > 300 and not any(row["tradable"] for row in rows)
+    assert all(row["near_days"] <= 60 <= row["far_days"] for row in told)
+    assert "cannot be traded" in call("continuous", "MES", "--maturity", "60", "--store", built).out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("MES.v.0", "--rule", "oi"), ("MES.v.0", "--rank", "1"), ("MES", "--maturity", "30", "--rule", "oi"),
+     ("MES", "--start", "spring")],
+    ids=["rule", "rank", "maturity", "day"],
+)  # fmt: skip
+def test_what_contradicts_itself_is_wrong_usage(call, built, words):
+    assert call("continuous", *words, "--store", built, code=2).out == ""

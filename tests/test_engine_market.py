@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from engine import Portfolio, backtest
-from engine.market import MarketUnknown, load
+from engine.market import MarketUnknown, RuleRefused, load
+from store import derived, kept
+from store.roll_rules import UnknownRule
 from tests.small_store import build, sessions
 from tests.test_engine_backtest import PORTFOLIO
 
@@ -27,9 +29,11 @@ def test_markets_are_aligned_on_the_union_of_their_days(archive):
     assert market.mark.shape == market.fx.shape == (len(market.days), 2)
 
 
-def test_the_second_load_comes_from_the_cache_and_is_equal(archive):
-    first, second = load(archive), load(archive)
-    assert list((archive.path / "cache").glob("*.npy"))
+def test_the_second_load_comes_from_the_cache_and_is_equal(archive, monkeypatch):
+    first = load(archive)
+    kept.memory.clear()
+    monkeypatch.setattr(derived, "_whole", None)  # nothing is made again
+    second = load(archive)
     assert np.array_equal(first.adjusted, second.adjusted, equal_nan=True)
     assert first.hashes == second.hashes
 
@@ -142,3 +146,39 @@ def test_a_holiday_after_a_roll_shows_the_contract_rolled_into(tmp_path):
 def test_a_market_known_by_another_name_is_told_its_root(archive):
     with pytest.raises(MarketUnknown, match=r"not stored: SP500_micro \(its root is MES\)"):
         load(archive, ["SP500_micro"])
+
+
+def test_each_market_rolls_by_its_own_rule(archive):
+    mixed = load(archive, rule={"": "volume:1", "MES": "last-trade-20"})
+    late, plain = load(archive, ["MES"], rule="last-trade-20"), load(archive)
+    np.testing.assert_array_equal(mixed.contract[:, 1], late.contract[:, 0])
+    np.testing.assert_array_equal(mixed.contract[:, 0], plain.contract[:, 0])
+    assert (mixed.contract != plain.contract).any()
+    assert len({market.hashes["rolls"] for market in (mixed, late, plain)}) == 3
+
+
+def test_rules_that_are_all_the_same_are_one_rule(archive):
+    told = load(archive, rule={"": "oi:1", "MES": "volume:1", "FGBL": "volume:1"})
+    assert told.hashes == load(archive).hashes
+
+
+def test_a_rule_of_a_market_that_there_is_none_of_is_refused(archive):
+    with pytest.raises(MarketUnknown, match="a roll rule is told of MESS, which is no market; did you mean MES"):
+        load(archive, rule={"": "volume:1", "MESS": "oi:1"})
+    assert load(archive, rule={"": "volume:1", "GC": "oi:1"}).hashes == load(archive).hashes  # is none of this run
+
+
+def test_a_rule_that_holds_through_expiry_is_for_research_only(archive):
+    with pytest.raises(RuleRefused, match="MES: roll rule 'last-trade-0,exit=expiry' holds contracts through expiry"):
+        load(archive, ["MES"], rule={"": "volume:1", "MES": "last-trade-0,exit=expiry"})
+
+
+def test_an_unknown_rule_is_refused_with_the_nearest(archive):
+    with pytest.raises(UnknownRule, match="did you mean 'volume:3'"):
+        load(archive, rule="volum:3")
+
+
+def test_progress_of_a_load_is_told(archive):
+    told = []
+    load(archive, rule="last-trade-11", progress=lambda *state: told.append(state))
+    assert told == [(1, 2, "FGBL"), (2, 2, "MES")]

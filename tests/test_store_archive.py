@@ -203,14 +203,14 @@ def test_a_column_that_came_later_is_null_in_old_files(archive, monkeypatch):
     monkeypatch.setitem(TABLES, "fx", later)
     stored(archive, 2)
     assert archive.read("fx", columns=["rate", "bid"]).rows() == [(1.0, None), (2.0, None)]
-    assert archive.query("select rate, bid from fx order by rate").rows() == [(1.0, None), (2.0, None)]
+    assert archive.sql("select rate, bid from fx order by rate").rows() == [(1.0, None), (2.0, None)]
 
 
 def test_a_path_with_signs_of_patterns_and_quotes_is_a_path(tmp_path):
     archive = open_archive(tmp_path / "it's [a] *store?", create=True)
     stored(archive, 1)
     assert values(archive) == [1]
-    assert archive.query("select rate from fx").rows() == [(1.0,)]
+    assert archive.sql("select rate from fx").rows() == [(1.0,)]
 
 
 # ---- runs
@@ -250,7 +250,7 @@ def test_every_flipped_bit_cut_or_lost_file_is_reported_by_name_and_never_served
         elif trial % 3 == 1:
             path.write_bytes(content[: chance.randrange(len(content))])
         archive_module._checked.clear()  # as in a new process
-        for read in (archive.read, archive.scan, lambda table: archive.query("select * from fx")):
+        for read in (archive.read, archive.scan, lambda table: archive.sql("select * from fx")):
             with pytest.raises(Damaged, match=segment.path):
                 read("fx")
         assert [problem.path for problem in archive.verify()] == [segment.path]
@@ -383,9 +383,9 @@ def test_a_process_that_asked_well_and_badly_ends_without_a_sound(archive):
     code = f"""
 from store.archive import open_archive, StoreError
 archive = open_archive({str(archive.path)!r})
-assert archive.query("select rate from fx where rate = ?", [1.0]).rows() == [(1.0,)]
+assert archive.sql("select rate from fx where rate = ?", [1.0]).rows() == [(1.0,)]
 try:
-    archive.query("select no_such from fx")
+    archive.sql("select no_such from fx")
 except StoreError:
     raise SystemExit(7)
 """

@@ -11,6 +11,7 @@ import pytest
 import test_store_rolls
 from test_store_rolls import flat, make_bars, random_market, weekdays
 
+from store import chain as chains
 from store import expiry, tables
 from store.continuous import SCHEMA, adjusted, stitch, stitch_chain
 from store.contracts import Master
@@ -66,13 +67,124 @@ def test_t2_prices_that_are_not_positive_have_no_ratio(market, old):
     found = stitch(bars, rolls)
     assert found["factor"].to_list() == [1, 1, 1, None, None]
     assert np.diff(found["adjusted"]).tolist() == [old[1] - old[0], old[2] - old[1], 1, 1]
-    with pytest.raises(ValueError, match=r"cannot be adjusted by ratio; use difference"):
+    first = "202403 is at -4 on 2024-01-01" if old[0] < 0 else "202403 is at 0 on 2024-01-03"
+    with pytest.raises(ValueError, match=rf"contract {first}: .* cannot be adjusted by ratio; use difference"):
         adjusted(found, "ratio")
+
+
+def test_t2_a_roll_to_a_price_that_is_not_positive_has_no_ratio(market):
+    bars, rolls = one_roll(market, [5.0, 5, 5, 5, 5], [-1.0, -1, -0.5, 8, 9])
+    with pytest.raises(ValueError, match=r"roll out of 202403 on 2024-01-03 is from 5 to -0\.5: .* use difference"):
+        adjusted(stitch(bars, rolls), "ratio")
+    cut = stitch(bars.filter(pl.col("contract") == 202406), rolls)  # the row of the roll is not among these
+    with pytest.raises(ValueError, match=r"a roll before the first row was not between positive prices"):
+        adjusted(cut, "ratio")
+
+
+def test_t2_crude_oil_below_zero_is_a_loss_of_points(market):
+    bars = make_bars(weekdays(2), {202005: {"settle": [18.27, -37.63]}})
+    found = stitch(bars, calendar(bars, market()))
+    for method in ("difference", "forward", "none"):
+        price = adjusted(found, method)
+        assert (price[1] - price[0]) * 1000 == pytest.approx(-55900, abs=1e-9)
+
+
+def test_t14_only_the_level_of_the_methods_by_difference_differs(market):
+    bars, rolls = one_roll(market, [4000, 4050, 4100, 4110, 4120], [4020, 4075, 4125, 4135, 4150])
+    found = stitch(bars, rolls)
+    forward = adjusted(found, "forward")
+    assert forward.to_list() == [4000, 4050, 4100, 4110, 4125]  # the first contract at its market price
+    assert set(adjusted(found) - forward) == {25.0}
+    raised = stitch(bars.with_columns(pl.col("settle") + 1024), rolls)  # of a calendar that a level does not touch
+    assert np.diff(adjusted(raised, "forward")).tolist() == np.diff(forward).tolist()
+
+
+def test_t15_the_true_range_across_a_roll_is_that_of_the_contract_held(market):
+    bars, rolls = one_roll(market, [4000, 4050, 4100, 4100, 4120], [4025, 4075, 4125, 4125, 4150])
+    bars = bars.with_columns(high=pl.col("settle") + 2, low=pl.col("settle") - 2)
+    found = stitch(bars, rolls)
+    joined = found.select(pl.col("high", "low", "settle") + pl.col("offset"))
+    before = pl.col("settle").shift(1)
+    reach = pl.max_horizontal("high", before) - pl.min_horizontal("low", before)
+    spliced, held = (frame.select(x=reach)["x"] for frame in (found, joined))
+    assert spliced[3] == 27 and held[3] == 4  # the price stood still
+
+
+def test_carry_is_what_the_roll_pays_by_the_year(market):
+    days = weekdays(5)
+    bars, rolls = one_roll(market, [50.0, 49.5, 49.0, 49, 49], [49.5, 49.5, 49.5, 49.5, -1])
+    ends = market(trades={202403: days[4], 202406: days[4] + timedelta(days=30)})
+    found = stitch(bars, rolls, ends)
+    assert found["next_days"].to_list() == [30, 30, 30, None, None]
+    pays = [(x / 49.5 - 1) * 365 / 30 for x in (50, 49.5, 49)]
+    assert found["roll_yield"].to_list() == [*(pytest.approx(x) for x in pays), None, None]
+    assert found["roll_yield"][0] == pytest.approx(0.1229, abs=5e-5) and found["roll_yield"][2] < 0
+    without = stitch(bars, rolls)
+    assert without["next_days"][0] == pytest.approx(3 * 365 / 12)
+    assert without["roll_yield"][0] == pytest.approx((50 / 49.5 - 1) * 4)
+
+
+def test_carry_is_unknown_where_a_price_is_missing_or_not_positive(market):
+    bars, rolls = one_roll(market, [-2.0, 5.0, 5.0, 5, 5], [5.0, -5.0, None, 5.0, 5])
+    assert rolls.frame["day"].to_list() == [weekdays(5)[3]]  # waited a day for the new leg's price
+    found = stitch(bars, rolls)
+    assert found["roll_yield"].to_list() == [None, None, None, 0.0, None]
+    assert found["next_days"].null_count() == 1
+
+
+def test_a_chain_that_is_at_hand_is_stitched_as_its_bars(market):
+    bars, rolls = one_roll(market, [10, 11, 12, 12, 12], [20, 21, 22, 23, 24])
+    assert stitch(chains.load(bars, rolls.months), rolls).equals(stitch(bars, rolls))
+    with pytest.raises(ValueError, match="the chain holds the months"):
+        stitch(chains.load(bars, (3,)), rolls)
+
+
+def test_t45_forward_and_carry_of_earlier_rows_stay_bit_equal_as_history_grows(market):
+    compared = 0
+    for seed in range(40):
+        bars, last, days, *_ = random_market(seed)
+        spec = market(last, trades={c: day + timedelta(days=1) for c, day in last.items()})
+        part = bars.filter(pl.col("day") <= days[2 * len(days) // 3]) if days else bars
+        try:
+            full, found = (stitch(x, calendar(x, spec), spec) for x in (bars, part))
+        except ValueError:
+            continue
+        past = full.filter(pl.col("day") <= part["day"].max())
+        assert adjusted(found, "forward").equals(adjusted(past, "forward")), seed
+        if not past.filter(pl.col("roll") & pl.col("next_price").is_null()).height:
+            kept = ["next_days", "roll_yield"]
+            assert found.select(kept).equals(past.select(kept)), seed
+        compared += len(found)
+    assert compared > 300
+
+
+def test_the_next_contract_is_the_nearest_later_one_listed_on_the_day(market):
+    looked = 0
+    for seed in range(40):
+        bars, last, *_ = random_market(seed)
+        spec = market(last, trades={c: day + timedelta(days=c % 7) for c, day in last.items()})
+        try:
+            found = stitch(bars, calendar(bars, spec), spec)
+        except ValueError:
+            continue
+        price = {(c, d): x for c, d, x in bars.select("contract", "day", "settle").rows()}
+        first = dict(bars.group_by("contract").agg(pl.col("day").min()).rows())
+        for row in found.filter(~pl.col("roll")).to_dicts():
+            later = [c for c, day in first.items() if c > row["contract"] and day <= row["day"]]
+            after = min(later, default=None)
+            near = row["settle"]  # its field is the one that counts
+            far = price.get((after, row["day"])) if near else None
+            apart = (spec.trades[after] - spec.trades[row["contract"]]).days if after else None
+            assert (row["next_contract"], row["next_price"], row["next_days"]) == (after, far, apart)
+            pays = (near / far - 1) * 365 / apart if far and apart > 0 else None
+            assert row["roll_yield"] == (pays if pays is None else pytest.approx(pays))
+            looked += 1
+    assert looked > 500
 
 
 def test_an_unknown_adjustment_is_refused(market):
     bars, rolls = one_roll(market, [1] * 5, [2] * 5)
-    with pytest.raises(ValueError, match="'panama' is not known; allowed: difference, ratio, none"):
+    with pytest.raises(ValueError, match="'panama' is not known; allowed: difference, ratio, forward, none"):
         adjusted(stitch(bars, rolls), "panama")
 
 

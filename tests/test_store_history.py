@@ -1,13 +1,13 @@
-"""The rolled history of a stored market: which source is read, by which rule, and calendars that are kept."""
+"""The rolled history of a stored market: which source is read, by which rule, and the table of many markets."""
 
 from datetime import date
 
 import polars as pl
 import pytest
 
-from store import history, open_archive
-from store.archive import Conflict
+from store import history, roll_versions
 from store.ingest import import_paths
+from store.roll_rules import UnknownRule
 from tests import small_store
 from tests.sample_files import SAMPLES
 
@@ -85,7 +85,7 @@ def test_the_table_of_a_chain_has_the_same_columns(built):
 
 
 def test_an_adjustment_that_there_is_none_of_is_refused(built):
-    with pytest.raises(ValueError, match=r"adjustment 'panama' is not known; allowed are difference, ratio, none"):
+    with pytest.raises(ValueError, match="'panama' is not known; allowed are difference, ratio, forward, none"):
         history.table(built, "MES", adjust="panama")
 
 
@@ -100,34 +100,6 @@ def test_history_is_read_from_the_snapshot_that_was_asked_for(archive):
     assert history.calendar(archive, "MES")[0].version != version
     assert history.calendar(archive, "MES", snapshot=before)[0].version == version
     assert history.table(archive, "MES", snapshot=before).height > history.table(archive, "MES").height
-
-
-def test_calendars_are_kept_by_market_source_and_rule(archive):
-    made = [history.calendar(archive, root, rule) for root in ("MES", "FGBL") for rule in ("volume:1", "last-trade-20")]
-    history.save(archive, made)
-    history.save(archive, made[:1])  # the same again takes its own place only
-    stored = archive.read("roll_calendars")
-    assert stored.height == sum(calendar.frame.height for calendar, _ in made)
-    one = stored.filter((pl.col("root") == "MES") & (pl.col("rule") == "volume:1"))
-    assert one["version"].unique().to_list() == [made[0][0].version]
-    assert one.drop("source", "root", "rule", "version").equals(made[0][0].frame)
-
-
-def test_calendars_that_another_writer_changed_meanwhile_are_not_lost(archive, monkeypatch):
-    made = [history.calendar(archive, "MES")]
-    other = [history.calendar(archive, "MES", "last-trade-20")]
-    write, calls = archive.write, []
-
-    def late(*arguments, **labels):
-        if not calls:
-            calls.append(1)
-            history.save(open_archive(archive.path), other)
-        return write(*arguments, **labels)
-
-    monkeypatch.setattr(archive, "write", late)
-    with pytest.raises(Conflict):
-        history.save(archive, made)
-    assert archive.read("roll_calendars")["rule"].unique().to_list() == ["last-trade-20"]
 
 
 def test_a_vendor_without_a_chain_of_the_market_is_no_rule_for_it(built):
@@ -177,3 +149,70 @@ def test_a_calendar_that_did_not_come_is_asked_for_in_vain(archive):
     planned(archive, (date(2021, 3, 9), 202103, 202106))
     with pytest.raises(history.NotStored, match="no roll calendar 'lean:last-trade' is stored; there are lean:oi"):
         history.calendar(archive, "MES", "lean:last-trade")
+
+
+def test_the_tables_of_many_markets_are_those_of_each(built):
+    roots = ["ZC", "MES", "FGBL"]
+    whole = history.tables(built, roots)
+    assert tuple(whole.columns) == ("root", *history.OUT)
+    assert whole["root"].unique(maintain_order=True).to_list() == roots
+    for root in roots:
+        assert whole.filter(root=root).drop("root").equals(history.table(built, root))
+    assert history.tables(built, []).columns == whole.columns
+
+
+def test_days_are_picked_of_tables_that_are_adjusted_as_a_whole(built):
+    whole = history.tables(built, ["MES", "FGBL"], adjust="forward")
+    part = history.tables(built, ["MES", "FGBL"], adjust="forward", start="2021-06-01", end=date(2021, 6, 30))
+    assert part.equals(whole.filter(pl.col("day").is_between(date(2021, 6, 1), date(2021, 6, 30))))
+    assert part.height == 2 * 22
+    back = history.tables(built, ["MES"], end="2021-06-30")["adjusted"][-1]
+    assert back == history.table(built, "MES").filter(day=date(2021, 6, 30))["adjusted"][0]
+
+
+def test_each_market_may_have_a_rule_of_its_own(built):
+    rules = {"": "volume:1", "MES": "last-trade-20"}
+    mixed = history.tables(built, ["MES", "FGBL"], rules)
+    assert mixed.filter(root="MES").drop("root").equals(history.table(built, "MES", "last-trade-20"))
+    assert mixed.filter(root="FGBL").drop("root").equals(history.table(built, "FGBL"))
+
+
+def test_a_rank_of_contracts_is_the_one_listed_after_the_held_one(built):
+    held, behind = history.table(built, "MES"), history.table(built, "MES", rank=1)
+    pairs = held.join(behind, on="day", suffix="_behind")
+    assert pairs.height > 400
+    later = {c: n for n, c in enumerate(small_store.QUARTERS)}
+    ahead = [later[b] - later[a] for a, b in pairs.select("contract", "contract_behind").iter_rows()]
+    assert set(ahead) == {1}
+    assert history.calendar(built, "MES", rank=1)[0].rank == 1
+
+
+def test_a_rank_that_a_chain_does_not_have_is_told(built):
+    with pytest.raises(history.NotStored, match="ZC: the chain of pysystemtrade has no rank 1"):
+        history.table(built, "ZC", rank=1)
+
+
+def test_a_rule_that_there_is_none_of_is_refused_with_the_nearest(built):
+    with pytest.raises(UnknownRule, match="did you mean 'volume:2'"):
+        history.table(built, "MES", "volum:2")
+
+
+def test_rules_that_mean_the_same_are_one_series(archive):
+    assert history.table(archive, "MES", "Volume").equals(history.table(archive, "MES", "volume:1"))
+    assert len(list((archive.cache / "series").glob("*.json"))) == 1
+
+
+def test_a_stored_calendar_is_a_rule_by_its_tag(archive):
+    roll_versions.save(archive, [history.calendar(archive, "MES", "last-trade-20")], "mine")
+    found, source = history.calendar(archive, "MES", "mine")
+    assert (found.rule, source) == ("mine", "barchart")
+    planned = history.calendar(archive, "MES", "last-trade-20")[0].frame
+    assert found.frame.select("day", "to_contract").equals(planned.select("day", "to_contract"))
+    assert history.table(archive, "MES", "mine").equals(history.table(archive, "MES", "last-trade-20"))
+
+
+def test_what_is_in_a_table_does_not_change_what_is_kept(built):
+    first = history.table(built, "MES")
+    first[0, "settle"] = -1.0
+    first.drop_in_place("adjusted")
+    assert history.table(built, "MES")["settle"][0] > 0.0

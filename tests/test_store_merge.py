@@ -122,6 +122,25 @@ def test_a_roll_calendar_is_replaced_rule_by_rule():
     assert revisions == []
 
 
+def test_an_import_replaces_the_calendar_of_its_rule_and_version_and_no_other_version():
+    table = TABLES["roll_calendars"]
+
+    def rolls(version, *days):
+        same = {"source": "x", "root": "ES", "rule": "a", "version": version}
+        same |= {"from_contract": 202403, "to_contract": 202406}
+        return table.conform(pl.DataFrame([same | {"day": DAY + timedelta(days=k)} for k in days]))
+
+    stored = pl.concat([rolls(None, 0, 90), rolls("v1", 0, 90), rolls("v2", 0)])
+    told = lambda rows: [(row["version"], (row["day"] - DAY).days) for row in rows.to_dicts()]  # noqa: E731
+    rows, revisions, _ = merge(stored, rolls(None, 3), table)  # a vendor's own
+    assert told(rows) == [(None, 3), ("v1", 0), ("v1", 90), ("v2", 0)] and revisions == []
+    rows, _, _ = merge(stored, rolls("v1", 5), table)
+    assert told(rows) == [(None, 0), (None, 90), ("v1", 5), ("v2", 0)]
+    again = rolls(None, 4).with_columns(since=pl.lit(NOW, TIME))
+    assert told(behind(again, table.empty(), stored, table)) == [(None, 0), (None, 90), (None, 4)]
+    assert told(behind(again, rolls(None, 7), stored, table)) == [(None, 4)]
+
+
 def test_a_table_without_known_is_merged_by_its_key():
     table = TABLES["roll_calendars"]
     same = {"source": "x", "root": "ES", "rule": "a", "day": DAY, "from_contract": 202403}

@@ -63,7 +63,8 @@ def test_the_continuous_series_are_those_of_the_store(exported):
     for root in ("MES", "FGBL"):
         one = found.filter(root=root)
         assert set(one["rule"]) == {"volume:1"}
-        assert one.select(history.OUT).equals(history.table(archive, root))
+        shared = [name for name in history.OUT if name in one.columns]
+        assert one.select(shared).equals(history.table(archive, root).select(shared))
 
 
 def test_a_second_export_of_the_same_store_writes_no_row(server, database, filled):

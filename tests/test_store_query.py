@@ -19,25 +19,25 @@ def archive(tmp_path):
 
 
 def test_values_come_by_parameter(archive):
-    assert archive.query("select rate from fx where currency = ?", ["EUR"]).rows() == [(1.1,)]
-    assert archive.query("select rate from FX where currency = $name", {"name": "x' or 1 = 1 --"}).rows() == []
+    assert archive.sql("select rate from fx where currency = ?", ["EUR"]).rows() == [(1.1,)]
+    assert archive.sql("select rate from FX where currency = $name", {"name": "x' or 1 = 1 --"}).rows() == []
 
 
 def test_a_pinned_snapshot_is_asked(archive):
     archive.commit([], remove=archive.head().files)
-    assert archive.query("select count(*) from fx").item() == 0
-    assert archive.query("select count(*) from fx", snapshot=1).item() == 2
+    assert archive.sql("select count(*) from fx").item() == 0
+    assert archive.sql("select count(*) from fx", snapshot=1).item() == 2
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_every_table_is_there_with_the_types_it_is_read_with(archive, name):
     table = TABLES[name]
-    assert archive.query(f"select * from {name}").schema == table.schema
+    assert archive.sql(f"select * from {name}").schema == table.schema
     row = {table.empty().columns[0]: ["x"]}
     if "time" in table.schema:
         row["time"] = [datetime(2024, 7, 1, 21, tzinfo=UTC)]
     archive.commit([archive.write(name, pl.DataFrame(row))], remove=archive.files(name))
-    assert archive.query(f"select * from {name}").equals(archive.read(name))
+    assert archive.sql(f"select * from {name}").equals(archive.read(name))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_every_table_is_there_with_the_types_it_is_read_with(archive, name):
 )
 def test_anything_but_a_select_over_the_tables_is_refused_in_one_sentence(archive, sql, tmp_path):
     with pytest.raises(StoreError) as caught:
-        archive.query(sql)
+        archive.sql(sql)
     assert isinstance(caught.value, BadQuery)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in archive.path.iterdir()) == ["data", "runs", "snapshots"]

@@ -3,13 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
-import naive
 import numpy as np
 import polars as pl
 import pytest
 
 from store import expiry, tables
-from store.roll_rules import UnknownRule, parse_rule
 from store.rolls import RollCalendar, calendar, chain_calendar
 
 START = date(2024, 1, 1)  # a Monday
@@ -40,10 +38,18 @@ def make_bars(days, columns):
 @pytest.fixture
 def market(monkeypatch):
     """Makes the spec of a market whose contracts have the given last allowed days; no holidays."""
-    monkeypatch.setattr(expiry, "last_allowed", lambda spec, contract, buffer=1: spec.limits.get(contract, LATE))
-    monkeypatch.setattr(expiry, "last_trade", lambda spec, contract: spec.trades.get(contract, LATE))
-    monkeypatch.setattr(expiry, "first_notice", lambda spec, contract: spec.notices.get(contract))
-    shift = lambda name, day, n, extra=None: np.busday_offset(day, n, roll="backward" if n > 0 else "forward").item()  # noqa: E731
+
+    def told(name, other=LATE):
+        def of(spec, contracts, *_):
+            found = [getattr(spec, name).get(int(contract), other) for contract in np.ravel(contracts)]
+            return np.array(found, "datetime64[D]").reshape(np.shape(contracts))
+
+        return of
+
+    monkeypatch.setattr(expiry, "all_last_allowed", told("limits"))
+    monkeypatch.setattr(expiry, "last_trades", told("trades"))
+    monkeypatch.setattr(expiry, "first_notices", told("notices", None))
+    shift = lambda name, day, n, extra=None: np.busday_offset(day, n, roll="backward" if n > 0 else "forward")  # noqa: E731
     monkeypatch.setattr("store.days.shift", shift)
 
     def make(limits=None, held="FGHJKMNQUVXZ", trades=None, notices=None):
@@ -254,32 +260,6 @@ def random_market(seed):
     return make_bars(days, columns), last, days, price, volume
 
 
-@pytest.mark.parametrize("confirm", [1, 2])
-def test_volume_rolls_equal_their_slow_twin(market, confirm):
-    compared, reasons = 0, set()
-    for seed in range(150):
-        bars, last, days, price, volume = random_market(seed)
-        numbers = [c for c in last if c in bars["contract"]]
-        pick = [c - 202401 for c in numbers]
-        limits = [last[c] for c in numbers]
-        price, volume = ([[row[k] for k in pick] for row in x] for x in (price, volume))
-        if not any(
-            x is not None and d < limits[k] for d, row in zip(days, price, strict=True) for k, x in enumerate(row)
-        ):
-            continue
-        planned = [np.busday_offset(day, -2).item() for day in limits]
-        expected = [
-            (day, numbers[a], numbers[b], x, y, reason)
-            for day, a, b, x, y, reason in naive.volume_rolls(days, price, volume, limits, planned, confirm)
-        ]
-        found = rows(calendar(bars, market(last), f"volume:{confirm}"))
-        assert found == expected, seed
-        compared += len(found)
-        reasons |= {row[5].split(",")[0] for row in found}
-    assert compared > 100
-    assert reasons == {"volume", "fallback: no crossing", "fallback: unknown volume", "closed: no matched price"}
-
-
 @pytest.mark.parametrize("rule", ["volume", "volume:3", "oi", "volume/oi", "last-trade-4", "month-end-2"])
 def test_t45_a_longer_history_leaves_earlier_rolls_as_they_were(market, rule):
     for seed in range(40):
@@ -297,24 +277,6 @@ def test_t45_a_longer_history_leaves_earlier_rolls_as_they_were(market, rule):
                 assert calendar(part, spec, rule).frame.equals(past), (seed, days[t])
             except ValueError:  # not begun yet
                 assert not len(past)
-
-
-def test_rules_are_read_and_written(market):
-    assert [str(parse_rule(x)) for x in ("volume", "OI:2", "volume+oi", "volume/oi:3", "first-notice-2")] == [
-        "volume:1", "oi:2", "volume+oi:1", "volume/oi:3", "first-notice-2",
-    ]  # fmt: skip
-    assert str(parse_rule("pysystemtrade", vendors=("pysystemtrade",))) == "pysystemtrade"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "volume:0", "volume:", "vol", "first-notice", "volume-2", "oi+volume", "barchart", "volume:1.5"]
-)
-def test_a_wrong_rule_says_what_came_what_is_allowed_and_the_nearest(text):
-    with pytest.raises(UnknownRule) as error:
-        parse_rule(text)
-    assert repr(text) in str(error.value) and "volume[:N] | oi[:N]" in str(error.value)
-    if text == "vol":
-        assert "did you mean 'volume'?" in str(error.value)
 
 
 def test_the_version_is_a_hash_of_the_content(market):

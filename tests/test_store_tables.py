@@ -22,3 +22,9 @@ def test_a_frame_is_brought_into_the_table_s_form():
 def test_what_does_not_fit_a_column_raises():
     with pytest.raises(pl.exceptions.InvalidOperationError):
         TABLES["rates"].conform(pl.DataFrame({"rate": ["much"]}))
+
+
+def test_versions_of_a_roll_calendar_stand_beside_each_other():
+    assert TABLES["roll_calendars"].key == ("source", "root", "rule", "version", "day")
+    assert TABLES["roll_versions"].key == ("source", "root", "version")
+    assert all(doc for _, doc in TABLES["roll_versions"].columns.values())

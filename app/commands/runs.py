@@ -57,7 +57,7 @@ def run(
 
     archive = opened(context)
     changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
-    wanted = _portfolio(portfolio, archive).with_settings(changes)
+    wanted = portfolio_of(portfolio, archive).with_settings(changes)
     with progress("run"):
         made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force)
     if known:
@@ -68,7 +68,7 @@ def run(
     emit(context, made.summary | {"stored": stored}, _show_run)
 
 
-def _portfolio(path, archive):
+def portfolio_of(path, archive):
     """The portfolio of a file; a bare name may also be one beside the store or one that ships."""
     from config import FOLDER
     from engine.portfolio import Portfolio
@@ -258,7 +258,7 @@ def demo(
     if not counts["skipped"]:
         with progress("check") as bar:
             checks.run(archive, resolved(archive, None), bar)
-    made, _ = backtest(archive, _portfolio(Path("trend"), archive))
+    made, _ = backtest(archive, portfolio_of(Path("trend"), archive))
     file = write(made, Path("demo") / "report.html")
     document = {"store": str(archive.path), "sample": counts, "run": made.id, "report": str(file)}
     emit(context, document, lambda d: _show_demo(d, made.summary))

@@ -1,112 +1,39 @@
-"""Verbs on rolled series: roll, continuous."""
+"""The verb continuous: the series of one market, joined contract by contract."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from app.commands.data import Root, code_text, opened, resolved
-from app.commands.output import emit, number, percent, progress, say, table
+from app.commands.data import code_text, day_of, opened, resolved
+from app.commands.output import emit, number, say, table
+from app.commands.rolls import DEFAULT, RULES
 
-RULES = (
-    "volume[:N], oi[:N], volume+oi[:N], volume/oi[:N], first-notice-K, last-trade-K, month-end-K, or the vendor of a "
-    "stored chain."
-)
-TAIL = 10  # rows of a continuous table that are shown
-
-
-def roll(
-    context: typer.Context,
-    roots: Annotated[list[str], typer.Argument(metavar="ROOT...", help="Markets.", show_default=False)],
-    rule: Annotated[str | None, typer.Option(help=f"{RULES} Without it volume:1, or the chain's own.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print every roll.")] = False,
-    diff: Annotated[
-        str | None, typer.Option(metavar="RULE", help="Store nothing; show where this other rule rolls otherwise.")
-    ] = None,
-):
-    """Make and store a roll calendar: when each contract is left, for which, at which prices, and why."""
-    from store import history
-
-    archive = opened(context)
-    wanted = resolved(archive, roots)
-    made = []
-    with progress("roll") as bar:
-        for done, root in enumerate(wanted):
-            if bar:
-                bar(done, len(wanted), root)
-            made.append(history.calendar(archive, root, rule))
-    if diff is not None:
-        return _diff(context, made, [history.calendar(archive, root, diff)[0] for root in wanted])
-    history.save(archive, made)
-    documents = [calendar.document() for calendar, _ in made]
-    emit(context, documents[0] if len(documents) == 1 else documents, lambda _: _show_rolls(documents, show))
-
-
-def _show_rolls(documents, show):
-    for document in documents if show else ():
-        columns = {
-            "day": lambda r: r["day"],
-            "from": lambda r: r["from"],
-            "to": lambda r: r["to"],
-            "from price": lambda r: number(r["from_price"]),
-            "to price": lambda r: number(r["to_price"]),
-            "gap": lambda r: number(_gap(r), "+.10g"),
-            "reason": lambda r: r["reason"],
-        }
-        table(document["rolls"], columns, title=document["root"])
-    table(
-        documents,
-        {
-            "market": lambda d: d["root"],
-            "rule": lambda d: d["rule"],
-            "rolls": lambda d: f"{len(d['rolls']):,}",
-            "version": lambda d: d["version"],
-            "reasons": lambda d: ", ".join(f"{name} {percent(share)}" for name, share in d["reasons"].items()),
-        },
-    )
-
-
-def _gap(roll):
-    return None if None in (roll["from_price"], roll["to_price"]) else roll["to_price"] - roll["from_price"]
-
-
-def _diff(context, made, others):
-    documents = []
-    for (calendar, _), other in zip(made, others, strict=True):
-        rows = calendar.diff(other).to_dicts()
-        texts = [row | {c: code_text(row[c]) for c in ("from_contract", "to_contract")} for row in rows]
-        rules = {"root": calendar.root, "rule": calendar.rule, "other": other.rule, "rolls": len(calendar.frame)}
-        documents.append(rules | {"differences": texts})
-    emit(context, documents[0] if len(documents) == 1 else documents, lambda _: _show_diff(documents))
-
-
-def _show_diff(documents):
-    for document in documents:
-        rule, other = document["rule"], document["other"]
-        columns = {
-            "from": lambda r: r["from_contract"],
-            "to": lambda r: r["to_contract"],
-            f"day by {rule}": lambda r: r["day"],
-            f"day by {other}": lambda r: r["other_day"],
-            "days": lambda r: number(r["days"], "+d"),
-            "gap": lambda r: number(_gap(r), "+.10g"),
-            "other gap": lambda r: number(
-                _gap({"from_price": r["other_from_price"], "to_price": r["other_to_price"]}), "+.10g"
-            ),
-        }
-        if document["differences"]:
-            table(document["differences"], columns, title=document["root"])
-        say(f"{document['root']}: {len(document['differences'])} of {document['rolls']} rolls differ ({rule}, {other})")
+TAIL = 10  # rows of a table that are shown
+MONTHS = ("contract", "next_contract", "near_contract", "far_contract")
+Series = Annotated[
+    str,
+    typer.Argument(metavar="SERIES", help="Market: its root, a vendor's name, or ES.c.0, ES.v.1.", show_default=False),
+]
 
 
 def continuous(
     context: typer.Context,
-    root: Root,
+    root: Series,
     adjust: Annotated[
-        Literal["difference", "ratio", "none"], typer.Option(help="How contracts are joined.")
+        Literal["difference", "ratio", "forward", "none"],
+        typer.Option(help="How contracts are joined; forward leaves the oldest at its market price."),
     ] = "difference",
-    rule: Annotated[str | None, typer.Option(help=f"{RULES} Without it volume:1, or the chain's own.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.", show_default=False)
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help=f"{RULES} {DEFAULT}")] = None,
+    maturity: Annotated[
+        int | None,
+        typer.Option(min=1, max=3650, metavar="DAYS", help="Constant maturity, for research: it cannot be traded."),
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="DAY", help="First day.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option(metavar="DAY", help="Last day.", show_default=False)] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to this .csv or .parquet file.", show_default=False)
     ] = None,
@@ -114,38 +41,84 @@ def continuous(
     """The continuous series of one market; the newest contract is at its market price.
 
     Every row names the contract that was held, its own prices, and the offset and factor that join it to the others.
+    ES.c.0 rolls at expiry (for research), ES.v.0 by volume, ES.n.0 by open interest; the last number is the rank.
     """
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
-    if re.fullmatch(r".+\.[cvn]\.[1-9]\d*", root):
-        raise typer.BadParameter(f"{root}: only rank 0, the held contract, is stitched", param_hint="ROOT")
-    from store import history
+    first, last = day_of(start, "--start"), day_of(end, "--end")
+    from store.names import parse_name
 
     archive = opened(context)
+    name = parse_name(root)
+    for option, told, asked in (("--rule", name.rule, rule), ("--rank", name.rule and name.rank, rank)):
+        if told is not None and asked is not None and told != asked:
+            raise typer.BadParameter(f"{root} says {told} itself", param_hint=option)
     (root,) = resolved(archive, [root])
-    frame = history.table(archive, root, rule, adjust)
-    months = [name for name in ("contract", "next_contract") if name in frame.columns]
+    if maturity is not None:
+        if rule or rank or name.rule:
+            raise typer.BadParameter("it needs no rule and no rank: it lies between contracts", param_hint="--maturity")
+        frame = _maturity(archive, root, maturity)
+    else:
+        from store import history
+
+        frame = history.table(archive, root, rule or name.rule, adjust, rank=name.rank if rank is None else rank)
+    frame = _within(frame, first, last)
+    months = [column for column in MONTHS if column in frame.columns]
     if out is None:
         rows = frame.to_dicts() if context.obj.json else []
-        texts = [row | {name: code_text(row[name]) for name in months} for row in rows]
+        texts = [row | {column: code_text(row[column]) for column in months} for row in rows]
         return emit(context, texts, lambda _: _show_series(frame, root))
     frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
     document = {"root": root, "rows": frame.height, "file": str(out)}
     emit(context, document, lambda d: say(f"{d['rows']:,} rows of {root} written to {out}"))
 
 
+def _maturity(archive, root, days):
+    from store.constant import constant_maturity
+
+    from store import history
+
+    bars, spec = history.bars(archive, root), history.spec(archive, root)
+    if bars is None or spec is None:
+        lacks = "no dated contracts are stored" if bars is None else "its facts are not known, so no last trade either"
+        raise history.NotStored(f"{root}: {lacks}")
+    return constant_maturity(bars.read(), spec, days)
+
+
+def _within(frame, first, last):
+    import polars as pl
+
+    wanted = pl.lit(True)
+    wanted = wanted & (pl.col("day") >= first) if first else wanted
+    return frame.filter(wanted & (pl.col("day") <= last) if last else wanted)
+
+
 def _show_series(frame, root):
-    prices = ("open", "high", "low", "close", "settle", "volume", "offset", "adjusted")
-    columns = {name: (lambda row, name=name: row[name]) for name in ("day", "contract")}
-    columns |= {name: (lambda row, name=name: number(row[name])) for name in prices}
-    columns |= {"roll": lambda row: "roll" if row["roll"] else ""}
+    if frame.is_empty():
+        return say(f"{root}: no rows in these days")
+    shown = ("open", "high", "low", "close", "settle", "volume", "offset", "adjusted", "roll_yield",
+             "price", "near_price", "far_price", "weight", "change")  # fmt: skip
+    columns = {
+        name: (lambda row, name=name: row[name])
+        for name in ("day", "contract", "near_contract", "far_contract")
+        if name in frame.columns
+    }
+    columns |= {
+        name: (lambda row, name=name: number(row[name], ".6g" if name in ("roll_yield", "weight") else "g"))
+        for name in shown
+        if name in frame.columns
+    }
+    if "roll" in frame.columns:
+        columns |= {"roll": lambda row: "roll" if row["roll"] else ""}
     table(frame.tail(TAIL).to_dicts(), columns)
     first, last = frame["day"].min(), frame["day"].max()
     say(f"{root}: the last {min(TAIL, frame.height)} of {frame.height:,} rows, {first} to {last}; --out FILE has all")
+    if "tradable" in frame.columns:
+        say("constant maturity is for research: no contract has this price, so it cannot be traded")
+    return None
 
 
 VERBS = {
-    "roll": (roll, "Make a roll calendar.", "frontmonth roll MES ZC --rule volume:1 --show"),
     "continuous": (
         continuous,
         "The continuous series of one market.",

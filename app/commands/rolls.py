@@ -1,0 +1,415 @@
+"""The verb roll: make roll calendars, look at them, compare rules, keep them as files and versions, see what comes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.data import code_text, opened, resolved
+from app.commands.output import counted, emit, money, number, percent, progress, say, table
+from app.commands.runs import portfolio_of
+
+RULES = (
+    "volume[:N], oi[:N], volume+oi[:N], volume/oi[:N], each with [+DATE][/DATE]; first-notice-K, last-trade-K, "
+    "delivery-K, month-end-K, month-begin-K; then [,months=LETTERS][,exit=K]; or the name of a roll calendar."
+)
+DEFAULT = "Without it volume:1, or the chain's own."
+
+
+def roll(
+    context: typer.Context,
+    roots: Annotated[
+        list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help=f"{RULES} {DEFAULT}")] = None,
+    rank: Annotated[int, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.")] = 0,
+    show: Annotated[bool, typer.Option("--show", help="Print every roll: prices, spread, volume left, cost.")] = False,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Where two calendars differ: rules, tags or versions. Stores nothing."),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE RULE...", help="What each of these rules costs and earns. Stores nothing."),
+    ] = None,
+    portfolio: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --compare: what this portfolio earns under each.", show_default=False),
+    ] = None,
+    upcoming: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Rolls, notices and last trades within N sessions.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="With --upcoming: of the contracts that this run holds.")
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A calendar of your own: CSV or Parquet.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the calendar for editing.", show_default=False)
+    ] = None,
+    tag: Annotated[str | None, typer.Option(metavar="NAME", help="Name the calendar; the name is then a rule.")] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the calendar.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="Print the stored calendars and their versions.")] = False,
+    remove: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Remove a stored calendar: tag or version.")
+    ] = None,
+):
+    """Make and store roll calendars: when each contract is left, for which, at which prices, and why."""
+    modes = {"--diff": diff, "--compare": compare, "--upcoming": upcoming, "--from": from_, "--list": list_,
+             "--remove": remove}  # fmt: skip
+    given = [name for name, value in modes.items() if value]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} do not go together; one at a time")
+    kept = ["--from", ""]  # "" is making one by a rule
+    goes_with = {
+        "--rule": (rule, "--upcoming", ""), "--rank": (rank, ""), "--out": (out, ""),
+        "--show": (show, "--compare", *kept),
+        "--portfolio": (portfolio, "--compare"), "--run": (run, "--upcoming"), "--tag": (tag, *kept),
+        "--note": (note, *kept),
+    }  # fmt: skip
+    for name, (value, *others) in goes_with.items():
+        if value and not {*(given or [""])} & {*others}:
+            with_ = " or ".join(other or "a calendar made by a rule" for other in others)
+            raise typer.BadParameter(f"it goes with {with_}", param_hint=name)
+    archive = opened(context)
+    wanted = [] if list_ and not roots else resolved(archive, roots)
+    if list_:
+        _list(context, archive, wanted)
+    elif diff:
+        _diff(context, archive, wanted, *diff)
+    elif compare:
+        _compare(context, archive, _one(wanted, "--compare"), compare, portfolio, show)
+    elif upcoming:
+        _upcoming(context, archive, wanted if roots else None, upcoming, rule, run)
+    elif remove:
+        _remove(context, archive, _one(wanted, "--remove"), remove)
+    elif from_:
+        _from_file(context, archive, _one(wanted, "--from"), from_, show, tag, note)
+    else:
+        _make(context, archive, wanted, rule, rank, show, out, tag, note)
+
+
+def _one(wanted, option):
+    if len(wanted) != 1:
+        raise typer.BadParameter("one ROOT is wanted", param_hint=option)
+    return wanted[0]
+
+
+# ---- making and keeping
+
+
+def _make(context, archive, wanted, rule, rank, show, out, tag, note):
+    from store import history, roll_versions
+
+    made, snapshot = [], archive.head()
+    with progress("roll") as bar:
+        for done, root in enumerate(wanted):
+            if bar:
+                bar(done, len(wanted), root)
+            made.append(history.calendar(archive, root, rule, snapshot, rank=rank))
+    if out is not None:
+        from store.roll_files import to_file
+
+        if len(made) != 1:
+            raise typer.BadParameter("one ROOT is wanted", param_hint="--out")
+        to_file(made[0][0], out)
+    saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=snapshot)
+    _tell(context, archive, made, saved, show)
+    if out is not None and not context.obj.json:
+        say(f"written to {out}; edit it, then: frontmonth roll {made[0][0].root} --from {out} --tag NAME")
+
+
+def _from_file(context, archive, root, path, show, tag, note):
+    from store import history, roll_versions
+    from store.roll_files import BadCalendar, from_file
+
+    bars = history.bars(archive, root)
+    if bars is None:
+        raise history.NotStored(f"{root}: no dated contracts are stored")
+    try:
+        calendar = from_file(path, root, bars.read(), history.spec(archive, root))
+    except BadCalendar as bad:
+        emit(context, {"file": bad.file, "faults": [vars(fault) for fault in bad.faults]}, _show_faults)
+        raise ValueError(f"{bad.file}: {counted(len(bad.faults), 'fault')}; nothing was stored") from None
+    made = [(calendar, bars.source)]
+    saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=bars.snapshot, file=path)
+    _tell(context, archive, made, saved, show)
+
+
+def _show_faults(document):
+    names = ("row", "column", "value", "reason", "remedy")
+    table(document["faults"], {name: (lambda fault, name=name: fault[name]) for name in names})
+
+
+def _remove(context, archive, root, name):
+    from store import roll_versions
+
+    gone = roll_versions.remove(archive, root, name)
+    emit(context, {"root": root, "removed": gone}, lambda d: say(f"{root}: removed {', '.join(d['removed'])}"))
+
+
+def _list(context, archive, wanted):
+    from store import roll_versions
+
+    rows = roll_versions.listed(archive, wanted or None).to_dicts()
+    emit(context, rows, _show_list)
+
+
+def _show_list(rows):
+    if not rows:
+        return say("no roll calendar is stored; `frontmonth roll ROOT --rule RULE` makes one")
+    columns = {name: (lambda row, name=name: row[name]) for name in ("root", "rule", "tag", "version", "source")}
+    columns |= {
+        "rolls": lambda row: f"{row['rolls']:,}",
+        "made": lambda row: f"{row['time']:%Y-%m-%d %H:%M}" if row["time"] else "",
+        "by": lambda row: row["author"],
+        "from": lambda row: row["made_from"],
+        "note": lambda row: row["note"],
+    }
+    table(rows, columns)
+
+
+# ---- showing
+
+
+def _tell(context, archive, made, saved, show):
+    documents = [
+        calendar.document() | {"source": source, "tag": row["tag"], "done": row["done"]}
+        for (calendar, source), row in zip(made, saved.to_dicts(), strict=True)
+    ]
+    if show:
+        for document, (calendar, source) in zip(documents, made, strict=True):
+            _measured(archive, document, calendar, source)
+    emit(context, documents[0] if len(documents) == 1 else documents, lambda _: _show_rolls(documents, show))
+
+
+def _measured(archive, document, calendar, source):
+    """Put spread, volume shares and cost beside each roll of a document."""
+    from engine.costs import Costs
+    from engine.trials import roll_cost
+    from store import history, laboratory
+
+    bars = history.bars(archive, calendar.root, source=source)
+    spec = history.spec(archive, calendar.root)
+    told = laboratory.told(bars.read(), calendar, spec).to_dicts() if bars else []
+    cost, currency = roll_cost(archive, calendar.root, Costs()) if spec else (None, None)
+    document["currency"] = currency
+    for k, row in enumerate(document["rolls"]):
+        row["spread"] = _spread(row)
+        row |= {name: told[k][name] if told else None for name in ("from_share", "to_share", "sessions_left")}
+        row["cost"] = cost
+
+
+def _show_rolls(documents, show):
+    for document in documents if show else ():
+        columns = {
+            "day": lambda r: r["day"],
+            "from": lambda r: r["from"],
+            "to": lambda r: r["to"],
+            "from price": lambda r: number(r["from_price"]),
+            "to price": lambda r: number(r["to_price"]),
+            "spread": lambda r: number(r["spread"], "+.10g"),
+            "volume left": lambda r: percent(r["from_share"], 0),
+            "in the next": lambda r: percent(r["to_share"], 0),
+            f"cost {document['currency'] or ''}".strip(): lambda r: number(r["cost"], ",.2f"),
+            "reason": lambda r: r["reason"],
+        }
+        table(document["rolls"], columns, title=document["root"])
+    table(
+        documents,
+        {
+            "market": lambda d: d["root"],
+            "rule": lambda d: d["rule"],
+            "rolls": lambda d: f"{len(d['rolls']):,}",
+            "version": lambda d: d["version"],
+            "stored": lambda d: d["done"],
+            "reasons": lambda d: ", ".join(f"{name} {percent(share)}" for name, share in d["reasons"].items()),
+        },
+    )
+
+
+def _spread(roll_, prefix=""):
+    prices = roll_[f"{prefix}from_price"], roll_[f"{prefix}to_price"]
+    return None if None in prices else prices[1] - prices[0]
+
+
+def _diff(context, archive, wanted, one, other):
+    from store import roll_versions
+
+    documents = []
+    for root in wanted:
+        (mine, _), (theirs, _) = (roll_versions.made(archive, root, text) for text in (one, other))
+        rows = mine.diff(theirs).to_dicts()
+        texts = [row | {c: code_text(row[c]) for c in ("from_contract", "to_contract")} for row in rows]
+        named = {"root": root, "rule": one, "other": other, "rolls": len(mine.frame)}
+        documents.append(named | {"differences": texts})
+    emit(context, documents[0] if len(documents) == 1 else documents, lambda _: _show_diff(documents))
+
+
+def _show_diff(documents):
+    for document in documents:
+        rule, other = document["rule"], document["other"]
+        columns = {
+            "from": lambda r: r["from_contract"],
+            "to": lambda r: r["to_contract"],
+            f"day by {rule}": lambda r: r["day"],
+            f"day by {other}": lambda r: r["other_day"],
+            "days": lambda r: number(r["days"], "+d"),
+            "spread": lambda r: number(_spread(r), "+.10g"),
+            "other spread": lambda r: number(_spread(r, "other_"), "+.10g"),
+        }
+        if document["differences"]:
+            table(document["differences"], columns, title=document["root"])
+        say(f"{document['root']}: {len(document['differences'])} of {document['rolls']} rolls differ ({rule}, {other})")
+
+
+# ---- the laboratory
+
+MEASURES = {  # of a rule: heading -> text of its summary row
+    "rolls": lambda r: number(r["rolls"], ",d"),
+    "a year": lambda r: number(r["rolls_per_year"], ".1f"),
+    "sessions before the last allowed day (median)": lambda r: number(r["sessions_left_median"], ".0f"),
+    "volume left in the old contract (mean)": lambda r: percent(r["from_share_mean"], 0),
+    "spread, its size (mean) [points]": lambda r: number(r["spread_size_mean"], ".5g"),
+    "days in illiquid months": lambda r: _part(r["illiquid_days"], r["illiquid_share"]),
+    "rolls that waited for a price": lambda r: number(r["waited"], ",d"),
+    "rolls forced": lambda r: percent(r["forced_share"], 0),
+    "rolls by fallback": lambda r: percent(r["fallback_share"], 0),
+    "positions closed for want of a price": lambda r: number(r["closed"], ",d"),
+    "cost of rolling a year": lambda r: money(r["cost_per_year"]),
+    "profit of a long holder [points]": lambda r: number(r["total_points"], "+,.10g"),
+    "  of it by price": lambda r: number(r["price_points"], "+,.10g"),
+    "  of it by rolling": lambda r: number(r["roll_points"], "+,.10g"),
+    "profit of a long holder": lambda r: money(r["total_money"]),
+    "  by rolling": lambda r: money(r["roll_money"]),
+}
+EARNED = {  # of a portfolio under a rule
+    "total return": lambda r: percent(r["total_return"]),
+    "annual return": lambda r: percent(r["annual_return"], 2),
+    "Sharpe ratio": lambda r: number(r["sharpe"], ".3f"),
+    "largest drawdown": lambda r: percent(r["max_drawdown"]),
+    "rolls of positions": lambda r: number(r["rolls"], ",d"),
+    "roll commission": lambda r: money(r["roll_commission"]),
+    "roll slippage": lambda r: money(r["roll_slippage"]),
+    "final equity": lambda r: money(r["final_equity"]),
+    "  less that of the first rule": lambda r: money(r["final_equity_difference"]),
+}
+
+
+def _compare(context, archive, root, rules, portfolio, show):
+    from engine.costs import Costs
+    from engine.trials import roll_cost, under_rules
+    from store import history, laboratory, roll_versions
+
+    bars, spec = history.bars(archive, root), history.spec(archive, root)
+    if bars is None:
+        raise history.NotStored(f"{root}: no dated contracts are stored")
+    wanted = None if portfolio is None else portfolio_of(portfolio, archive)
+    cost, currency = roll_cost(archive, root, wanted.costs if wanted else Costs()) if spec else (None, None)
+    known = roll_versions.named(archive, root)
+    given = {rule: roll_versions.made(archive, root, rule)[0] for rule in rules if rule in known}
+    side = None if cost is None else cost / 2
+    with progress("compare") as bar:
+        found = laboratory.compare(bars.read(), spec, rules, given, bar, side_cost=side)
+    document = {"root": root, "currency": currency, "first": found.first, "last": found.last}
+    months = ("from_contract", "to_contract")
+    document |= {"rules": found.summary.to_dicts()}
+    document["rolls"] = [row | {c: code_text(row[c]) for c in months} for row in found.rolls.to_dicts()]
+    if wanted is not None:
+        with progress("run") as bar:
+            document["portfolio"] = under_rules(archive, wanted, rules, [root], progress=bar).to_dicts()
+    emit(context, document, lambda _: _show_comparison(document, show))
+
+
+def _show_comparison(document, show):
+    if show:
+        names = (
+            [name for name in document["rolls"][0] if name.startswith(("day ", "spread "))] if document["rolls"] else []
+        )
+        columns = {"from": lambda r: r["from_contract"], "to": lambda r: r["to_contract"]}
+        columns |= {name: (lambda r, name=name: _cell(r[name])) for name in names}
+        table(document["rolls"], columns)
+    told = f"{document['root']}, {document['first']} to {document['last']}"
+    told += f", one contract, money in {document['currency']}" if document["currency"] else ""
+    _transposed(document["rules"], MEASURES, told)
+    if "portfolio" in document:
+        _transposed(document["portfolio"], EARNED, f"the portfolio, {document['root']} rolled by each rule")
+
+
+def _transposed(rows, measures, title):
+    """A table with a column a rule; measures that no rule has are left out, errors are told below."""
+    good = [row for row in rows if row["error"] is None]
+    lines = [{"": heading} | {row["rule"]: show(row) for row in good} for heading, show in measures.items()]
+    lines = [line for line in lines if any(line[row["rule"]] for row in good)]
+    if good:
+        table(
+            lines, {"": lambda r: r[""]} | {r["rule"]: (lambda line, n=r["rule"]: line[n]) for r in good}, title=title
+        )
+    for row in rows:
+        if row["error"] is not None:
+            say(f"{row['rule']}: {row['error']}")
+
+
+def _cell(value):
+    return number(value, "+.10g") if isinstance(value, float) else value
+
+
+def _part(count, share):
+    return "" if count is None else f"{count:,} ({percent(share)})"
+
+
+# ---- what comes
+
+
+def _upcoming(context, archive, roots, sessions, rule, run):
+    from store import upcoming
+
+    held, rule = (None, rule) if run is None else _held(archive, run, rule)
+    with progress("roll") as bar:
+        found = upcoming.upcoming(archive, roots, sessions, rule, held=held, progress=bar)
+    months = ("held", "next")
+    rows = [row | {name: code_text(row[name]) for name in months} for row in found.to_dicts()]
+    emit(context, rows, lambda _: _show_upcoming(rows, sessions, run))
+
+
+def _held(archive, run, rule):
+    """{root: [contracts]} that a run holds at its end, and the rule it rolls by unless another is asked for."""
+    from engine.result import load
+
+    made, found = load(archive, run), {}
+    last = made.positions()
+    for row in last.filter(last["day"] == last["day"].max()).iter_rows(named=True):
+        if row["contracts"]:
+            found.setdefault(row["root"], set()).add(int(row["contract"]))
+    return {root: sorted(contracts) for root, contracts in found.items()}, rule or made.portfolio.rolls.rules()
+
+
+def _show_upcoming(rows, sessions, run):
+    of = f" of {run}" if run else ""
+    if not rows:
+        return say(f"nothing{of} rolls, is given notice or ends within {counted(sessions, 'session')}")
+    columns = {
+        "market": lambda r: r["root"],
+        "as of": lambda r: f"{r['as_of']}{' (stale)' if r['stale'] else ''}",
+        "held": lambda r: r["held"],
+        "next": lambda r: r["next"],
+        "expected": lambda r: _dated(r, "expected"),
+        "latest": lambda r: _dated(r, "latest"),
+        "first notice": lambda r: _dated(r, "first_notice"),
+        "last trade": lambda r: _dated(r, "last_trade"),
+        "why": lambda r: r["why"],
+    }
+    table(rows, columns)
+    say("a number in brackets is that of sessions from the last stored day")
+    return None
+
+
+def _dated(row, name):
+    return "" if row[name] is None else f"{row[name]} ({row[f'sessions_to_{name}']})"
+
+
+VERBS = {
+    "roll": (roll, "Make, show and compare roll calendars.", "frontmonth roll MES ZC --rule volume:1 --show"),
+}

@@ -1,0 +1,409 @@
+"""Continuous series kept beside the store: made once of all that they depend on, and continued from where they ended.
+
+1. **Kept** is the stitched table without `adjusted` (one vector operation on reading), the calendar with the opening
+   prices of its legs, and where the calendar stands: a `rolls.Position` and the bars since then. It lies in the
+   folder `series` of the store's cache (`kept`) and may be deleted at any time.
+2. **The same inputs** give what is kept: hashes of the files read, of the facts, dates, holidays and rolls planned, of
+   the rule as written, and of the code of this package. Nothing is looked up by a time or a name alone.
+3. **Continued** is a series where all else is equal and files only came on, every row of them on a later day than any
+   before: then these files alone are read. Rows before the position's day stand; the rest is made of its bars and the
+   new ones, bit for bit as by a whole build. The kept rows lie in two pieces, `base` and `end`, so that a day more
+   writes only the shorter one. In every other case all is made anew.
+4. **Many** series that are to be made whole are made by processes of their own (`workers`). They only fill the cache:
+   what they leave undone, or fail at, is made here, so that no result depends on them.
+"""
+
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache, cached_property, partial
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from store import chain as chains
+from store import continuous, kept, rolls, workers
+from store.held import priced
+from store.roll_rules import parse_rule
+from store.tables import TABLES
+
+FORMAT = 1
+KEPT = 3  # states of one series, as of older snapshots
+WIDE = np.int64(1_000_000)  # above any number of a day
+END = 500  # rows of the shorter piece, from which on it is joined to the longer one
+COLUMNS = tuple(name for name in TABLES["contract_bars"].columns if name != "known")
+LEGS = rolls.SCHEMA | {"open_from": pl.Float64, "open_to": pl.Float64}
+SCHEMA = {name: kind for name, kind in continuous.SCHEMA.items() if name != "adjusted"} | {"filled": pl.Boolean}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A series as it is wanted: `plan` tells where its bars come from, `given` the rolls of a stored calendar."""
+
+    plan: object  # held.Bars
+    rule: str  # canonical, see roll_rules
+    rank: int = 0
+    given: pl.DataFrame | None = None
+
+    @property
+    def archive(self):
+        """The store."""
+        return self.plan.archive
+
+    @cached_property
+    def folder(self):
+        """Where it is kept."""
+        return self.archive.cache / "series"
+
+    @cached_property
+    def spec(self):
+        """Facts of the market; None where nobody knows them."""
+        return self.plan.desk.spec(self.plan.root)
+
+    @property
+    def tradable(self):
+        """Whether a run may follow it: not a rule that holds contracts through expiry."""
+        return parse_rule(self.rule, [self.rule.partition(",")[0]]).exit is not None
+
+    @cached_property
+    def name(self):
+        """What it is kept under, one a market, source, rule and rank."""
+        return _hash([self.plan.root, self.plan.source, self.rule, self.rank])[:16]
+
+    @cached_property
+    def inputs(self):
+        """Hash of all that it is made of, but for the files of bars."""
+        plan = self.plan
+        given = [] if self.given is None else self.given.select("day", "from_contract", "to_contract").rows()
+        proxy = [plan.proxy, plan.proxy_source, plan.until]
+        facts = plan.desk.digest(plan.root), plan.desk.holidays
+        return _hash([FORMAT, self.name, proxy, given, *facts, code_hash(_PACKAGE)])
+
+    @cached_property
+    def files(self):
+        """Hashes of the files of bars, sorted."""
+        return sorted(segment.sha256 for segment in self.plan.files())
+
+    @property
+    def rows(self):
+        """How many bars it is made of."""
+        return sum(segment.rows for segment in self.plan.files())
+
+    @property
+    def job(self):
+        """What another process needs to make it."""
+        told = {"root": self.plan.root, "source": self.plan.source, "rule": self.rule, "rank": self.rank}
+        return told | {"store": str(self.archive.path), "snapshot": self.plan.snapshot.number, "rows": self.rows}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A market's calendar, the calendar's rolls with opening prices (`LEGS`), and the stitched rows, read when used."""
+
+    calendar: rolls.RollCalendar
+    legs: pl.DataFrame
+    rows: object  # the stitched rows, or what gives them
+
+    @cached_property
+    def frame(self):
+        """The stitched rows (`SCHEMA`)."""
+        return self.rows() if callable(self.rows) else self.rows
+
+
+def series(requests, progress=None, processes=None):
+    """The series that are asked for, from the cache or made.
+
+    Parameters
+    ----------
+    requests : list of Request
+    progress : callable, optional
+        Called as `progress(done, total, root)` when one is there.
+    processes : int, optional
+        How many make series side by side; as many as there are processors, where that pays, if not given.
+
+    Returns
+    -------
+    list of Series
+        Without rows, and with a calendar that holds no contract (0), where no stored bar has a price.
+
+    Raises
+    ------
+    ValueError
+        Of a series that cannot be made; see `rolls.calendar`.
+    """
+    numbers, made, states = count(1), set(), [_state(request) for request in requests]
+
+    def tell(request):
+        if progress:
+            progress(next(numbers), len(requests), request.plan.root)
+
+    whole = [i for i, state in enumerate(states) if state is None]
+    jobs = [requests[i].job for i in whole]
+    for job in workers.make(jobs, sum(requests[i].rows for i in whole), processes):
+        made.add(whole[job])
+        tell(requests[whole[job]])
+    states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
+    new, found = _added(requests, states), []
+    for i, (request, state) in enumerate(zip(requests, states, strict=True)):
+        found.append(_one(request, state, new.get((request.plan.root, request.plan.source))))
+        if i not in made:
+            tell(request)
+    return found
+
+
+@cache
+def code_hash(package):
+    """sha256 over the source files of a package folder: part of what a cached or stored result depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(package).rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+# ---- looked up
+
+
+def _state(request):
+    """What is kept of the same files, else of those that these continue; None where there is nothing."""
+    document = kept.read(request.folder, request.name)
+    states = [state for state in (document or {}).get("states", ()) if state["inputs"] == request.inputs]
+    same = [state for state in states if state["files"] == request.files]
+    return next(iter(same or [state for state in states if _goes_on(request, state)]), None)
+
+
+def _goes_on(request, state):
+    """Whether the files of a state are all there, and those that came to them hold later days alone."""
+    old, plan = set(state["files"]), request.plan
+    if state["position"] is None or not old < set(request.files) or (plan.proxy_source and state["begin"] is None):
+        return False
+    last = date.fromisoformat(state["last_day"])
+    return all(s.first_day is None or s.first_day > last for s in plan.files() if s.sha256 not in old)
+
+
+def _added(requests, states):
+    """{(root, source): rows of the files that came to those of its state}, of all series together."""
+    segments = {}
+    for request, state in zip(requests, states, strict=True):
+        if state is not None and state["files"] != request.files:
+            old = set(state["files"])
+            segments |= {s.path: s for s in request.plan.own() if s.sha256 not in old}
+    if not segments:
+        return {}
+    plan = requests[0].plan
+    rows = priced(plan.archive, plan.snapshot, segments.values(), COLUMNS)
+    return {(root, source): part for (root, source), part in rows.partition_by("root", "source", as_dict=True).items()}
+
+
+def _one(request, state, new):
+    """The series of a state, continued if it is of fewer files; made anew where a piece of it is gone."""
+    if state is None:
+        return _whole(request)
+    same = state["files"] == request.files
+    pieces = {name: kept.get(request.folder, state[name]) for name in (("legs",) if same else ("legs", "end", "bars"))}
+    if any(piece is None for piece in pieces.values()):
+        return _whole(request)
+    if not same:
+        return _continued(request, state, pieces, new)
+    return Series(_calendar(request, state, pieces["legs"]), pieces["legs"], partial(_rows, request, state))
+
+
+def _rows(request, state):
+    """The stitched rows of a state; made anew where a piece of them is gone."""
+    pieces = [kept.get(request.folder, state[name]) for name in ("base", "end")]
+    return _whole(request).frame if any(piece is None for piece in pieces) else pl.concat(pieces)
+
+
+def _calendar(request, state, legs):
+    frame = pl.DataFrame([legs[name] for name in rolls.SCHEMA])
+    return rolls.RollCalendar(
+        request.plan.root, request.rule, state["first"], frame, tuple(state["months"]), request.rank
+    )
+
+
+# ---- made
+
+
+def _whole(request):
+    """The series made of all its bars, and kept."""
+    bars, begin = request.plan.parts(COLUMNS)
+    if bars.is_empty():
+        calendar = rolls.RollCalendar(request.plan.root, request.rule, 0, pl.DataFrame(schema=rolls.SCHEMA))
+        found = Series(replace(calendar, rank=request.rank), pl.DataFrame(schema=LEGS), pl.DataFrame(schema=SCHEMA))
+        return _kept(request, found, begin, None, {"base": found.frame, "end": found.frame})
+    months = rolls.held_months(request.spec, request.rule, request.given)
+    chain = _chain(request, bars, months)
+    calendar = rolls.calendar(chain, request.spec, request.rule, request.given)
+    goes_on = request.spec is not None and not request.rank  # else it may look back, or behind another rank
+    position = rolls.last_position(chain, calendar) if goes_on else None
+    if request.rank:
+        from store import ranks
+
+        calendar = ranks.ranked(chain, calendar, request.rank, request.spec)
+    frame = _stitched(request, chain, calendar, bars)
+    found = Series(calendar, _opened(calendar.frame, bars), frame)
+    if position is None or not frame["day"].is_sorted():
+        return _kept(request, found, begin, None, {"base": frame, "end": frame.clear()})
+    recent = _recent(bars, position, months)
+    base, end = _parted(frame, position.since)
+    pieces = {"base": base, "end": end, "bars": recent}
+    return _kept(request, found, begin, _pruned(position, recent, calendar), pieces)
+
+
+def _continued(request, state, pieces, new):
+    """The series with the rows of later days: before the position's day as it was, from there on made anew."""
+    before, months, bars = _position(state["position"]), tuple(state["months"]), pieces["bars"]
+    bars = bars if new is None else pl.concat([bars, new])
+    chain = _chain(request, bars, months, before.listed, before.known)
+    later = rolls.calendar(chain, request.spec, request.rule, request.given, before).frame
+    legs = pl.concat([pieces["legs"], _opened(later, bars)]) if len(later) else pieces["legs"]
+    calendar = _calendar(request, state, legs)
+    rows = _stitched(request, chain, calendar, bars)
+    if not rows["day"].is_sorted():
+        return _whole(request)
+    end = pl.concat([_parted(pieces["end"], before.since)[0], rows])
+    position = _moved(before, chain, calendar)
+    bars = _recent(bars, position, months) if len(later) else bars
+    kept_ = {"base": state["base"], "end": end, "bars": bars, "legs": legs if len(later) else state["legs"]}
+    if len(end) > max(END, state["rows"] // 16):
+        base = kept.get(request.folder, state["base"])
+        if base is None:
+            return _whole(request)
+        kept_["base"], kept_["end"] = _parted(pl.concat([base, end]), position.since)
+    made = Series(calendar, legs, partial(_joined, request, kept_))
+    return _kept(request, made, state["begin"], _pruned(position, bars, calendar), kept_, state)
+
+
+def _joined(request, pieces):
+    """The rows of a series that was continued: the long piece is not read before somebody wants it."""
+    base = pieces["base"]
+    base = kept.get(request.folder, base) if isinstance(base, str) else base
+    return _whole(request).frame if base is None else pl.concat([base, pieces["end"]])
+
+
+def _chain(request, bars, months, listed=(), known=()):
+    chain = chains.load(bars, months, listed, known)
+    if "root" in chain.bars.columns:
+        return chain
+    return replace(chain, bars=chain.bars.with_columns(root=pl.lit(request.plan.root)))  # merged rows of a day lost it
+
+
+def _stitched(request, chain, calendar, bars):
+    """The stitched rows with `filled`: whether they were filled in from another source."""
+    frame = continuous.stitch(chain, calendar, request.spec)
+    frame.drop_in_place("adjusted")
+    if bars["filled_from"].null_count() == len(bars):
+        return frame.insert_column(frame.width, pl.Series("filled", np.zeros(len(frame), bool)))
+    taken = bars.filter(pl.col("filled_from").is_not_null()).select("day", "contract", filled=True).unique()
+    frame = frame.join(taken, on=["day", "contract"], how="left", maintain_order="left")
+    return frame.with_columns(pl.col("filled").fill_null(False))
+
+
+def _recent(bars, position, months):
+    """The bars that a position goes on from."""
+    return bars.filter((pl.col("day") >= position.since) & (pl.col("contract") % 100).is_in(months))
+
+
+def _parted(frame, day):
+    """The rows before a day, and those from it on; of rows in the order of their days."""
+    first = frame["day"].search_sorted(day)
+    return frame[:first], frame[first:]
+
+
+def _moved(before, chain, calendar):
+    """The position after the last roll of a continued calendar."""
+    new = zip(chain.contracts.tolist(), chain.first.tolist(), strict=True)
+    listed = dict(before.listed)
+    listed |= {contract: chain.days[t].item() for contract, t in new if contract not in listed}
+    shown = {name: chain.days[t].item() if 0 <= t < len(chain.days) else None for name, t in chain.known.items()}
+    known = tuple((name, day or shown[name]) for name, day in before.known)
+    return rolls.Position(calendar.frame["to_contract"][-1], calendar.frame["day"][-1], tuple(listed.items()), known)
+
+
+def _pruned(position, recent, calendar):
+    """The position without contracts that nothing asks for any more: earlier than those held, and without a bar."""
+    recent, held = set(recent["contract"].unique()), calendar.frame["from_contract"][-1]
+    listed = tuple((contract, day) for contract, day in position.listed if contract > held or contract in recent)
+    return replace(position, listed=listed)
+
+
+def _opened(frame, bars):
+    """The rolls with the opening prices of both legs, on the day on which the roll is acted on."""
+    keys, opens = _opens(bars)
+    closed = pl.col("reason") == rolls.CLOSED
+    acted = _days(frame.select(pl.when(closed).then(pl.coalesce("decided", "day")).otherwise("day")).to_series())
+    found = {}
+    for leg in ("from", "to"):
+        wanted = frame[f"{leg}_contract"].to_numpy() * WIDE + acted
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        found[f"open_{leg}"] = pl.Series(np.where(keys[place] == wanted, opens[place], np.nan), nan_to_null=True)
+    return frame.with_columns(**found)
+
+
+def _opens(bars):
+    """(a number for each bar's contract and day, ascending; opening prices), the first bar of a day first."""
+    keys, time = bars["contract"].to_numpy() * WIDE + _days(bars["day"]), bars["time"].to_physical().to_numpy()
+    opens = bars["open"].to_numpy()
+    if ((keys[1:] > keys[:-1]) | ((keys[1:] == keys[:-1]) & (time[1:] >= time[:-1]))).all():
+        return keys, opens
+    order = np.lexsort((time, keys))
+    return keys[order], opens[order]
+
+
+def _days(column):
+    """Days since 1970."""
+    return column.to_physical().to_numpy()
+
+
+# ---- kept
+
+
+def _kept(request, found, begin, position, pieces, instead=None):
+    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on.
+
+    `pieces` are frames, or the names of those that are kept already.
+    """
+    days = [segment.last_day for segment in request.plan.files() if segment.last_day]
+    state = {"inputs": request.inputs, "files": request.files, "last_day": max(days, default=None), "begin": begin}
+    state |= {"first": found.calendar.first, "months": found.calendar.months, "position": _told(position)}
+    state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
+    with contextlib.suppress(OSError):
+        for name, piece in ({"legs": found.legs} | pieces).items():
+            state[name] = piece if isinstance(piece, str) else kept.put(request.folder, request.name, piece)
+        old = (kept.read(request.folder, request.name) or {}).get("states", [])
+        again = request.inputs, request.files
+        left = [one for one in old if one != instead and (one["inputs"], one["files"]) != again]
+        states = [state, *left][:KEPT]
+        kept.write(request.folder, request.name, {"states": states})
+        kept.drop(request.folder, _pieces(old) - _pieces(states))
+    return found
+
+
+def _pieces(states):
+    return {state[name] for state in states for name in ("base", "end", "legs", "bars") if name in state}
+
+
+def _told(position):
+    """A position as a document has it."""
+    if position is None:
+        return None
+    listed = [(contract, day.isoformat()) for contract, day in position.listed]
+    known = [(name, day and day.isoformat()) for name, day in position.known]
+    return {"contract": position.contract, "since": position.since.isoformat(), "listed": listed, "known": known}
+
+
+def _position(told):
+    """A position as a document told it."""
+    listed = tuple((contract, date.fromisoformat(day)) for contract, day in told["listed"])
+    known = tuple((name, day and date.fromisoformat(day)) for name, day in told["known"])
+    return rolls.Position(told["contract"], date.fromisoformat(told["since"]), listed, known)
+
+
+def _hash(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+_PACKAGE = Path(__file__).parent

@@ -1,0 +1,229 @@
+"""What a snapshot holds of each market: its sources, where its bars come from, its facts. Found once in a process.
+
+A market's bars are those of one source; before a micro contract was listed, those of its full-size contract stand in
+(`history_from` in the contract master), as proxies: the same prices, which the market itself never traded.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+
+import polars as pl
+
+from store.contracts import Master, with_dates
+from store.days import sources as config_files
+from store.naming import WITHIN_DAY, vendor_of
+from store.vendors import VENDORS
+
+SAMPLE = "sample"
+TABLES = ("contract_bars", "vendor_chains")
+PRICED = pl.coalesce("settle", "close").is_not_null()
+_SNAPSHOTS = 4  # of which what was found is kept
+_desks = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Where a market's bars come from: its own files, and those of the full-size contract that stands in before.
+
+    Rows before `until` are proxies: those of `proxy`, or rows of its own source that really are another market's.
+    """
+
+    desk: object
+    root: str
+    source: str
+    proxy: str = ""
+    proxy_source: str = ""
+    until: date | None = None
+
+    @property
+    def archive(self):
+        """The store."""
+        return self.desk.archive
+
+    @property
+    def snapshot(self):
+        """The version of the data."""
+        return self.desk.snapshot
+
+    def own(self):
+        """The segments of the market itself."""
+        return self.desk.segments("contract_bars", self.root, self.source)
+
+    def lent(self):
+        """The segments of the contract that stands in."""
+        return self.desk.segments("contract_bars", self.proxy, self.proxy_source)
+
+    def files(self):
+        """The segments that are read."""
+        return self.own() + self.lent()
+
+    def read(self, columns=None):
+        """The rows with a price, all under `root` and `source`; with these columns, `day` among them."""
+        return self.parts(columns)[0]
+
+    def parts(self, columns=None):
+        """What `read` gives, and the first day of the market's own rows, None where it has none."""
+        own = priced(self.archive, self.snapshot, self.own(), columns)
+        begin = own["day"].min()
+        if not self.proxy_source:
+            return own, begin
+        before = priced(self.archive, self.snapshot, self.lent(), columns)
+        before = before.filter(pl.col("day") < (begin or self.until))
+        named = {name: pl.lit(getattr(self, name)) for name in ("root", "source") if name in before.columns}
+        return pl.concat([before.with_columns(**named), own]), begin
+
+
+class Desk:
+    """What one snapshot of a store holds, by market."""
+
+    def __init__(self, archive, snapshot, master):
+        self.archive, self.snapshot, self.master = archive, snapshot, master
+        self._segments, self._plans, self._specs, self._digests = {}, {}, {}, {}
+        for segment in snapshot.files:
+            if segment.table in TABLES:
+                market = self._segments.setdefault((segment.table, segment.labels["root"]), {})
+                market.setdefault(segment.labels["source"], []).append(segment)
+
+    def segments(self, table, root, source):
+        """The files of one market and source, in order of their commits."""
+        return list(self._segments.get((table, root), {}).get(source, ()))
+
+    def roots(self, table="contract_bars"):
+        """The markets of a table, sorted."""
+        return sorted(root for of, root in self._segments if of == table)
+
+    def sources(self, root):
+        """See `sources`."""
+        return [(t, name) for t in TABLES for name in sorted(self._segments.get((t, root), ()), key=_order)]
+
+    def dated(self, root):
+        """The source of its dated contracts that is read first; None where none are stored."""
+        return next((source for table, source in self.sources(root) if table == "contract_bars"), None)
+
+    def bars(self, root, source=None):
+        """See `bars`."""
+        if (root, source) not in self._plans:
+            self._plans[root, source] = self._plan(root, source or self.dated(root))
+        return self._plans[root, source]
+
+    def spec(self, root):
+        """See `spec`."""
+        if root not in self._specs:
+            found, dates = self.master.spec(root) if root in self.master.roots else None, self._dates.get((root,))
+            self._specs[root] = found if found is None or dates is None else with_dates(found, dates)
+        return self._specs[root]
+
+    def digest(self, root):
+        """Hash of the facts of a market; a store that moves keeps it."""
+        if root not in self._digests:
+            spec = self.spec(root)
+            told = "" if spec is None else repr(replace(spec, extra=None))
+            self._digests[root] = hashlib.sha256(told.encode()).hexdigest()
+        return self._digests[root]
+
+    @cached_property
+    def holidays(self):
+        """Hash of the files of holidays, ours and the user's."""
+        digest = hashlib.sha256()
+        for path in config_files("holidays.csv", self.archive.path):
+            digest.update(path.read_text(encoding="utf-8").encode() + b"\0")
+        return digest.hexdigest()
+
+    def _plan(self, root, source):
+        full, until = _full_size(self.master, root)
+        stand_in = full and self.dated(full)
+        if source is None:
+            return Bars(self, root, stand_in, full, stand_in, date.max) if stand_in else None
+        if stand_in and (stand_in == SAMPLE) == (source == SAMPLE):  # never simulated prices before real ones
+            own = self.segments("contract_bars", root, source)
+            begin = min((segment.first_day for segment in own if segment.first_day), default=until)
+            begin = max(until, begin)  # until its own rows begin
+            return Bars(self, root, source, full, stand_in, begin)
+        other = next((a.history_from for a in _names(self.master, root, source) if a.history_from), "")
+        if other:
+            return Bars(self, root, source, other, "", until or date.max)
+        return Bars(self, root, source, full or "", "", until)
+
+    @cached_property
+    def _dates(self):
+        """{(root,): its rows of the table `contracts`}."""
+        return self.archive.read("contracts", self.snapshot).partition_by("root", as_dict=True)
+
+
+def priced(archive, snapshot, segments, columns=None):
+    """The rows of these files of bars that have a price."""
+    frame = archive.scan("contract_bars", replace(snapshot, files=tuple(segments))).filter(PRICED)
+    return (frame if columns is None else frame.select(columns)).collect(engine="in-memory")
+
+
+def desk(archive, snapshot=None, master=None):
+    """What is known of a store's markets at a snapshot (the newest, if not given), found once.
+
+    Parameters
+    ----------
+    archive : Archive
+    snapshot : Snapshot or int, optional
+    master : Master, optional
+        That of the store, if not given.
+    """
+    snapshot = archive.head() if snapshot is None else snapshot
+    snapshot = archive.snapshot(snapshot) if isinstance(snapshot, int) else snapshot
+    master = master or Master.load(archive.path)
+    key = archive.path, snapshot.hash, len(snapshot.files)
+    found = _desks.get(key)
+    if found is None or found.master is not master:
+        found = _desks[key] = Desk(archive, snapshot, master)
+        while len(_desks) > _SNAPSHOTS:
+            _desks.popitem(last=False)
+    return found
+
+
+def bars(archive, root, master=None, source=None, snapshot=None):
+    """Where the bars of `root` come from; None where no dated contracts are stored, of it or of what stands in for it.
+
+    Parameters
+    ----------
+    archive : Archive
+    root : str
+    master : Master, optional
+    source : str, optional
+        The first of `sources`, if not given.
+    snapshot : Snapshot, optional
+
+    Returns
+    -------
+    Bars or None
+    """
+    return desk(archive, snapshot, master).bars(root, source)
+
+
+def sources(archive, root, snapshot=None):
+    """(table, source) pairs that hold `root`, the one to be read first: dated contracts before chains; real prices
+    before simulated ones, daily bars before shorter ones; then in the order of `VENDORS`."""
+    return desk(archive, snapshot).sources(root)
+
+
+def spec(archive, root, master=None, snapshot=None):
+    """Facts of a market with the dates of single contracts that vendors gave; None for one the master does not know."""
+    return desk(archive, snapshot, master).spec(root)
+
+
+def _order(name):
+    place = {vendor: k for k, vendor in enumerate(VENDORS)}.get(name, len(VENDORS))
+    return name == SAMPLE, name.endswith(WITHIN_DAY), place, name
+
+
+def _full_size(master, root):
+    """The contract that stands in, and the first day of the market's own history; (None, None) where there is none."""
+    facts = master.facts(root, "history_from") if root in master.roots else []
+    return (facts[-1].value, facts[-1].valid_from) if facts else (None, None)
+
+
+def _names(master, root, source):
+    """What the source of stored rows calls the market."""
+    if root not in master.roots:
+        return []
+    return [master.alias(vendor, name) for vendor, name in master.aliases(root) if vendor == vendor_of(source)]

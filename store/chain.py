@@ -249,9 +249,9 @@ def _array(bars, name, rows=None):
     """A column, or these rows of it, as numpy has it: days and moments as numbers, nan for null; no needless copy."""
     column = bars[name]
     if column.dtype == pl.Datetime:
-        column = column.to_physical() if column.dtype.time_unit == "us" else column.dt.epoch("us")
+        column = column.cast(pl.Datetime("us", column.dtype.time_zone)).cast(pl.Int64)
     elif column.dtype == pl.Date:
-        column = column.to_physical()
+        column = column.cast(pl.Int32)
     elif name != "contract":
         column = column.cast(pl.Float64)
     return column.to_numpy() if rows is None else column.to_numpy()[rows]

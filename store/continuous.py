@@ -63,10 +63,11 @@ def stitch(bars, rolls, spec=None):
     following, price = _following(chain, rows, keys)
     roll = _last_rows(chain, rolls, part)
     paid = rolls.frame.select("reason", "to_contract", "from_price", "to_price")[part[roll]]
-    following[roll] = paid["to_contract"].to_numpy()
     from_price, to_price = np.full((2, len(rows)), np.nan)
     from_price[roll], to_price[roll] = paid["from_price"].to_numpy(), paid["to_price"].to_numpy()
-    matched = np.flatnonzero(roll)[(paid["reason"] != CLOSED).to_numpy()]
+    known = ~paid["reason"].str.starts_with(CLOSED).to_numpy()  # what follows a break is not known before it ends
+    matched = np.flatnonzero(roll)[known]
+    following[matched] = paid["to_contract"].to_numpy()[known]
     price[matched] = to_price[matched]
     mark = chain.mark[rows]
     mark[matched] = from_price[matched]  # the field in which both legs traded
@@ -257,8 +258,8 @@ def _held(chain, rolls, keys):
     k = np.searchsorted(chain.contracts, held)
     there = np.append(chain.contracts, 0)[k] == held  # else none of its bars is left
     low, high = np.append(chain.starts, 0)[k], np.append(chain.starts[1:], [0, 0])[k]
-    time = rolls.frame["time"].dt.epoch("us").to_numpy()
-    closed = (rolls.frame["reason"] == CLOSED).to_numpy()
+    time = rolls.frame["time"].cast(pl.Int64).to_numpy()
+    closed = rolls.frame["reason"].str.starts_with(CLOSED).to_numpy()
     low[1:] = keys.first(k[1:], time + ~closed)  # rows after the roll's moment; after a break, from that row on
     high[:-1] = keys.first(k[:-1], time + 1)
     for i in np.flatnonzero(closed & there[:-1]):  # up to the day on which the position ends

@@ -78,7 +78,7 @@ class Request:
     def inputs(self):
         """Hash of all that it is made of, but for the files of bars."""
         plan = self.plan
-        given = [] if self.given is None else self.given.select("day", "from_contract", "to_contract").rows()
+        given = [] if self.given is None else self.given.rows()
         proxy = [plan.proxy, plan.proxy_source, plan.until]
         facts = plan.desk.digest(plan.root), plan.desk.holidays
         return _hash([FORMAT, self.name, proxy, given, *facts, code_hash(_PACKAGE)])
@@ -208,20 +208,19 @@ def _one(request, state, new):
         return _whole(request)
     if not same:
         return _continued(request, state, pieces, new)
-    return Series(_calendar(request, state, pieces["legs"]), pieces["legs"], partial(_rows, request, state))
+    ended = state["ended"] and date.fromisoformat(state["ended"])
+    return Series(_calendar(request, state, pieces["legs"], ended), pieces["legs"], partial(_rows, request, state))
 
 
 def _rows(request, state):
     """The stitched rows of a state; made anew where a piece of them is gone."""
     pieces = [kept.get(request.folder, state[name]) for name in ("base", "end")]
-    return _whole(request).frame if any(piece is None for piece in pieces) else pl.concat(pieces)
+    return _whole(request).frame if any(piece is None for piece in pieces) else pieces[0].vstack(pieces[1])
 
 
-def _calendar(request, state, legs):
-    frame = pl.DataFrame([legs[name] for name in rolls.SCHEMA])
-    return rolls.RollCalendar(
-        request.plan.root, request.rule, state["first"], frame, tuple(state["months"]), request.rank
-    )
+def _calendar(request, state, legs, ended):
+    frame, months = pl.DataFrame([legs[name] for name in rolls.SCHEMA]), tuple(state["months"])
+    return rolls.RollCalendar(request.plan.root, request.rule, state["first"], frame, months, request.rank, ended)
 
 
 # ---- made
@@ -235,7 +234,7 @@ def _whole(request):
         found = Series(replace(calendar, rank=request.rank), pl.DataFrame(schema=LEGS), pl.DataFrame(schema=SCHEMA))
         return _kept(request, found, begin, None, {"base": found.frame, "end": found.frame})
     months = rolls.held_months(request.spec, request.rule, request.given)
-    chain = _chain(request, bars, months)
+    chain = chains.load(bars, months)
     calendar = rolls.calendar(chain, request.spec, request.rule, request.given)
     goes_on = request.spec is not None and not request.rank  # else it may look back, or behind another rank
     position = rolls.last_position(chain, calendar) if goes_on else None
@@ -247,7 +246,7 @@ def _whole(request):
     found = Series(calendar, _opened(calendar.frame, bars), frame)
     if position is None or not frame["day"].is_sorted():
         return _kept(request, found, begin, None, {"base": frame, "end": frame.clear()})
-    recent = _recent(bars, position, months)
+    recent = _recent(bars, calendar, months)
     base, end = _parted(frame, position.since)
     pieces = {"base": base, "end": end, "bars": recent}
     return _kept(request, found, begin, _pruned(position, recent, calendar), pieces)
@@ -257,22 +256,23 @@ def _continued(request, state, pieces, new):
     """The series with the rows of later days: before the position's day as it was, from there on made anew."""
     before, months, bars = _position(state["position"]), tuple(state["months"]), pieces["bars"]
     bars = bars if new is None else pl.concat([bars, new])
-    chain = _chain(request, bars, months, before.listed, before.known)
-    later = rolls.calendar(chain, request.spec, request.rule, request.given, before).frame
-    legs = pl.concat([pieces["legs"], _opened(later, bars)]) if len(later) else pieces["legs"]
-    calendar = _calendar(request, state, legs)
+    chain = chains.load(bars, months, before.listed, before.known)
+    later = rolls.calendar(chain, request.spec, request.rule, request.given, before)
+    rolled = len(later.frame) > 0
+    legs = pl.concat([pieces["legs"], _opened(later.frame, bars)]) if rolled else pieces["legs"]
+    calendar = _calendar(request, state, legs, later.end)
     rows = _stitched(request, chain, calendar, bars)
     if not rows["day"].is_sorted():
         return _whole(request)
     end = pl.concat([_parted(pieces["end"], before.since)[0], rows])
-    position = _moved(before, chain, calendar)
-    bars = _recent(bars, position, months) if len(later) else bars
-    kept_ = {"base": state["base"], "end": end, "bars": bars, "legs": legs if len(later) else state["legs"]}
+    position = rolls.last_position(chain, calendar, before)
+    bars = _recent(bars, calendar, months) if rolled else bars
+    kept_ = {"base": state["base"], "end": end, "bars": bars, "legs": legs if rolled else state["legs"]}
     if len(end) > max(END, state["rows"] // 16):
         base = kept.get(request.folder, state["base"])
         if base is None:
             return _whole(request)
-        kept_["base"], kept_["end"] = _parted(pl.concat([base, end]), position.since)
+        kept_["base"], kept_["end"] = _parted(pl.concat([base, end]), calendar.frame["day"][-1])
     made = Series(calendar, legs, partial(_joined, request, kept_))
     return _kept(request, made, state["begin"], _pruned(position, bars, calendar), kept_, state)
 
@@ -281,14 +281,7 @@ def _joined(request, pieces):
     """The rows of a series that was continued: the long piece is not read before somebody wants it."""
     base = pieces["base"]
     base = kept.get(request.folder, base) if isinstance(base, str) else base
-    return _whole(request).frame if base is None else pl.concat([base, pieces["end"]])
-
-
-def _chain(request, bars, months, listed=(), known=()):
-    chain = chains.load(bars, months, listed, known)
-    if "root" in chain.bars.columns:
-        return chain
-    return replace(chain, bars=chain.bars.with_columns(root=pl.lit(request.plan.root)))  # merged rows of a day lost it
+    return _whole(request).frame if base is None else base.vstack(pieces["end"])
 
 
 def _stitched(request, chain, calendar, bars):
@@ -302,60 +295,53 @@ def _stitched(request, chain, calendar, bars):
     return frame.with_columns(pl.col("filled").fill_null(False))
 
 
-def _recent(bars, position, months):
-    """The bars that a position goes on from."""
-    return bars.filter((pl.col("day") >= position.since) & (pl.col("contract") % 100).is_in(months))
+def _recent(bars, calendar, months):
+    """The bars from the last roll on, of what may be held."""
+    return bars.filter((pl.col("day") >= calendar.frame["day"][-1]) & (pl.col("contract") % 100).is_in(months))
 
 
 def _parted(frame, day):
     """The rows before a day, and those from it on; of rows in the order of their days."""
-    first = frame["day"].search_sorted(day)
+    first = int(frame["day"].to_numpy().searchsorted(np.datetime64(day)))
     return frame[:first], frame[first:]
-
-
-def _moved(before, chain, calendar):
-    """The position after the last roll of a continued calendar."""
-    new = zip(chain.contracts.tolist(), chain.first.tolist(), strict=True)
-    listed = dict(before.listed)
-    listed |= {contract: chain.days[t].item() for contract, t in new if contract not in listed}
-    shown = {name: chain.days[t].item() if 0 <= t < len(chain.days) else None for name, t in chain.known.items()}
-    known = tuple((name, day or shown[name]) for name, day in before.known)
-    return rolls.Position(calendar.frame["to_contract"][-1], calendar.frame["day"][-1], tuple(listed.items()), known)
 
 
 def _pruned(position, recent, calendar):
     """The position without contracts that nothing asks for any more: earlier than those held, and without a bar."""
-    recent, held = set(recent["contract"].unique()), calendar.frame["from_contract"][-1]
+    if position is None:
+        return None
+    recent, held = set(recent["contract"].to_list()), calendar.frame["from_contract"][-1]
     listed = tuple((contract, day) for contract, day in position.listed if contract > held or contract in recent)
     return replace(position, listed=listed)
 
 
 def _opened(frame, bars):
     """The rolls with the opening prices of both legs, on the day on which the roll is acted on."""
-    keys, opens = _opens(bars)
     closed = pl.col("reason") == rolls.CLOSED
     acted = _days(frame.select(pl.when(closed).then(pl.coalesce("decided", "day")).otherwise("day")).to_series())
+    keys, opens = _opens(bars, acted)
     found = {}
     for leg in ("from", "to"):
         wanted = frame[f"{leg}_contract"].to_numpy() * WIDE + acted
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        place = np.searchsorted(keys, wanted)
         found[f"open_{leg}"] = pl.Series(np.where(keys[place] == wanted, opens[place], np.nan), nan_to_null=True)
     return frame.with_columns(**found)
 
 
-def _opens(bars):
-    """(a number for each bar's contract and day, ascending; opening prices), the first bar of a day first."""
-    keys, time = bars["contract"].to_numpy() * WIDE + _days(bars["day"]), bars["time"].to_physical().to_numpy()
-    opens = bars["open"].to_numpy()
-    if ((keys[1:] > keys[:-1]) | ((keys[1:] == keys[:-1]) & (time[1:] >= time[:-1]))).all():
-        return keys, opens
-    order = np.lexsort((time, keys))
-    return keys[order], opens[order]
+def _opens(bars, days):
+    """(a number for each bar's contract and day, ascending; opening prices) of some days, a day's first bar first."""
+    day = _days(bars["day"])
+    wanted = np.zeros(day.max() + 2 - day.min(), bool)
+    wanted[np.clip(days - day.min(), 0, len(wanted) - 1)] = True  # the last one stands for all that are beyond
+    rows = np.flatnonzero(wanted[day - day.min()])
+    keys = bars["contract"].to_numpy()[rows] * WIDE + day[rows]
+    order = np.lexsort((bars["time"].cast(pl.Int64).to_numpy()[rows], keys))
+    return np.append(keys[order], np.iinfo(np.int64).max), np.append(bars["open"].to_numpy()[rows[order]], np.nan)
 
 
 def _days(column):
     """Days since 1970."""
-    return column.to_physical().to_numpy()
+    return column.cast(pl.Int32).to_numpy()
 
 
 # ---- kept
@@ -368,7 +354,8 @@ def _kept(request, found, begin, position, pieces, instead=None):
     """
     days = [segment.last_day for segment in request.plan.files() if segment.last_day]
     state = {"inputs": request.inputs, "files": request.files, "last_day": max(days, default=None), "begin": begin}
-    state |= {"first": found.calendar.first, "months": found.calendar.months, "position": _told(position)}
+    state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
+    state["position"] = _told(position)
     state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
     with contextlib.suppress(OSError):
         for name, piece in ({"legs": found.legs} | pieces).items():

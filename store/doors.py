@@ -13,6 +13,7 @@ import polars as pl
 from store import asof, history
 from store.codes import MONTHS, BadCode, code, parse_code
 from store.contracts import Master, UnknownRoot
+from store.held import desk
 from store.segments import Refused, choose
 from store.tables import TABLES
 
@@ -29,7 +30,7 @@ _CODES = tuple(
 )
 
 
-def root_of(archive, name, snapshot=None):
+def root_of(archive, name, snapshot=None, stored=None):
     """The stored market that a name means: its root, an alias or a continuous name.
 
     Raises
@@ -39,7 +40,7 @@ def root_of(archive, name, snapshot=None):
     UnknownRoot
         The master does not know the name either; says the nearest.
     """
-    stored = {segment.labels["root"] for table in _MARKETS for segment in archive.files(table, snapshot)}
+    stored = _stored_roots(archive, snapshot) if stored is None else stored
     if name in stored:
         return name
     try:
@@ -187,18 +188,33 @@ def continuous(archive, names, adjust="difference", rule=None, start=None, end=N
     if not asked:
         raise Refused("no series was asked for: write ES, or ES.v.0")
     start, end = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
-    groups, parts = {}, {}
+    stored, groups, parts = _stored_roots(archive, snapshot), {}, {}
     for text in asked:
         name = parse_name(text)
         if name.rule is not None and rule is not None:
             raise Refused(f"{text} tells its rule, {name.rule}: leave out rule={rule!r}, or ask for {name.root}")
-        groups.setdefault((name.rule or rule, name.rank), {})[text] = root_of(archive, name.root, snapshot)
+        groups.setdefault((name.rule or rule, name.rank), {})[text] = root_of(archive, name.root, snapshot, stored)
     for (by, rank), roots in groups.items():
         frame = history.tables(archive, list(dict.fromkeys(roots.values())), by, adjust, start, end, snapshot, rank)
+        places = _places(frame)
         for text, root in roots.items():
-            parts[text] = frame.filter(pl.col("root") == root).select(pl.lit(text).alias("name"), pl.all())
+            parts[text] = frame[places.get(root, slice(0))].select(pl.lit(text).alias("name"), pl.all())
     whole = pl.concat([parts[text] for text in asked])
     return whole.drop("name", "root") if single else whole
+
+
+def _stored_roots(archive, snapshot):
+    known = desk(archive, snapshot)
+    return {root for table in _MARKETS for root in known.roots(table)}
+
+
+def _places(frame):
+    """{root: its rows} of a frame that has one market after the other."""
+    found, first = {}, 0
+    for rows, root in frame["root"].rle().struct.unnest().rows():
+        found[root] = slice(first, first + rows)
+        first += rows
+    return found
 
 
 def _meant(archive, root, written, held):

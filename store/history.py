@@ -5,6 +5,7 @@ Both are kept in the store's cache and made once (`derived`); what a market's ba
 
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from store import continuous, derived, roll_versions, rolls
@@ -56,7 +57,7 @@ def calendar(archive, root, rule=None, snapshot=None, rank=0):
     UnknownRule
         The nearest is told.
     """
-    wanted = _wanted(archive, root, rule, snapshot, rank)
+    wanted = _wanted(desk(archive, snapshot), root, rule, rank)
     if isinstance(wanted, derived.Request):
         return _made([wanted])[0].calendar, wanted.plan.source
     return rolls.chain_calendar(_chain_rows(archive, wanted)), wanted["source"]
@@ -104,9 +105,9 @@ def tables(archive, roots, rule=None, adjust="difference", start=None, end=None,
     """
     if adjust not in continuous.METHODS:
         raise ValueError(f"adjustment {adjust!r} is not known; allowed are {', '.join(continuous.METHODS)}")
-    snapshot = desk(archive, snapshot).snapshot
+    known = desk(archive, snapshot)
     rules = rule if isinstance(rule, dict) else {"": rule}
-    wanted = [_wanted(archive, root, rules.get(root, rules.get("")), snapshot, rank) for root in roots]
+    wanted = [_wanted(known, root, rules.get(root, rules.get("")), rank) for root in roots]
     dated = [one for one in wanted if isinstance(one, derived.Request)]
     made = iter(_made(dated, progress))
     first, last = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
@@ -115,9 +116,12 @@ def tables(archive, roots, rule=None, adjust="difference", start=None, end=None,
         if isinstance(one, derived.Request):
             frame = next(made).frame
         else:
-            frame = continuous.stitch_chain(_chain_rows(archive, one), desk(archive, snapshot).spec(root))
-        found.append(_told(frame, root, adjust, first, last))
-    return pl.concat(found) if found else pl.DataFrame(schema=_SCHEMA)
+            frame = continuous.stitch_chain(_chain_rows(archive, one), known.spec(root))
+        found.append(_told(frame, adjust, first, last))
+    if not found:
+        return pl.DataFrame(schema=_SCHEMA)
+    places = np.repeat(np.arange(len(roots)), [len(frame) for frame in found])
+    return pl.concat(found).insert_column(0, pl.Series("root", list(roots), pl.String)[places])
 
 
 def request(bars, rule=None, rank=0):
@@ -131,9 +135,8 @@ def request(bars, rule=None, rank=0):
     return derived.Request(bars, str(parsed), rank, given)
 
 
-def _wanted(archive, root, rule, snapshot, rank):
-    """The request of a series of dated contracts, or {root, source, ...} of a vendor's chain."""
-    found = desk(archive, snapshot)
+def _wanted(found, root, rule, rank):
+    """The request of a series of dated contracts, or {root, source, ...} of a vendor's chain; `found` is a desk."""
     stored = found.sources(root)
     stand_in = not stored and found.bars(root)
     if stand_in:
@@ -142,7 +145,7 @@ def _wanted(archive, root, rule, snapshot, rank):
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in stored if pair[0] == "contract_bars"]
     own = [pair for pair in stored if pair == ("vendor_chains", rule)]
-    if rule in VENDORS and not own and rule not in roll_versions.named(archive, root, found.snapshot):
+    if rule in VENDORS and not own and rule not in roll_versions.named(found.archive, root, found.snapshot):
         raise NotStored(f"{root}: no chain of {rule} is stored; its contracts can be rolled by volume or by date")
     if rule is not None and not own and not dated:
         raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {stored[0][1]} is stored")
@@ -171,13 +174,17 @@ def _chain_rows(archive, wanted):
     return found
 
 
-def _told(frame, root, adjust, first, last):
-    """The rows of these days, with `root` and `adjusted`."""
-    named = pl.lit(root).alias("root"), continuous.adjusted(frame, adjust).alias("adjusted")
-    frame = frame.with_columns(named).select(*_SCHEMA)
+def _told(frame, adjust, first, last):
+    """The columns `OUT` of the rows of these days; in few steps, as there are many markets."""
+    adjusted = continuous.adjusted(frame, adjust)
+    frame = pl.DataFrame([adjusted if name == "adjusted" else frame[name] for name in OUT])
     if first is None and last is None:
         return frame
-    return frame.filter(pl.col("day").is_between(first or date.min, last or date.max))
+    days = frame["day"].to_numpy()
+    if (days[1:] < days[:-1]).any():
+        return frame.filter(pl.col("day").is_between(first or date.min, last or date.max))
+    low = 0 if first is None else days.searchsorted(np.datetime64(first))
+    return frame[low : len(days) if last is None else days.searchsorted(np.datetime64(last), side="right")]
 
 
 _SCHEMA = {"root": pl.String} | {name: continuous.SCHEMA[name] for name in OUT}

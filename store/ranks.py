@@ -138,7 +138,7 @@ def _rolls(chain, dates, held, below):
         row = _matched(chain, a, b, day, min(end, last(a) + 1))
         row = row or _closed(chain, dates, a, b, last(a), max(day, last(a) + 1), end)
         if row:  # else it waits still when the next one is wanted
-            rows.append(row)
+            rows.append((*row[:-1], row[-1] + dates.suffix))
             now, left = contract, end_of_data
     final = last(int(np.searchsorted(chain.contracts, now)))
     return rows, chain.days[final].item() if final < end_of_data - 1 else None

@@ -96,7 +96,7 @@ class Row:
     @property
     def closed(self):
         """Whether the position ends in the old contract, without matched prices."""
-        return self.read.get("reason") == CLOSED
+        return str(self.read.get("reason") or "").startswith(CLOSED)
 
 
 def to_file(calendar, path):

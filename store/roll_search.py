@@ -130,7 +130,8 @@ class Follower:
         row = later[np.argmin(chain.day[later])]
         c, t = int(np.searchsorted(chain.starts, row, side="right")) - 1, int(chain.day[row])
         prices = float(chain.mark[own[-1]]), float(chain.mark[row])
-        return self._row(t, int(chain.time[row]), k, c, prices, self.dates.last[k].item(), CLOSED), c, t
+        reason = CLOSED + self.dates.suffix
+        return self._row(t, int(chain.time[row]), k, c, prices, self.dates.last[k].item(), reason), c, t
 
     def _date(self, t):
         return self.chain.days[t].item()
@@ -162,9 +163,14 @@ class Dates:
         self.since = self._numbers(self._day(rule.since)) if rule.since else none
         self.until = self._numbers(self._day(rule.until)) if rule.until else none
 
+    @property
+    def suffix(self):
+        """The end of each reason that leans on last bars: they are known afterwards only."""
+        return "" if self.spec is not None else ", retrospective"
+
     def reason(self, k):
         """Why contract `k` is left on the planned day; of an activity rule only the end of the reason."""
-        suffix = "" if self.spec is not None else ", retrospective"
+        suffix = self.suffix
         if self.rule.kind == "activity" or self.endless[k]:
             return suffix
         if self.absent[k]:

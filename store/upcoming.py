@@ -303,7 +303,7 @@ class _Market:
 
     def habit(self):
         """(sessions from a roll to the last allowed day of the contract left, the median; of how many past rolls)."""
-        past = self.past.frame.filter(pl.col("reason") != CLOSED).tail(RECENT)
+        past = self.past.frame.filter(~pl.col("reason").str.starts_with(CLOSED)).tail(RECENT)
         left = [self.between(day, self.limit(old)) for day, old in past.select("day", "from_contract").iter_rows()]
         return (round(float(np.median(left))) if left else 0), len(left)
 

@@ -49,7 +49,7 @@ def test_compare_puts_rules_side_by_side(call, document, store):
     assert (first["rule"], second["rule"]) == ("volume:1", "last-trade-20")
     for row in made["rules"]:
         assert row["total_points"] == pytest.approx(row["price_points"] + row["roll_points"])
-        assert row["roll_points"] == pytest.approx(-sum(r[f"spread {row['rule']}"] or 0 for r in made["rolls"]))
+        assert row["roll_points"] == pytest.approx(-sum(r["spreads"][row["rule"]] or 0 for r in made["rolls"]))
     shown = call(*words, "--show", "--store", store).out
     assert "of it by rolling" in shown and "day last-trade-20" in shown
 

@@ -154,7 +154,7 @@ def _list(context, archive, wanted):
     from store import roll_versions
 
     rows = roll_versions.listed(archive, wanted or None).to_dicts()
-    emit(context, rows, _show_list)
+    emit(context, [row | {"first": code_text(row["first"])} for row in rows], _show_list)
 
 
 def _show_list(rows):
@@ -314,22 +314,26 @@ def _compare(context, archive, root, rules, portfolio, show):
     with progress("compare") as bar:
         found = laboratory.compare(bars.read(), spec, rules, given, bar, side_cost=side)
     document = {"root": root, "currency": currency, "first": found.first, "last": found.last}
-    months = ("from_contract", "to_contract")
     document |= {"rules": found.summary.to_dicts()}
-    document["rolls"] = [row | {c: code_text(row[c]) for c in months} for row in found.rolls.to_dicts()]
+    document["rolls"] = [_pair(row, found.calendars) for row in found.rolls.to_dicts()]
     if wanted is not None:
         with progress("run") as bar:
             document["portfolio"] = under_rules(archive, wanted, rules, [root], progress=bar).to_dicts()
     emit(context, document, lambda _: _show_comparison(document, show))
 
 
+def _pair(row, rules):
+    """A pair of contracts that some rule rolls, with the day and the spread of each rule."""
+    pair = {name: code_text(row[f"{name}_contract"]) for name in ("from", "to")}
+    return pair | {f"{what}s": {rule: row[f"{what} {rule}"] for rule in rules} for what in ("day", "spread")}
+
+
 def _show_comparison(document, show):
     if show:
-        names = (
-            [name for name in document["rolls"][0] if name.startswith(("day ", "spread "))] if document["rolls"] else []
-        )
-        columns = {"from": lambda r: r["from_contract"], "to": lambda r: r["to_contract"]}
-        columns |= {name: (lambda r, name=name: _cell(r[name])) for name in names}
+        columns = {"from": lambda r: r["from"], "to": lambda r: r["to"]}
+        for what in ("day", "spread"):
+            rules = [row["rule"] for row in document["rules"] if not row["error"]]
+            columns |= {f"{what} {rule}": (lambda r, w=f"{what}s", rule=rule: _cell(r[w][rule])) for rule in rules}
         table(document["rolls"], columns)
     told = f"{document['root']}, {document['first']} to {document['last']}"
     told += f", one contract, money in {document['currency']}" if document["currency"] else ""

@@ -317,7 +317,7 @@ def _pruned(position, recent, calendar):
 
 def _opened(frame, bars):
     """The rolls with the opening prices of both legs, on the day on which the roll is acted on."""
-    closed = pl.col("reason") == rolls.CLOSED
+    closed = pl.col("reason").str.starts_with(rolls.CLOSED)
     acted = _days(frame.select(pl.when(closed).then(pl.coalesce("decided", "day")).otherwise("day")).to_series())
     keys, opens = _opens(bars, acted)
     found = {}

@@ -213,7 +213,7 @@ def last_position(bars, calendar, position=None):
         facts); or its rule reads activity so late (`@D`) that what was first known before the roll is news after it.
     """
     frame = calendar.frame
-    if not len(frame) or frame["reason"].str.contains("retrospective").any():
+    if not len(frame) or any("retrospective" in reason for reason in frame["reason"].to_list()):
         return None
     contract, since = frame["to_contract"][-1], frame["day"][-1]
     told = (dict(position.listed), dict(position.known)) if position else ({}, {})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from bokeh.models import GlyphRenderer
 
 from app.cli import main
 from config import FOLDER
@@ -15,7 +16,7 @@ from engine.simulate import CAUSES
 from engine.strategies import STRATEGIES
 from store import contracts, open_archive, sample
 from store.row_rules import bar_rules
-from tests import doc_tables, market_files
+from tests import doc_pictures, doc_tables, market_files
 from tests.conftest import REPO
 
 PAGES = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
@@ -74,6 +75,13 @@ def test_every_command_and_snippet_of_a_page_runs(page, workplace, capsys):
         lines = [line for line in text.splitlines() if line.startswith("frontmonth ") and not line.startswith(STAYS)]
         for line in lines:
             command(line)
+
+
+def test_pictures_of_the_pages_are_drawn_from_the_sample_store(simulated):
+    shown = {name for page in PAGES for name in re.findall(r"\(pictures/([\w-]+)\.png\)", page.read_text("utf-8"))}
+    assert shown == set(doc_pictures.PICTURES) == {path.stem for path in doc_pictures.FOLDER.glob("*.png")}
+    for draw in doc_pictures.PICTURES.values():
+        assert draw(open_archive(simulated)).select({"type": GlyphRenderer})
 
 
 @pytest.mark.parametrize("name", doc_tables.PLACES)

@@ -137,7 +137,8 @@ def load(
     specs = [history.spec(archive, root, master, snapshot) for root in roots]
     last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
     rules = _rules(rule, plans, master)
-    made = derived.series([_request(plan, rules[root]) for root, plan in plans.items()], progress)
+    requests = {root: _request(plan, rules[root]) for root, plan in plans.items()}
+    made = derived.series(list(requests.values()), progress)
     series = {root: rows_of(one) for root, one in zip(roots, made, strict=True)}
     priceless = [root for root, rows in series.items() if not len(rows)]
     series = {root: rows[rows[:, 0] <= last] for root, rows in series.items() if len(rows)}
@@ -153,7 +154,7 @@ def load(
     currencies = tuple(spec.currency for spec in specs)
     simulated = any(plan.source == history.SAMPLE for plan in plans.values())
     fx, fx_age = facts.exchange(archive, snapshot, days, currencies, currency, simulated)
-    ended = _ended(arrays, specs, days)
+    ended = _ended(arrays, specs, [requests[root].exit for root in roots], days)
     arrays["closed"] |= ended["now"]
     rate = facts.interest(archive, snapshot, days, currency, simulated)
     return Market(
@@ -347,16 +348,21 @@ def _priced(archive, snapshot, currency):
         )
 
 
-def _ended(arrays, specs, days):
-    """Where a chain is over: its last contract has reached the last allowed day and no other was rolled into.
+def _ended(arrays, specs, exits, days):
+    """Where a chain is over, or broken off: a contract has reached its last allowed day and no other was rolled into.
 
-    Known beforehand (the day is a rule of the exchange), so nothing of the future is used. `now` is the first such bar.
+    Known beforehand (the day is a rule of the exchange), so nothing of the future is used: whether prices come again is
+    not known before they do. `now` is the first such bar.
     """
     since = np.zeros((len(days), len(specs)), bool)
-    for m, spec in enumerate(specs):
+    for m, (spec, exit_) in enumerate(zip(specs, exits, strict=True)):
+        priced = np.flatnonzero(~np.isnan(arrays["mark"][:, m]))
+        for bar in np.flatnonzero(arrays["closed"][:, m]):
+            again = priced[priced > bar]
+            since[bar : again[0] if len(again) else None, m] = True
         final = int(arrays["contract"][-1, m])
         if not final:  # has not begun
             continue
-        since[:, m] = days >= np.datetime64(last_allowed(spec, final), "D").astype(np.int64)
+        since[:, m] |= days >= np.datetime64(last_allowed(spec, final, exit_), "D").astype(np.int64)
     now = since & ~np.vstack([np.zeros((1, len(specs)), bool), since[:-1]])
     return {"since": since, "now": now}

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from engine.rows import carried
 from engine.portfolio import Portfolio
+from engine.rows import carried
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user
 from store import durable

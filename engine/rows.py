@@ -67,6 +67,8 @@ def _legs(legs):
     acted = np.where(closing, *(_days(legs[name]) for name in ("decided", "day")))  # a close is acted on when decided
     keys, first = np.unique(_keys(acted, legs["from_contract"]), return_index=True)
     values = {name: legs[source].to_numpy()[first] for name, source in LEGS.items()}
+    for name, nothing in (("roll_contract", 0), ("roll_from", np.nan), ("roll_to", np.nan)):
+        values[name] = np.where(closing[first], nothing, values[name])  # what follows is not known on that day
     return keys, values | {"closed": closing[first], "roll": ~closing[first]}
 
 

@@ -62,12 +62,12 @@ def stitch(bars, rolls, spec=None):
     offset, factor = anchored(rolls.frame["from_price"].to_numpy(), rolls.frame["to_price"].to_numpy())
     following, price = _following(chain, rows, keys)
     roll = _last_rows(chain, rolls, part)
-    paid = rolls.frame.select("reason", "to_contract", "from_price", "to_price")[part[roll]]
+    paid = {name: rolls.frame[name].to_numpy()[part[roll]] for name in ("to_contract", "from_price", "to_price")}
     from_price, to_price = np.full((2, len(rows)), np.nan)
-    from_price[roll], to_price[roll] = paid["from_price"].to_numpy(), paid["to_price"].to_numpy()
-    known = ~_closed(paid["reason"])  # what follows a break is not known before it ends
+    from_price[roll], to_price[roll] = paid["from_price"], paid["to_price"]
+    known = ~_closed(rolls.frame["reason"])[part[roll]]  # what follows a break is not known before it ends
     matched = np.flatnonzero(roll)[known]
-    following[matched] = paid["to_contract"].to_numpy()[known]
+    following[matched] = paid["to_contract"][known]
     price[matched] = to_price[matched]
     mark = chain.mark[rows]
     mark[matched] = from_price[matched]  # the field in which both legs traded
@@ -317,15 +317,26 @@ def _last_rows(chain, rolls, part):
 
 
 def _finished(frame, columns):
-    """The frame with these columns, those it lacks null, nan null, and `adjusted`; in few steps: often a day is all."""
-    frame = pl.DataFrame([*frame.get_columns(), *(pl.Series(name, x, nan_to_null=True) for name, x in columns.items())])
-    now = frame.schema
-    told = {name: _typed(name, kind, now.get(name)) for name, kind in SCHEMA.items()}
-    told |= {name: told[name].fill_nan(None) for name in (*PRICES, "volume", "open_interest") if name in now}
-    told["adjusted"] = pl.coalesce(told["settle"], told["close"]) + (told["offset"] - told["offset"].last())
-    told["next_contract"] = pl.when(told["next_contract"] != 0).then(told["next_contract"])
-    return frame.select(expression.alias(name) for name, expression in told.items())
+    """The frame with these columns, those it lacks null, nan null, and `adjusted`.
+
+    Column by column: often a day is all that is stitched, and there one expression costs more than all of this.
+    """
+    told = {column.name: column for column in frame.get_columns()}
+    ahead = np.asarray(columns["next_contract"], float)
+    told |= {name: pl.Series(name, x, nan_to_null=True) for name, x in columns.items()}
+    told["next_contract"] = pl.Series(np.where(ahead == 0, np.nan, ahead), nan_to_null=True)
+    told = {name: _typed(told.get(name), kind, len(frame)).alias(name) for name, kind in SCHEMA.items()}
+    settle, close, offset = (told[name].to_numpy() for name in ("settle", "close", "offset"))
+    mark = np.where(np.isnan(settle), close, settle)
+    told["adjusted"] = pl.Series("adjusted", mark + (offset - offset[-1:]), nan_to_null=True)
+    return pl.DataFrame(list(told.values()))
 
 
-def _typed(name, kind, now):
-    return pl.lit(None, kind) if now is None else pl.col(name) if now == kind else pl.col(name).cast(kind)
+def _typed(column, kind, rows):
+    """The column as one of this type, nan null; all null if there is none."""
+    if column is None:
+        return pl.repeat(None, rows, dtype=kind, eager=True)
+    column = column.cast(kind)
+    if kind == pl.Float64 and np.isnan(column.to_numpy()).sum() > column.null_count():
+        return column.fill_nan(None)
+    return column

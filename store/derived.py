@@ -65,9 +65,14 @@ class Request:
         return self.plan.desk.spec(self.plan.root)
 
     @property
+    def exit(self):
+        """Business days before first notice or last trade on which contracts are left; None: held through expiry."""
+        return parse_rule(self.rule, [self.rule.partition(",")[0]]).exit
+
+    @property
     def tradable(self):
         """Whether a run may follow it: not a rule that holds contracts through expiry."""
-        return parse_rule(self.rule, [self.rule.partition(",")[0]]).exit is not None
+        return self.exit is not None
 
     @cached_property
     def name(self):
@@ -149,7 +154,7 @@ def series(requests, progress=None, processes=None):
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
     for i, (request, state) in enumerate(zip(requests, states, strict=True)):
-        found.append(_one(request, state, new.get((request.plan.root, request.plan.source))))
+        found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
         if i not in made:
             tell(request)
     return found
@@ -185,17 +190,17 @@ def _goes_on(request, state):
 
 
 def _added(requests, states):
-    """{(root, source): rows of the files that came to those of its state}, of all series together."""
-    segments = {}
+    """{(desk, root, source): rows of the files that came to those of a state}, all series of a snapshot together."""
+    desks = {}
     for request, state in zip(requests, states, strict=True):
         if state is not None and state["files"] != request.files:
-            old = set(state["files"])
-            segments |= {s.path: s for s in request.plan.own() if s.sha256 not in old}
-    if not segments:
-        return {}
-    plan = requests[0].plan
-    rows = priced(plan.archive, plan.snapshot, segments.values(), COLUMNS)
-    return {(root, source): part for (root, source), part in rows.partition_by("root", "source", as_dict=True).items()}
+            old, plan = set(state["files"]), request.plan
+            desks.setdefault(plan.desk, {}).update({s.path: s for s in plan.own() if s.sha256 not in old})
+    found = {}
+    for desk, segments in desks.items():
+        rows = priced(desk.archive, desk.snapshot, segments.values(), COLUMNS)
+        found |= {(desk, *market): part for market, part in rows.partition_by("root", "source", as_dict=True).items()}
+    return found
 
 
 def _one(request, state, new):
@@ -255,7 +260,9 @@ def _whole(request):
 def _continued(request, state, pieces, new):
     """The series with the rows of later days: before the position's day as it was, from there on made anew."""
     before, months, bars = _position(state["position"]), tuple(state["months"]), pieces["bars"]
-    bars = bars if new is None else pl.concat([bars, new])
+    if new is not None:  # with days, maybe, that came to an older state of another series of this market
+        last = date.fromisoformat(state["last_day"])
+        bars = pl.concat([bars, new if new["day"].min() > last else new.filter(pl.col("day") > last)])
     chain = chains.load(bars, months, before.listed, before.known)
     later = rolls.calendar(chain, request.spec, request.rule, request.given, before)
     rolled = len(later.frame) > 0

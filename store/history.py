@@ -22,7 +22,7 @@ __all__ = [
 DEFAULT = "volume:1"
 OUT = (
     "time", "day", "source_time", "contract", "open", "high", "low", "close", "settle", "volume", "open_interest",
-    "offset", "factor", "adjusted", "next_contract", "next_price", "next_days", "roll_yield", "roll",
+    "offset", "factor", "adjusted", "next_contract", "next_price", "roll", "next_days", "roll_yield",
 )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def ranked(bars, calendar, rank, spec=None):
     >>> from store.rolls import calendar
     >>> from store.tables import TABLES
     >>> volume = {202401: [9, 1, 1, 1], 202402: [5, 5, 5, 5], 202403: [1, 1, 1, 1]}
-    >>> rows = [{"contract": contract, "time": datetime(2024, 1, 2 + t, tzinfo=UTC), "volume": float(x),
+    >>> rows = [{"root": "X", "contract": contract, "time": datetime(2024, 1, 2 + t, tzinfo=UTC), "volume": float(x),
     ...          "settle": 10.0 * (contract % 100) + t} for contract in volume for t, x in enumerate(volume[contract])]
     >>> bars = TABLES["contract_bars"].conform(pl.DataFrame(rows).with_columns(day=pl.col("time").dt.date()))
     >>> first = calendar(bars, None)

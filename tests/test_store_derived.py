@@ -240,6 +240,23 @@ def test_rows_that_were_filled_in_say_so(archive):
     assert frame.filter("filled")["day"].to_list() == [date(2021, 1, 8)]
 
 
+def test_series_of_one_market_may_have_ended_on_other_days(tmp_path):
+    rows = small_store.build(tmp_path / "all").read("contract_bars", root="MES")
+    days, snapshots = [date(2022, 6, 1), date(2022, 6, 2), date(2022, 6, 3)], []
+    for number, archive in enumerate(nights(tmp_path / "parts", rows, "MES", days)):
+        asked = RULES[:2] if number in (0, 3) else RULES[:1]  # the second is not asked for on two nights
+        requests = [wanted(archive, rule=rule) for rule in asked]
+        snapshots.append(archive.head())
+        with counted() as made:
+            found = derived.series(requests)
+        assert len(made) == (2 if number == 0 else 0)
+        assert all(same(one, anew(request)) for one, request in zip(found, requests, strict=True))
+    for of in (reversed(snapshots), snapshots):
+        requests = [wanted(archive, rule=rule, snapshot=snapshot) for snapshot in of for rule in RULES[:3]]
+        found = derived.series(requests)
+        assert all(same(one, anew(request)) for one, request in zip(found, requests, strict=True))
+
+
 # ---- files
 
 

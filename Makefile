@@ -1,10 +1,10 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
-# make test                     all tests      make lint   ruff      make serve   the dashboard      make bench, make bench-imports   timings
+# make test                     all tests      make lint   ruff      make serve   the dashboard      make bench, bench-imports, bench-rolls   timings
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test serve lint bench bench-imports clean
+.PHONY: demo test serve lint bench bench-imports bench-rolls clean
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -30,6 +30,9 @@ bench: $(STAMP)
 
 bench-imports: $(STAMP)
 	$(BIN)/python -m bench.imports $(ARGS)
+
+bench-rolls: $(STAMP)
+	$(BIN)/python -m bench.rolls $(ARGS)
 
 clean:
 	rm -rf .venv demo frontmonth-store

@@ -10,8 +10,7 @@ from engine.sections import Rolls
 from engine.settings import ConfigError, assign, nearest
 from engine.simulate import CAUSES
 from store.contracts import Master
-from store.history import NotStored
-from store.roll_rules import UnknownRule
+from store.segments import Refused
 
 METRICS = ("total_return", "annual_return", "volatility", "sharpe", "max_drawdown", "final_equity", "trades")
 COMPARED = ("final_equity", "annual_return", "sharpe", "max_drawdown")
@@ -70,7 +69,9 @@ def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=N
             progress(done, len(wanted), rule)
         try:
             run = backtest(_market(archive, changed, traded, snapshot), changed)
-        except (NotStored, UnknownRule) as error:
+        except ConfigError:
+            raise
+        except (LookupError, ValueError, Refused) as error:  # a rule that gives some market no calendar
             rows.append({"rule": rule, "error": str(error)})
         else:
             rows.append({"rule": rule} | _numbers(run))

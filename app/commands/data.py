@@ -21,18 +21,23 @@ def opened(context, create=False):
 
 def resolved(archive, names):
     """Roots of the names given (a root, an alias or a continuous name); all stored ones if none is given."""
-    from store.contracts import Master
+    from store import doors
 
-    stored = {s.labels["root"] for table_ in ("contract_bars", "vendor_chains") for s in archive.files(table_)}
-    if not names:
-        return sorted(stored)
-    master = Master.load(archive.path)
-    roots = [name if name in stored else master.resolve(name) for name in names]
-    for name, root in zip(names, roots, strict=True):
-        if root not in stored:
-            what = root if name == root else f"{name} ({root})"
-            raise LookupError(f"{what} is not stored; stored are {', '.join(sorted(stored)) or 'no markets'}")
-    return list(dict.fromkeys(roots))
+    if names:
+        return list(dict.fromkeys(doors.root_of(archive, name) for name in names))
+    return sorted({s.labels["root"] for table_ in ("contract_bars", "vendor_chains") for s in archive.files(table_)})
+
+
+def priced(archive, root):
+    """Where the bars of a market come from, and the bars; an error where it has none with a price."""
+    from store import history
+
+    plan = history.bars(archive, root)
+    bars = None if plan is None else plan.read()
+    if bars is None or bars.is_empty():
+        lacks = "no dated contracts are stored" if plan is None else "no stored row of its contracts has a price"
+        raise history.NotStored(f"{root}: {lacks}; `frontmonth import` brings contract files in")
+    return plan, bars
 
 
 def code_text(contract):

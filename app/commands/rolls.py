@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from app.commands.data import code_text, opened, resolved
-from app.commands.output import counted, emit, money, number, percent, progress, say, table
-from app.commands.runs import portfolio_of
+from app.commands import laboratory
+from app.commands.data import code_text, opened, priced, resolved
+from app.commands.output import counted, emit, number, percent, progress, say, table
 
 RULES = (
     "volume[:N], oi[:N], volume+oi[:N], volume/oi[:N], each with [+DATE][/DATE]; first-notice-K, last-trade-K, "
@@ -80,7 +80,7 @@ def roll(
     elif diff:
         _diff(context, archive, wanted, *diff)
     elif compare:
-        _compare(context, archive, _one(wanted, "--compare"), compare, portfolio, show)
+        laboratory.compare(context, archive, _one(wanted, "--compare"), compare, portfolio, show)
     elif upcoming:
         _upcoming(context, archive, wanted if roots else None, upcoming, rule, run)
     elif remove:
@@ -103,38 +103,47 @@ def _one(wanted, option):
 def _make(context, archive, wanted, rule, rank, show, out, tag, note):
     from store import history, roll_versions
 
-    made, snapshot = [], archive.head()
+    if out is not None and len(wanted) != 1:
+        raise typer.BadParameter("one ROOT is wanted", param_hint="--out")
+    made, failed, snapshot = [], [], archive.head()
     with progress("roll") as bar:
         for done, root in enumerate(wanted):
             if bar:
                 bar(done, len(wanted), root)
-            made.append(history.calendar(archive, root, rule, snapshot, rank=rank))
+            try:
+                made.append(history.calendar(archive, root, rule, snapshot, rank=rank))
+            except (LookupError, ValueError) as error:
+                if len(wanted) == 1:
+                    raise
+                failed.append(str(error) if str(error).startswith(root) else f"{root}: {error}")
+    if not made and failed:
+        raise ValueError(failed[0])
     if out is not None:
         from store.roll_files import to_file
 
-        if len(made) != 1:
-            raise typer.BadParameter("one ROOT is wanted", param_hint="--out")
         to_file(made[0][0], out)
     saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=snapshot)
     _tell(context, archive, made, saved, show)
     if out is not None and not context.obj.json:
         say(f"written to {out}; edit it, then: frontmonth roll {made[0][0].root} --from {out} --tag NAME")
+    if failed:
+        for text in failed[1:]:
+            typer.echo(f"frontmonth: {text}", err=True)
+        raise ValueError(failed[0])
 
 
 def _from_file(context, archive, root, path, show, tag, note):
     from store import history, roll_versions
     from store.roll_files import BadCalendar, from_file
 
-    bars = history.bars(archive, root)
-    if bars is None:
-        raise history.NotStored(f"{root}: no dated contracts are stored")
+    plan, bars = priced(archive, root)
     try:
-        calendar = from_file(path, root, bars.read(), history.spec(archive, root))
+        calendar = from_file(path, root, bars, history.spec(archive, root))
     except BadCalendar as bad:
         emit(context, {"file": bad.file, "faults": [vars(fault) for fault in bad.faults]}, _show_faults)
         raise ValueError(f"{bad.file}: {counted(len(bad.faults), 'fault')}; nothing was stored") from None
-    made = [(calendar, bars.source)]
-    saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=bars.snapshot, file=path)
+    made = [(calendar, plan.source)]
+    saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=plan.snapshot, file=path)
     _tell(context, archive, made, saved, show)
 
 
@@ -263,105 +272,6 @@ def _show_diff(documents):
         if document["differences"]:
             table(document["differences"], columns, title=document["root"])
         say(f"{document['root']}: {len(document['differences'])} of {document['rolls']} rolls differ ({rule}, {other})")
-
-
-# ---- the laboratory
-
-MEASURES = {  # of a rule: heading -> text of its summary row
-    "rolls": lambda r: number(r["rolls"], ",d"),
-    "a year": lambda r: number(r["rolls_per_year"], ".1f"),
-    "sessions before the last allowed day (median)": lambda r: number(r["sessions_left_median"], ".0f"),
-    "volume left in the old contract (mean)": lambda r: percent(r["from_share_mean"], 0),
-    "spread, its size (mean) [points]": lambda r: number(r["spread_size_mean"], ".5g"),
-    "days in illiquid months": lambda r: _part(r["illiquid_days"], r["illiquid_share"]),
-    "rolls that waited for a price": lambda r: number(r["waited"], ",d"),
-    "rolls forced": lambda r: percent(r["forced_share"], 0),
-    "rolls by fallback": lambda r: percent(r["fallback_share"], 0),
-    "positions closed for want of a price": lambda r: number(r["closed"], ",d"),
-    "cost of rolling a year": lambda r: money(r["cost_per_year"]),
-    "profit of a long holder [points]": lambda r: number(r["total_points"], "+,.10g"),
-    "  of it by price": lambda r: number(r["price_points"], "+,.10g"),
-    "  of it by rolling": lambda r: number(r["roll_points"], "+,.10g"),
-    "profit of a long holder": lambda r: money(r["total_money"]),
-    "  by rolling": lambda r: money(r["roll_money"]),
-}
-EARNED = {  # of a portfolio under a rule
-    "total return": lambda r: percent(r["total_return"]),
-    "annual return": lambda r: percent(r["annual_return"], 2),
-    "Sharpe ratio": lambda r: number(r["sharpe"], ".3f"),
-    "largest drawdown": lambda r: percent(r["max_drawdown"]),
-    "rolls of positions": lambda r: number(r["rolls"], ",d"),
-    "roll commission": lambda r: money(r["roll_commission"]),
-    "roll slippage": lambda r: money(r["roll_slippage"]),
-    "final equity": lambda r: money(r["final_equity"]),
-    "  less that of the first rule": lambda r: money(r["final_equity_difference"]),
-}
-
-
-def _compare(context, archive, root, rules, portfolio, show):
-    from engine.costs import Costs
-    from engine.trials import roll_cost, under_rules
-    from store import history, laboratory, roll_versions
-
-    bars, spec = history.bars(archive, root), history.spec(archive, root)
-    if bars is None:
-        raise history.NotStored(f"{root}: no dated contracts are stored")
-    wanted = None if portfolio is None else portfolio_of(portfolio, archive)
-    cost, currency = roll_cost(archive, root, wanted.costs if wanted else Costs()) if spec else (None, None)
-    known = roll_versions.named(archive, root)
-    given = {rule: roll_versions.made(archive, root, rule)[0] for rule in rules if rule in known}
-    side = None if cost is None else cost / 2
-    with progress("compare") as bar:
-        found = laboratory.compare(bars.read(), spec, rules, given, bar, side_cost=side)
-    document = {"root": root, "currency": currency, "first": found.first, "last": found.last}
-    document |= {"rules": found.summary.to_dicts()}
-    document["rolls"] = [_pair(row, found.calendars) for row in found.rolls.to_dicts()]
-    if wanted is not None:
-        with progress("run") as bar:
-            document["portfolio"] = under_rules(archive, wanted, rules, [root], progress=bar).to_dicts()
-    emit(context, document, lambda _: _show_comparison(document, show))
-
-
-def _pair(row, rules):
-    """A pair of contracts that some rule rolls, with the day and the spread of each rule."""
-    pair = {name: code_text(row[f"{name}_contract"]) for name in ("from", "to")}
-    return pair | {f"{what}s": {rule: row[f"{what} {rule}"] for rule in rules} for what in ("day", "spread")}
-
-
-def _show_comparison(document, show):
-    if show:
-        columns = {"from": lambda r: r["from"], "to": lambda r: r["to"]}
-        for what in ("day", "spread"):
-            rules = [row["rule"] for row in document["rules"] if not row["error"]]
-            columns |= {f"{what} {rule}": (lambda r, w=f"{what}s", rule=rule: _cell(r[w][rule])) for rule in rules}
-        table(document["rolls"], columns)
-    told = f"{document['root']}, {document['first']} to {document['last']}"
-    told += f", one contract, money in {document['currency']}" if document["currency"] else ""
-    _transposed(document["rules"], MEASURES, told)
-    if "portfolio" in document:
-        _transposed(document["portfolio"], EARNED, f"the portfolio, {document['root']} rolled by each rule")
-
-
-def _transposed(rows, measures, title):
-    """A table with a column a rule; measures that no rule has are left out, errors are told below."""
-    good = [row for row in rows if row["error"] is None]
-    lines = [{"": heading} | {row["rule"]: show(row) for row in good} for heading, show in measures.items()]
-    lines = [line for line in lines if any(line[row["rule"]] for row in good)]
-    if good:
-        table(
-            lines, {"": lambda r: r[""]} | {r["rule"]: (lambda line, n=r["rule"]: line[n]) for r in good}, title=title
-        )
-    for row in rows:
-        if row["error"] is not None:
-            say(f"{row['rule']}: {row['error']}")
-
-
-def _cell(value):
-    return number(value, "+.10g") if isinstance(value, float) else value
-
-
-def _part(count, share):
-    return "" if count is None else f"{count:,} ({percent(share)})"
 
 
 # ---- what comes

@@ -55,8 +55,10 @@ def continuous(
             raise typer.BadParameter(f"{root} says {told} itself", param_hint=option)
     (root,) = resolved(archive, [root])
     if maturity is not None:
-        if rule or rank or name.rule:
-            raise typer.BadParameter("it needs no rule and no rank: it lies between contracts", param_hint="--maturity")
+        if rule or rank or name.rule or adjust != "difference":
+            raise typer.BadParameter(
+                "it lies between contracts: it takes no --rule, --rank or --adjust", param_hint="--maturity"
+            )
         frame = _maturity(archive, root, maturity)
     else:
         from store import history
@@ -74,9 +76,8 @@ def continuous(
 
 
 def _maturity(archive, root, days):
-    from store.constant import constant_maturity
-
     from store import history
+    from store.constant import constant_maturity
 
     bars, spec = history.bars(archive, root), history.spec(archive, root)
     if bars is None or spec is None:

@@ -156,3 +156,7 @@ def reason(error):
 def _say(text, code):
     print(f"frontmonth: {text}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,8 @@
 """A market's rolled history as rows of numbers, and the rows of several markets as arrays (time, market).
 
-A row is a bar of the contract held, or a day on which a position only closes. What is not there is nan.
+A row is a day's bar of the contract held into that day, or a day on which a position only closes. What is not there is
+nan. Bars within the day are made one; those after the moment of a roll are of the contract rolled into, which is held
+from the next day on, and belong to no row.
 """
 
 import numpy as np
@@ -39,7 +41,9 @@ MONTHS = 1_000_000  # above any contract, YYYYMM
 
 
 def rows_of(series):
-    """The rolled history of one market, a `store.derived.Series`, as an array (bar, COLUMNS)."""
+    """The rolled history of one market, a `store.derived.Series`, as an array (day, COLUMNS)."""
+    if series.frame.is_empty():
+        return np.empty((0, len(COLUMNS)))
     frame, acts, legs = series.frame, *_legs(series.legs)
     own = _keys(_days(frame["day"]), frame["contract"])
     if (own[1:] < own[:-1]).any():
@@ -58,7 +62,26 @@ def rows_of(series):
     for name, values in legs.items():
         out[:, PLACE[name]] = 0.0 if name in ("roll", "roll_contract", "closed") else np.nan
         out[rows, PLACE[name]] = values[leg]
-    return out
+    return _one_a_day(out, own)
+
+
+def _one_a_day(out, own):
+    """One bar a day of the contract held into it, the nearest: rows ascend by `own`, their days and contracts."""
+    day = own // MONTHS
+    held = own == own[np.searchsorted(day, day)]
+    if not held.all():
+        out, own = out[held], own[held]
+    first = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
+    if len(first) == len(own):
+        return out
+    made = out[np.append(first[1:], len(own)) - 1]  # the last bar's, but for what follows
+    made[:, PLACE["open"]] = out[first, PLACE["open"]]
+    for name, of in (("high", np.fmax), ("low", np.fmin), ("filled", np.fmax)):
+        made[:, PLACE[name]] = of.reduceat(out[:, PLACE[name]], first)
+    volume = out[:, PLACE["volume"]]
+    unknown = np.logical_and.reduceat(np.isnan(volume), first)
+    made[:, PLACE["volume"]] = np.where(unknown, np.nan, np.add.reduceat(np.nan_to_num(volume), first))
+    return made
 
 
 def _legs(legs):

@@ -64,7 +64,12 @@ class Chain:
         return last
 
     @cached_property
-    def owner(self):
+    def row_owner(self):
+        """(row,) number of the contract of each row."""
+        return np.repeat(np.arange(len(self.contracts)), np.diff(self.starts))
+
+    @cached_property
+    def entry_owner(self):
         """(entry,) number of the contract of each entry."""
         return np.repeat(np.arange(len(self.contracts)), np.diff(self.cuts))
 
@@ -86,6 +91,19 @@ class Chain:
                 if price[i] == price[i] and self.time[i] in other:
                     return float(price[i]), float(other[self.time[i]]), int(self.time[i])
         return None
+
+    def matched_before(self, a, b, low, high):
+        """As `matched`, on the last of the days low..high on which there is such a moment."""
+        days = [self.day[self.starts[k] : self.starts[k + 1]] for k in (a, b)]
+        days = np.intersect1d(*(day[slice(*day.searchsorted((low, high + 1)))] for day in days))
+        return next((pair for t in days[::-1].tolist() if (pair := self.matched(a, b, t))), None)
+
+    def number(self, name, k, t):
+        """Volume or open interest (`volume`, `oi`) of contract `k` on day `t`; None where it is not known."""
+        low, high = self.cuts[k], self.cuts[k + 1]
+        entry = low + int(self.dates[low:high].searchsorted(t))
+        found = self.activity[name][entry] if entry < high and self.dates[entry] == t else np.nan
+        return None if np.isnan(found) else float(found)
 
     @cached_property
     def mark(self):

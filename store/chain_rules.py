@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from store.codes import MONTHS
+from store.codes import months_of
 from store.expiry import last_trade
 from store.price_rules import UNITS
 from store.series import none, told
@@ -117,7 +117,7 @@ def cut_short(bars, spec):
 
 def _held(spec):
     """Months of the held cycle, 1 to 12."""
-    return sorted(MONTHS.index(letter) + 1 for letter in spec.held_months)
+    return sorted(months_of(spec.held_months))
 
 
 def _place(days, wanted):

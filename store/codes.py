@@ -75,6 +75,24 @@ def code(root, contract):
     return f"{root}{MONTHS[month - 1]}{year % 100:02d}"
 
 
+def months_of(letters):
+    """Delivery months (1 to 12) of their letters.
+
+    >>> months_of("HMUZ")
+    (3, 6, 9, 12)
+    """
+    return tuple(MONTHS.index(letter) + 1 for letter in letters)
+
+
+def letters_of(months):
+    """The letters of delivery months.
+
+    >>> letters_of((3, 6, 9, 12))
+    'HMUZ'
+    """
+    return "".join(MONTHS[month - 1] for month in months)
+
+
 def quote(text, unit=""):
     """Price of a quote as traders write it. `unit` is a spec's `price_unit`, or `32nds` or `eighths`.
 

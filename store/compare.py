@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from store import history, rolls, segments
-from store.codes import MONTHS
+from store.codes import months_of
 from store.contracts import Master
 from store.expiry import last_trade
 
@@ -236,7 +236,7 @@ def _nearest(chain, bars, spec):
         last = bars.group_by("contract").agg(pl.col("day").max()).sort("day", "contract")
         contracts, ends = last["contract"].to_numpy(), last["day"].to_numpy()
     else:
-        months = sorted(MONTHS.index(letter) + 1 for letter in spec.listed_months)
+        months = sorted(months_of(spec.listed_months))
         ahead = 2 + chain["rank"].max() // len(months)
         years = range(days.min().item().year - 1, days.max().item().year + ahead + 1)
         contracts = np.array([year * 100 + month for year in years for month in months])

@@ -19,7 +19,7 @@ import polars as pl
 
 from store import chain as chains
 from store import expiry
-from store.codes import MONTHS
+from store.codes import months_of
 
 SCHEMA = {
     "day": pl.Date,
@@ -84,9 +84,9 @@ def constant_maturity(bars, spec, days=30):
         raise ValueError("a constant maturity needs the days of last trades: add the market's facts to contracts.csv")
     if days < 1:
         raise ValueError(f"{spec.root}: a maturity of {days} days; allowed are 1 or more calendar days")
-    chain = chains.load(bars, tuple(MONTHS.index(letter) + 1 for letter in spec.held_months))
+    chain = chains.load(bars, months_of(spec.held_months))
     ends = expiry.last_trades(spec, chain.contracts).astype("datetime64[D]")
-    owner = np.repeat(np.arange(len(chain.contracts)), np.diff(chain.starts))
+    owner = chain.row_owner
     left = (ends[owner] - chain.days[chain.day]).astype(int)  # (row,) calendar days to the last trade
     moment, field, pair, reason = _bracketed(chain, left, days)
     near, far = pair.T

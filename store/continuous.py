@@ -14,7 +14,7 @@ import polars as pl
 
 from store import chain as chains
 from store import expiry
-from store.rolls import CLOSED, splices
+from store.rolls import closed, splices
 
 PRICES = ("open", "high", "low", "close", "settle")
 METHODS = ("difference", "ratio", "forward", "none")
@@ -65,13 +65,13 @@ def stitch(bars, rolls, spec=None):
     paid = {name: rolls.frame[name].to_numpy()[part[roll]] for name in ("to_contract", "from_price", "to_price")}
     from_price, to_price = np.full((2, len(rows)), np.nan)
     from_price[roll], to_price[roll] = paid["from_price"], paid["to_price"]
-    known = ~_closed(rolls.frame["reason"])[part[roll]]  # what follows a break is not known before it ends
+    known = ~closed(rolls.frame["reason"])[part[roll]]  # what follows a break is not known before it ends
     matched = np.flatnonzero(roll)[known]
     following[matched] = paid["to_contract"][known]
     price[matched] = to_price[matched]
     mark = chain.mark[rows]
     mark[matched] = from_price[matched]  # the field in which both legs traded
-    next_days, roll_yield = carry(chain.contracts[keys.owner[rows]], following, mark, price, spec)
+    next_days, roll_yield = carry(chain.contracts[chain.row_owner[rows]], following, mark, price, spec)
     return _finished(
         chain.gather(rows),
         {
@@ -238,10 +238,10 @@ class _Keys:
     """One number a row, ascending along the chain: one search finds the moments of many contracts."""
 
     def __init__(self, chain):
-        self.owner = np.repeat(np.arange(len(chain.contracts)), np.diff(chain.starts))
-        self.origin = chain.time.min(initial=np.iinfo(np.int64).max) - 1
-        self.width = chain.time.max(initial=self.origin) + 2 - self.origin
-        self.rows = self.of(self.owner, chain.time)
+        time = chain.time if len(chain.time) else np.zeros(1, np.int64)
+        self.origin = time.min() - 1
+        self.width = time.max() + 2 - self.origin
+        self.rows = self.of(chain.row_owner, chain.time)
 
     def of(self, k, time):
         """The number of a moment of contract `k`; a moment before or after all bars is one before or after them."""
@@ -259,21 +259,16 @@ def _held(chain, rolls, keys):
     there = np.append(chain.contracts, 0)[k] == held  # else none of its bars is left
     low, high = np.append(chain.starts, 0)[k], np.append(chain.starts[1:], [0, 0])[k]
     time = rolls.frame["time"].cast(pl.Int64).to_numpy()
-    closed = _closed(rolls.frame["reason"])
-    low[1:] = keys.first(k[1:], time + ~closed)  # rows after the roll's moment; after a break, from that row on
+    broken = closed(rolls.frame["reason"])
+    low[1:] = keys.first(k[1:], time + ~broken)  # rows after the roll's moment; after a break, from that row on
     high[:-1] = keys.first(k[:-1], time + 1)
-    for i in np.flatnonzero(closed & there[:-1]):  # up to the day on which the position ends
+    for i in np.flatnonzero(broken & there[:-1]):  # up to the day on which the position ends
         high[i] = _end_of(chain, k[i], rolls.frame["decided"][int(i)])
     if rolls.end is not None and there[-1]:
         high[-1] = min(high[-1], _end_of(chain, k[-1], rolls.end))
     count = np.where(there, np.maximum(high - low, 0), 0)
     begin = np.cumsum(count) - count
     return np.arange(count.sum()) + np.repeat(low - begin, count), np.repeat(np.arange(len(held)), count)
-
-
-def _closed(reasons):
-    """(roll,) whether a position ended without a matched price; quicker than an expression over some hundred texts."""
-    return np.array([reason.startswith(CLOSED) for reason in reasons.to_list()], bool)
 
 
 def _end_of(chain, k, date):
@@ -284,7 +279,7 @@ def _end_of(chain, k, date):
 
 def _following(chain, rows, keys):
     """The contract that would follow on each row (0 if none), and its price by the field of the row's mark."""
-    n, day, c = len(chain.contracts), chain.day[rows], keys.owner[rows] + 1
+    n, day, c = len(chain.contracts), chain.day[rows], chain.row_owner[rows] + 1
     listed = np.append(chain.first, len(chain.days))
     soonest = np.minimum.accumulate(listed[::-1])[::-1]  # of this contract and all later ones
     c[soonest[c] > day] = n

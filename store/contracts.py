@@ -303,5 +303,5 @@ def _rules(rows):
 
 
 def _nearest(text, names):
-    near = get_close_matches(str(text), list(names), n=3, cutoff=0.5)
+    near = get_close_matches(str(text), list(dict.fromkeys(names)), n=3, cutoff=0.5)
     return f"; near it: {', '.join(near)}" if near else ""

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from store import history
-from store.codes import MONTHS
+from store.codes import months_of
 from store.contracts import Master
 from store.days import DAY, WEEK, calendar
 from store.expiry import last_trade
@@ -103,7 +103,7 @@ def missing_contracts(bars, spec):
     polars.DataFrame
     """
     first, end = bars["contract"].min(), bars["day"].max()
-    held = [MONTHS.index(letter) + 1 for letter in spec.held_months]
+    held = months_of(spec.held_months)
     cycle = [year * 100 + month for year in range(first // 100, end.year + 2) for month in sorted(held)]
     cycle = [contract for contract in cycle if contract >= first]
     lasts = [last_trade(spec, contract) for contract in cycle]

@@ -15,10 +15,14 @@ those of a root, else those of its calendar. Rules of reading:
    `close` and belongs to the next trade date (DOMAIN T40); a holiday that is not listed there has no session at all.
 3. A user's own files beside a store win: his rows of a market replace ours, his half days come on top.
 
+A file that is edited is read again at once, by a process that runs on as well.
+
 Libraries do not agree on half days (T41): the rows are ours, each with its source, and libraries were only a seed.
 """
 
+import contextlib
 import csv
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -43,10 +47,17 @@ class UnknownHours(LookupError):
     """A market whose sessions no row of sessions.csv names."""
 
 
-@cache
 def calendar(name, extra=None):
-    """Trading days of the exchange `name`, as numpy counts them; `extra` is the folder of a user's own rows."""
-    files = [_closures(path) for path in sources("holidays.csv", extra)]
+    """Trading days of the exchange `name`, as numpy counts them; `extra` is the folder of a user's own rows.
+
+    The same object while no file changes.
+    """
+    return _calendar(name, _editions("holidays.csv", extra))
+
+
+@cache
+def _calendar(name, editions):
+    files = [_closures(*edition) for edition in editions]
     closed = set()
     for part in name.split("+"):
         listed = set().union(*(file[0].get(part, ()) for file in files))
@@ -161,8 +172,8 @@ def half_day(spec, day):
     >>> half_day(Master.load().spec("ES"), date(2025, 11, 28))
     datetime.time(12, 15)
     """
-    for path in reversed(sources("halfdays.csv", spec.extra)):
-        found = _half_days(path)
+    for edition in reversed(_editions("halfdays.csv", spec.extra)):
+        found = _half_days(*edition)
         close = next((found[market] for market in _markets(spec) if market in found), {}).get(day)
         if close:
             return close
@@ -229,6 +240,21 @@ def sources(file, extra):
     return [CONFIG / file] + ([own] if own is not None and own.is_file() else [])
 
 
+def _editions(file, extra):
+    """((path, when it was last changed and its size), ...) of `sources`; as texts: asked for at every step of a search,
+    and a path takes three times as long."""
+    found = [_edition(f"{CONFIG}{os.sep}{file}")]
+    if extra is not None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found.append(_edition(f"{extra}{os.sep}{file}"))
+    return tuple(found)
+
+
+def _edition(path):
+    facts = os.stat(path)
+    return path, (facts.st_mtime_ns, facts.st_size)
+
+
 def _short(spec, day, before):
     """Parts of a day in local time, cut at its early close if it has one."""
     close = half_day(spec, day)
@@ -248,9 +274,9 @@ def _placed(row, day, before):
 
 def _rows_of(spec, day):
     """[(base, open, close)] in force on a day: of the root, else of its calendar; a user's before ours."""
-    for path in reversed(sources("sessions.csv", spec.extra)):
+    for edition in reversed(_editions("sessions.csv", spec.extra)):
         for market in _markets(spec):
-            versions = _sessions(path).get(market)
+            versions = _sessions(*edition).get(market)
             if versions:
                 known = [first for first in versions if first <= day]
                 return versions[max(known) if known else min(versions)]
@@ -263,7 +289,7 @@ def _markets(spec):
 
 
 @cache
-def _sessions(path):
+def _sessions(path, _edited):
     """{market: {valid from: [(base, open, close), ...]}} of one file."""
     found = {}
     for number, row in _csv(path, ("market", "open", "close", "valid_from")):
@@ -274,14 +300,14 @@ def _sessions(path):
             part = (BASES[base], time.fromisoformat(clock), time.fromisoformat(closes))
         except (KeyError, ValueError):
             raise ValueError(
-                f"{path.name} line {number}: {', '.join(row)!r} is no session, write -1d 17:00,16:00"
+                f"{Path(path).name} line {number}: {', '.join(row)!r} is no session, write -1d 17:00,16:00"
             ) from None
         found.setdefault(market, {}).setdefault(first, []).append(part)
     return found
 
 
 @cache
-def _half_days(path):
+def _half_days(path, _edited):
     """{market: {day: close}} of one file."""
     found = {}
     for number, row in _csv(path, ("market", "day", "close")):
@@ -289,20 +315,20 @@ def _half_days(path):
             found.setdefault(row[0], {})[date.fromisoformat(row[1])] = time.fromisoformat(row[2])
         except (IndexError, ValueError):
             raise ValueError(
-                f"{path.name} line {number}: {', '.join(row)!r} is no half day, write 2025-11-28,12:15"
+                f"{Path(path).name} line {number}: {', '.join(row)!r} is no half day, write 2025-11-28,12:15"
             ) from None
     return found
 
 
 @cache
-def _closures(path):
+def _closures(path, _edited):
     """Closed days and taken-back days of one file, each by calendar."""
     closed, opened = {}, {}
     for number, row in _csv(path, ("calendar", "day", "name")):
         try:
             (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(np.datetime64(row[1], "D"))
         except (IndexError, ValueError):
-            raise ValueError(f"{path.name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15") from None
+            raise ValueError(f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15") from None
     return closed, opened
 
 
@@ -332,7 +358,7 @@ def _csv(path, wanted):
         reader = csv.reader(lines)
         header = next(reader, [])
         if tuple(header[: len(wanted)]) != wanted:
-            raise ValueError(f"{path.name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}")
+            raise ValueError(f"{Path(path).name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}")
         return [(reader.line_num, row) for row in reader if row]
 
 

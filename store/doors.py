@@ -11,9 +11,10 @@ from datetime import date
 import polars as pl
 
 from store import asof, history
-from store.codes import MONTHS, BadCode, code, parse_code
+from store.codes import MONTHS, BadCode, code, months_of, parse_code
 from store.contracts import Master, UnknownRoot
 from store.held import desk
+from store.names import CONTINUOUS, parse_name
 from store.segments import Refused, choose
 from store.tables import TABLES
 
@@ -33,6 +34,8 @@ _CODES = tuple(
 def root_of(archive, name, snapshot=None, stored=None):
     """The stored market that a name means: its root, an alias or a continuous name.
 
+    A market that is stored goes by its own names although the master does not know it.
+
     Raises
     ------
     NotStored
@@ -41,8 +44,10 @@ def root_of(archive, name, snapshot=None, stored=None):
         The master does not know the name either; says the nearest.
     """
     stored = _stored_roots(archive, snapshot) if stored is None else stored
-    if name in stored:
-        return name
+    continuous = CONTINUOUS.fullmatch(str(name).strip())
+    own = next((root for root in (name, continuous and continuous["root"]) if root in stored), None)
+    if own is not None:
+        return own
     try:
         root = Master.load(archive.path).resolve(name)
     except UnknownRoot as error:
@@ -181,8 +186,6 @@ def continuous(archive, names, adjust="difference", rule=None, start=None, end=N
     [(202003, 100.0, 98.0, False), (202003, 100.0, 98.0, False), (202003, 100.0, 98.0, True),
      (202006, 98.0, 98.0, False)]
     """
-    from store.names import parse_name
-
     single = isinstance(names, str)
     asked = [names] if single else list(dict.fromkeys(names))
     if not asked:
@@ -231,7 +234,7 @@ def _meant(archive, root, written, held):
         if name:
             _of_this_market(archive, root, name, text)
         return contract
-    month = int(told["month"]) if told.get("month") else MONTHS.index(told["letter"].upper()) + 1
+    month = int(told["month"]) if told.get("month") else months_of(told["letter"].upper())[0]
     if not 1 <= month <= 12:
         raise BadCode(f"{text!r} is no delivery month: write 202003, 2020-03, 2020H, {code(root, 202003)} or H20")
     year, cycle = int(told["year"]), 10 ** len(told["year"])

@@ -3,6 +3,7 @@
 Both are kept in the store's cache and made once (`derived`); what a market's bars are, `held` tells.
 """
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -132,6 +133,9 @@ def request(bars, rule=None, rank=0):
     except UnknownRule:  # then the name of a stored calendar, or none at all
         given = plan(bars.archive, bars.root, rule, bars.snapshot)
         parsed = parse_rule(rule, [rule.partition(",")[0].strip()])
+        if "exit=" not in rule and given is not None and "months" in given.columns:  # of ours: left as it was made
+            own = given["rule"][0]
+            parsed = replace(parsed, exit=parse_rule(own, [own.partition(",")[0]]).exit)
     return derived.Request(bars, str(parsed), rank, given)
 
 
@@ -148,11 +152,21 @@ def _wanted(found, root, rule, rank):
     if rule in VENDORS and not own and rule not in roll_versions.named(found.archive, root, found.snapshot):
         raise NotStored(f"{root}: no chain of {rule} is stored; its contracts can be rolled by volume or by date")
     if rule is not None and not own and not dated:
-        raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {stored[0][1]} is stored")
-    kind, source = (own or dated or stored)[0]
+        chains = " and ".join(source for _, source in stored)
+        raise NotStored(f"{root}: rule {rule!r} needs dated contracts; only the chain of {chains} is stored")
+    kind, source = (own or dated or [_named(found, root, stored)])[0]
     if kind == "contract_bars":
         return request(stand_in or found.bars(root, source), rule, rank)
     return {"root": root, "source": source, "snapshot": found.snapshot, "rank": rank}
+
+
+def _named(found, root, stored):
+    """Of several chains the first that says which contracts it holds; the first where none does."""
+    for kind, source in stored if len(stored) > 1 else ():
+        rows = found.archive.read(kind, found.snapshot, columns=["price_contract"], root=root, source=source)
+        if rows["price_contract"].null_count() < len(rows):
+            return kind, source
+    return stored[0]
 
 
 def _made(requests, progress=None):

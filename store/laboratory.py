@@ -12,6 +12,7 @@
    (contango) the roll part is negative: a holder whose front price ends where it began has lost that much.
 3. **A closed roll** (`rolls`, rule 4) has no spread of one moment: what the market did in the break stands in the price
    part and is taken out again by the roll part, so the total still is the holder's. Sizes of spreads leave it out.
+   Only through expiry it has one, of an earlier day, if there was any.
 4. **Shares of volume** are of all contracts of the chain that have a bar on that day, held months or not. Unknown
    volume, and a day on which the whole chain shows none, is null: never 0.
 """
@@ -24,6 +25,7 @@ import polars as pl
 from store import continuous, days, expiry, rolls
 from store.roll_rules import parse_rule
 
+_CLOSED = rolls.closed(pl.col("reason"))
 ILLIQUID = 0.10  # share of the chain's volume of a day, below which the contract held counts as illiquid
 YEAR = 365.25  # days
 TOLD = {
@@ -153,8 +155,10 @@ def compare(bars, spec, rules, given=None, progress=None, *, side_cost=None, ill
         A rule that cannot be read, or names no calendar of `given`. A rule that can, but of which no calendar can be
         made of these bars, is told in `error` of its summary row, and the others go on.
     ValueError
-        There is no day on which every rule holds a contract.
+        No bars, or no day on which every rule holds a contract.
     """
+    if not len(bars):
+        raise ValueError("no bars to compare roll rules on: no row of the market has a price")
     given, wanted = given or {}, list(dict.fromkeys(str(rule).strip() for rule in rules))
     for rule in wanted:
         if rule not in given:
@@ -257,15 +261,11 @@ def _told(shares, calendar, spec):
 def _sessions_left(frame, spec):
     if spec is None or frame.is_empty():
         return pl.lit(None, pl.Int32).alias("sessions_left")
-    ended = frame.select(pl.when(_closed()).then(pl.coalesce("decided", "day")).otherwise("day"))
+    ended = frame.select(pl.when(_CLOSED).then(pl.coalesce("decided", "day")).otherwise("day"))
     last = [expiry.last_allowed(spec, contract) for contract in frame["from_contract"]]
     calendar = days.calendar(spec.calendar, spec.extra)
     left = np.busday_count(ended.to_series().to_numpy(), np.array(last, "datetime64[D]"), busdaycal=calendar)
     return pl.Series("sessions_left", left, pl.Int32)
-
-
-def _closed():
-    return pl.col("reason").str.starts_with("closed")
 
 
 def _within(table, calendar, part):
@@ -274,14 +274,14 @@ def _within(table, calendar, part):
     A roll's own row is still the contract left; after a break the row is the first of the next one.
     """
     begin, end, time = part["time"][0], part["time"][-1], pl.col("time")
-    inside = pl.when(_closed()).then((time > begin) & (time <= end)).otherwise((time >= begin) & (time < end))
+    inside = pl.when(_CLOSED).then((time > begin) & (time <= end)).otherwise((time >= begin) & (time < end))
     return table.filter(calendar.frame.select(inside).to_series())
 
 
 def _counted(found):
     """Numbers of the rolls themselves."""
     n, reason = found.height, found["reason"]
-    matched = found.filter(~_closed())["spread"].abs()
+    matched = found.filter(~_CLOSED)["spread"].abs()
     share = lambda word: int(reason.str.starts_with(word).sum()) / n if n else None  # noqa: E731
     return {
         "rolls": n,
@@ -294,7 +294,7 @@ def _counted(found):
         "waited": int(reason.str.contains(", waited").sum()),
         "forced_share": share("forced"),
         "fallback_share": share("fallback"),
-        "closed": int(reason.str.starts_with("closed").sum()),
+        "closed": int(rolls.closed(reason).sum()),
         "sides": 2 * n,
     }
 

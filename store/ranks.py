@@ -6,6 +6,7 @@
 2. **When**: on D itself. A leg without a price lets the roll wait, at the latest to the last allowed day (`rolls`, rule
    4, DOMAIN T13), or to the day on which the rank below passes it by; then it is `closed` as any other. While it waits,
    it may hold the contract that the rank below has come to.
+   Of a series through expiry the prices of such a row are matched ones of an earlier day, as there.
 3. **Never back** (T9): where a nearer contract is listed late, a rank stays where it is, and so do those behind it.
 4. **None listed**: a rank whose contract the rank below comes to, while no later one is listed, ends that day, and
    begins anew in the next one listed: `closed`, as a position that finds no matched price. Two ranks never hold the
@@ -122,7 +123,7 @@ def _rolls(chain, dates, held, below):
     """Rows of the calendar that follows what a rank wants to hold, and the day on which it ended for good, or None."""
     end_of_data = len(chain.days)
     passing, passed = np.array([(day, contract) for day, contract in below if contract]).T
-    rows, now, left = [], held[0][1], end_of_data
+    rows, now, since, left = [], held[0][1], 0, end_of_data
 
     def last(k):
         """The last day of the contract held: it may not be held longer, the rank below passes it, or it was left."""
@@ -136,10 +137,10 @@ def _rolls(chain, dates, held, below):
             continue
         a, b = np.searchsorted(chain.contracts, (now, contract)).tolist()
         row = _matched(chain, a, b, day, min(end, last(a) + 1))
-        row = row or _closed(chain, dates, a, b, last(a), max(day, last(a) + 1), end)
+        row = row or _closed(chain, dates, a, b, last(a), max(day, last(a) + 1), end, since)
         if row:  # else it waits still when the next one is wanted
             rows.append((*row[:-1], row[-1] + dates.suffix))
-            now, left = contract, end_of_data
+            now, since, left = contract, int(chain.days.searchsorted(np.datetime64(row[0]))), end_of_data
     final = last(int(np.searchsorted(chain.contracts, now)))
     return rows, chain.days[final].item() if final < end_of_data - 1 else None
 
@@ -154,8 +155,9 @@ def _matched(chain, a, b, begin, end):
     return None
 
 
-def _closed(chain, dates, a, b, last, begin, end):
-    """The end of `a` at its last price up to day `last`, and `b` from its first price in begin..end - 1; else None."""
+def _closed(chain, dates, a, b, last, begin, end, since):
+    """The end of `a`, held since the close of day `since`, at its last price up to day `last`, and `b` from its first
+    price in begin..end - 1; else None."""
     days = chain.day[chain.starts[b] : chain.starts[b + 1]]
     new = chain.starts[b] + np.arange(*np.searchsorted(days, (begin, max(begin, min(end, int(dates.leave[b]))))))
     new = new[~np.isnan(chain.mark[new])]
@@ -163,10 +165,11 @@ def _closed(chain, dates, a, b, last, begin, end):
         return None
     old = np.arange(chain.starts[a], chain.starts[a + 1])
     old = old[(chain.day[old] <= last) & ~np.isnan(chain.mark[old])]
+    matched = dates.rule.exit is None and chain.matched_before(a, b, since, last)
     prices = float(chain.mark[old[-1]]) if len(old) else None, float(chain.mark[new[0]])
-    return _row(chain, chain.day[new[0]], int(chain.time[new[0]]), a, b, prices, last, CLOSED)
+    return _row(chain, chain.day[new[0]], int(chain.time[new[0]]), a, b, matched or prices, last, CLOSED)
 
 
 def _row(chain, t, time, a, b, prices, decided, reason):
     pair = int(chain.contracts[a]), int(chain.contracts[b])
-    return (chain.days[t].item(), time, *pair, *prices, chain.days[decided].item(), reason)
+    return (chain.days[t].item(), time, *pair, *prices[:2], chain.days[decided].item(), reason)

@@ -21,12 +21,14 @@ SLACK = 1e-9  # of a tick, for prices that are no exact binary numbers
 def judged(root, rows, chain, spec, rule):
     """The calendar by `rule` (None: the file is its own), or None, and what is at fault."""
     parsed, months = _rule(rule, rows, spec)
-    last, faults, made = Dates(chain, spec, parsed).last, [], []
+    dates, faults, made = Dates(chain, spec, parsed), [], []
+    last = dates.last
     for before, row in zip([None, *rows], rows, strict=False):
         faults += _in_order(before, row)
         k, c, t, lost = _placed(row, chain)
         faults += lost + _in_time(row, chain, last, k, c)
-        prices, wrong = _prices(row, chain, last, k, c, t, spec) if None not in (k, c, t) else (None, [])
+        since = chain.days.searchsorted(np.datetime64(before.read["day"])) if before and "day" in before.read else 0
+        prices, wrong = _prices(row, dates, since, k, c, t) if None not in (k, c, t) else (None, [])
         faults += wrong
         if prices is not None:
             decided = row.read.get("decided") if rule else _end(row, last[k]) if row.closed else None
@@ -71,8 +73,8 @@ def as_written(root, rows, rule):
 
 
 def _calendar(root, rule, rows, frame, months=MONTHS):
-    said = rows[0].read
-    return RollCalendar(root, rule, said["from"], frame, months, said.get("rank", 0), said.get("end"))
+    rank, end = (next((row.read[name] for row in rows if name in row.read), None) for name in ("rank", "end"))
+    return RollCalendar(root, rule, rows[0].read["from"], frame, months, rank or 0, end)
 
 
 def _in_order(before, row):
@@ -135,12 +137,13 @@ def _in_time(row, chain, last, k, c):
     return faults
 
 
-def _prices(row, chain, last, k, c, t, spec):
+def _prices(row, dates, since, k, c, t):
     """(old price, new price, moment) of a roll in the store, or None; and faults of the file's."""
+    chain, spec = dates.chain, dates.spec
     moment = row.read.get("time")
     micros = None if moment is None else int(moment.timestamp()) * 1_000_000 + moment.microsecond
     if row.closed:
-        found = _ended(row, chain, last, k, c, t)
+        found = _ended(row, dates, since, k, c, t)
     elif micros is None:
         found = chain.matched(k, c, t)
     else:
@@ -175,14 +178,19 @@ def _end(row, last):
     return last.item() if told is None or np.datetime64(told) > last else told
 
 
-def _ended(row, chain, last, k, c, t):
-    """The old contract's last price up to the end of its position, and the new one's first on day `t`."""
+def _ended(row, dates, since, k, c, t):
+    """The old contract's last price up to the end of its position, held since day `since`, and the new one's first on
+    day `t`; through expiry the last matched ones, if there are any (`rolls`, rule 4)."""
+    chain, last = dates.chain, dates.last[k]
+    end = chain.days.searchsorted(np.datetime64(_end(row, last)), side="right") - 1
     own = np.arange(chain.starts[k], chain.starts[k + 1])
-    own = own[(chain.days[chain.day[own]] <= np.datetime64(_end(row, last[k]))) & ~np.isnan(chain.mark[own])]
+    own = own[(chain.day[own] <= end) & ~np.isnan(chain.mark[own])]
     new = [row for row in range(*chain.rows_on(c, t)) if not np.isnan(chain.mark[row])]
     if not len(own) or not new:
         return None
-    return float(chain.mark[own[-1]]), float(chain.mark[new[0]]), int(chain.time[new[0]])
+    matched = dates.rule.exit is None and chain.matched_before(k, c, since, end)
+    prices = matched[:2] if matched else (float(chain.mark[own[-1]]), float(chain.mark[new[0]]))
+    return *prices, int(chain.time[new[0]])
 
 
 def _unmatched(row, chain, k, c, t):

@@ -219,7 +219,7 @@ def _sorted(months):
 def _refuse(written, lower, names):
     if "@0" in lower:
         raise UnknownRule(f"roll rule {written!r}: @0 would read a number of the roll day itself; @1 is the least")
-    raise UnknownRule(f"roll rule {written!r} is not known; {_nearest(lower, names)}Allowed: {_allowed(names)}")
+    raise UnknownRule(f"roll rule {written!r} is not known; {_nearest(lower, names)}: {_allowed(names)}")
 
 
 def _allowed(names):
@@ -230,6 +230,6 @@ def _nearest(lower, names):
     head, colon, count = lower.partition(":")
     near = difflib.get_close_matches(head, [*_WORDS, *names], n=1, cutoff=0.5)
     if not near:
-        return ""
+        return "allowed"
     counted = near[0] in _WORDS[:4] and colon and re.fullmatch(r"[1-9]\d{0,2}", count)
-    return f"did you mean {near[0] + (':' + count if counted else '')!r}? "
+    return f"did you mean {near[0] + (':' + count if counted else '')!r}? Allowed"

@@ -25,7 +25,7 @@ class Follower:
         self.chain, self.rule, self.end = chain, rule, len(chain.days) - 1
         self.given = given or {}
         self.dates = Dates(chain, spec, rule, self.given)
-        self.crossed = crossings(chain, rule.reads, self.dates.limit)
+        self._crossings = crossings(chain, rule.reads, self.dates.limit)
 
     def start(self):
         """The nearest contract with a price on the first day that has one, not past its last allowed day; that day.
@@ -33,7 +33,7 @@ class Follower:
         None where there is no such contract.
         """
         chain = self.chain
-        owner = np.repeat(np.arange(len(chain.contracts)), np.diff(chain.starts))
+        owner = chain.row_owner
         rows = np.flatnonzero(~np.isnan(chain.mark) & (chain.day < self.dates.leave[owner]))
         if self.given:
             planned = self._planned()[chain.day[rows]]
@@ -53,7 +53,7 @@ class Follower:
             if pair:
                 waited = f", waited {t - trigger}" if t > trigger else ""
                 return self._row(t, pair[2], k, c, pair[:2], self._date(trigger - 1), reason + waited), c, t
-        return self._close(k, limit) if limit < self.end else None
+        return self._close(k, since, limit) if limit < self.end else None
 
     def _trigger(self, k, since, limit):
         """(first day on which the roll out of `k` may be made, contract or None, reason)."""
@@ -74,16 +74,20 @@ class Follower:
         """The first day in since+1..until for which the rule's crossing was known, with the contract that crossed."""
         for c, low, high in self.chain.candidates(k, since, until - 1) if until > since else ():
             low, high = max(low, int(self.dates.since[k]) - 1), min(high, int(self.dates.barred[c]) - 2)
-            seen = self._seen(k, c, since, until)[low - since : max(high + 1 - since, 0)]
+            seen = self.crossed(k, c, since, until)
+            seen = seen if self.rule.count == 1 else _in_a_row(seen, self.rule.count)
+            seen = seen[low - since : max(high + 1 - since, 0)]
             if seen.any():
                 return low + 1 + int(seen.argmax()), c
         return None
 
-    def _seen(self, k, c, since, until):
-        """(day since+1..until) whether `c` had crossed `k` on the last N days known when its roll was decided."""
+    def crossed(self, k, c, since, until):
+        """(day since+1..until) whether `c` had crossed `k`, by the numbers known when a roll on that day is decided.
+
+        The rule's N is not counted here. `until` may be the day after the chain's last, of which nothing is read.
+        """
         seen = [self._known(k, c, name, lag, since, until) for name, lag in self.rule.known]
-        both = seen[0] if len(seen) == 1 else (np.logical_or if self.rule.either else np.logical_and)(*seen)
-        return both if self.rule.count == 1 else _in_a_row(both, self.rule.count)
+        return seen[0] if len(seen) == 1 else (np.logical_or if self.rule.either else np.logical_and)(*seen)
 
     def _known(self, k, c, name, lag, since, until):
         """(day since+1..until) whether `c` had crossed `k` on the day whose number was known then, since `since`."""
@@ -91,7 +95,7 @@ class Follower:
         low, high = self.chain.cuts[k], self.chain.cuts[k + 1]
         dates = self.chain.dates[low:high]
         a, b = dates.searchsorted(since), dates.searchsorted(until - lag + 1)
-        out[dates[a:b] + (lag - since - 1)] = self.crossed[name][low + a : low + b] == c
+        out[dates[a:b] + (lag - since - 1)] = self._crossings[name][low + a : low + b] == c
         return out
 
     def _unknown(self, due):
@@ -116,20 +120,20 @@ class Follower:
             return int(found[0]) if len(found) else None
         return next((c for c in range(k + 1, len(first)) if first[c] <= t < self.dates.barred[c]), None)
 
-    def _close(self, k, limit):
-        """The end of a position that found no matched price up to `limit`, its last day."""
+    def _close(self, k, since, limit):
+        """The end of a position that found no matched price from its planned roll to `limit`, its last day."""
         chain = self.chain
         own = np.arange(chain.starts[k], chain.starts[k + 1])
         own = own[(chain.day[own] <= limit) & ~np.isnan(chain.mark[own])]
         later = np.arange(chain.starts[k + 1], len(chain.day))
-        owner = np.searchsorted(chain.starts, later, side="right") - 1
-        day = chain.day[later]
-        later = later[(day > limit) & (day < self.dates.leave[owner]) & ~np.isnan(chain.mark[later])]
+        day, leave = chain.day[later], self.dates.leave[chain.row_owner[later]]
+        later = later[(day > limit) & (day < leave) & ~np.isnan(chain.mark[later])]
         if not len(later):
             return None
         row = later[np.argmin(chain.day[later])]
-        c, t = int(np.searchsorted(chain.starts, row, side="right")) - 1, int(chain.day[row])
-        prices = float(chain.mark[own[-1]]), float(chain.mark[row])
+        c, t = int(chain.row_owner[row]), int(chain.day[row])
+        matched = self.rule.exit is None and chain.matched_before(k, c, since, limit)
+        prices = matched[:2] if matched else (float(chain.mark[own[-1]]), float(chain.mark[row]))
         reason = CLOSED + self.dates.suffix
         return self._row(t, int(chain.time[row]), k, c, prices, self.dates.last[k].item(), reason), c, t
 
@@ -241,7 +245,7 @@ def crossings(chain, names, limit):
         return {}
     days_first = chain.dates.astype(np.uint16) if len(chain.days) < 1 << 16 else chain.dates  # sorted in one pass
     order = np.argsort(days_first, kind="stable")
-    day, contract = chain.dates[order], chain.owner[order]
+    day, contract = chain.dates[order], chain.entry_owner[order]
     count = np.bincount(day, minlength=len(chain.days))  # of contracts on each day
     table = np.full((len(count), int(count.max())), np.nan)
     filled = np.arange(table.shape[1]) < count[:, None]

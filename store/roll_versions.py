@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from store import roll_names, segments
-from store.codes import MONTHS
+from store.codes import MONTHS, letters_of, months_of
 from store.decisions import _user
 from store.roll_rules import UnknownRule, parse_rule
 from store.rolls import SCHEMA, RollCalendar
@@ -286,10 +286,21 @@ def tag(archive, root, name, tag):
 
 
 def remove(archive, root, name):
-    """Remove a stored calendar, by a tag or its version, and with it its tags; what was removed, a text a calendar."""
+    """Remove a stored calendar, by a tag or its version; of one that has other tags, a tag takes only itself away.
+
+    Returns what was removed, a text a calendar or tag.
+    """
     head = archive.head()
     rows = _versions(archive, root, head)
     one = roll_names.chosen(rows, root, name)
+    others = [tag_ for tag_ in roll_names.tags(one) if tag_ != name]
+    if others and name in roll_names.tags(one):
+        heads = archive.read("roll_versions", head, root=root).to_dicts()
+        for row in heads:
+            row["tag"] = ",".join(tag_ for tag_ in roll_names.tags(row) if tag_ != name) or None
+        old = archive.files("roll_versions", head, root=root)
+        archive.commit([_written(archive, root, heads)], old, f"{root}: remove tag {name}", base=head)
+        return [f"{name}, a tag of {one['version']}, which stays as {', '.join(others)}"]
     gone = [row for row in rows if row["version"] == one["version"]]
     add, old = [], []
     for source in dict.fromkeys(row["source"] for row in gone):
@@ -332,9 +343,8 @@ def _versions(archive, root, snapshot):
 
 
 def _head(calendar, source):
-    months = "".join(MONTHS[month - 1] for month in calendar.months)
     named = {"source": source, "root": calendar.root, "version": calendar.version, "rule": calendar.rule}
-    held = {"rank": calendar.rank, "first": calendar.first, "end": calendar.end, "months": months}
+    held = {"rank": calendar.rank, "first": calendar.first, "end": calendar.end, "months": letters_of(calendar.months)}
     return named | held | {"tag": None}
 
 
@@ -366,7 +376,7 @@ def _rolls(archive, one, snapshot):
 
 def _loaded(archive, one, snapshot):
     frame = _rolls(archive, one, snapshot).select(*SCHEMA)
-    months = tuple(MONTHS.index(letter) + 1 for letter in one["months"])
+    months = months_of(one["months"])
     calendar = RollCalendar(one["root"], one["rule"], one["first"], frame, months, one["rank"], one["end"])
     if calendar.version != one["version"]:
         raise segments.Refused(

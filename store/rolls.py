@@ -18,6 +18,9 @@
    `closed: no matched price`, its `decided` is the last allowed day, on which the position ends, its `day` the first
    after it with a price of a later contract, `to_price`, which is the first row of that contract. The break in between
    earns nothing. The end of all data is no event; where none follows, the series ends with the last allowed day.
+   Through expiry (`exit=expiry`, for research only) a vendor's last bar is often before the last trade. There the prices
+   of a `closed` row are those of the last day since the contract was held on which both had a matched price, if there
+   is one: the adjusted series then keeps what the market did in the break, as nobody had to be flat in it.
 5. A market without specs has no last allowed day; its contracts' last bars stand in, whatever the rule's `exit`, once
    later contracts have bars after them. That is known afterwards only, and the reason says `retrospective`.
 6. What the rolls after a roll depend on, of all days before it, is a `Position`: which contracts had been listed, and
@@ -36,8 +39,8 @@ import numpy as np
 import polars as pl
 
 from store import chain as chains
-from store.codes import MONTHS
-from store.roll_rules import EXPIRY, LETTERS, given_rule, parse_rule
+from store.codes import letters_of, months_of
+from store.roll_rules import LETTERS, given_rule, parse_rule
 from store.roll_search import CLOSED, Follower
 
 SCHEMA = {
@@ -66,11 +69,6 @@ class RollCalendar:
     months: tuple = chains.MONTHS
     rank: int = 0
     end: date | None = None  # the last day on which its last contract could be held, while none has followed
-
-    @property
-    def tradable(self):
-        """Whether a run may follow it: a rule that holds through expiry is for research only."""
-        return f",exit={EXPIRY}" not in self.rule
 
     @cached_property
     def version(self):
@@ -166,7 +164,7 @@ def calendar(bars, spec, rule="volume:1", given=None, position=None):
     if not root:
         raise ValueError("no bars to make a roll calendar from")
     if not len(chain.days):
-        raise ValueError(f"{root}: no bars in a held month ({''.join(MONTHS[month - 1] for month in months)})")
+        raise ValueError(f"{root}: {_no_bars(months, rule, spec)}")
     rule = parse_rule(rule) if given is None else given_rule(rule)
     follower = Follower(chain, spec, rule, {} if given is None else _plan(given))
     start = follower.start() if position is None else _place(chain, position, spec, root)
@@ -189,11 +187,21 @@ def held_months(spec, rule="volume:1", given=None):
     (3, 6, 9, 12)
     """
     if given is not None and "months" in given.columns:  # letters, of a calendar of ours
-        return tuple(MONTHS.index(letter) + 1 for letter in given["months"][0])
+        return months_of(given["months"][0])
     if given is not None:
         return tuple(sorted({contract % 100 for name in ("from_contract", "to_contract") for contract in given[name]}))
-    held = parse_rule(rule).held(LETTERS if spec is None else spec.held_months)
-    return tuple(MONTHS.index(letter) + 1 for letter in held)
+    return months_of(parse_rule(rule).held(LETTERS if spec is None else spec.held_months))
+
+
+def closed(reasons):
+    """Whether positions ended without matched prices (rule 4): an expression of one, else (roll,) an array.
+
+    >>> closed(["volume", "closed: no matched price, retrospective"])
+    array([False,  True])
+    """
+    if isinstance(reasons, pl.Expr):
+        return reasons.str.starts_with(CLOSED)
+    return np.array([reason.startswith(CLOSED) for reason in reasons], bool)  # of some hundred texts quicker than that
 
 
 def last_position(bars, calendar, position=None):
@@ -229,6 +237,13 @@ def last_position(bars, calendar, position=None):
     return Position(contract, since, tuple(sorted((told[0] | listed).items())), known)
 
 
+def _no_bars(months, rule, spec):
+    """What is said where no bar is of a held month."""
+    if not months:
+        return f"roll rule {str(rule)!r} leaves none of the delivery months {LETTERS if spec is None else spec.held_months}"
+    return f"no bars in a held month ({letters_of(months)})"
+
+
 def _place(chain, position, spec, root):
     """(contract, day) of a position, as numbers of the chain."""
     if spec is None:
@@ -250,10 +265,9 @@ def chain_calendar(chain):
     """The rolls that came with a vendor's chain (`vendor_chains` rows of one root), named after the vendor.
 
     The contract changes between two rows; the roll is on the earlier one, where price and forward are of one moment.
-    The vendor does not say when it decided: `decided` is null. Where the earlier row lacks a leg, see `splices`.
+    The vendor does not say when it decided: `decided` is null. Where the earlier row lacks a leg, and of what can be no
+    calendar, see `splices`.
     """
-    if not len(chain):
-        raise ValueError("no rows to make a roll calendar from")
     chain, found = splices(chain)
     vendor = chain["source"][0]
     rows = [
@@ -277,15 +291,23 @@ def splices(chain):
 
     A splice is (last row of the old contract, row of the prices, old price, new price, closed). The prices are those of
     the last old row, price and forward; where one is missing, or the forward is another contract, the splice is
-    `closed`: the old one's last price, and the new one's first, at its row.
+    `closed`: the old one's last price, and the new one's first, at its row. ValueError where no row names a contract.
     """
+    if not len(chain):
+        raise ValueError("no rows of a vendor's chain to read rolls from")
+    told = f"{chain['root'][0]}: none of the {len(chain)} rows of the chain of {chain['source'][0]} says"
     chain = chain.filter(pl.col("price_contract").is_not_null()).sort("time", maintain_order=True)
+    if not len(chain):
+        raise ValueError(
+            f"{told} of which contract its price is (price_contract), so that nobody knows when it rolled; "
+            f"import dated contracts, or a chain with contracts"
+        )
     held = chain["price_contract"].to_numpy()
     price, forward = (chain[name].cast(pl.Float64).to_numpy() for name in ("price", "forward"))
     ahead = chain["forward_contract"].fill_null(0).to_numpy()
     changes = np.flatnonzero(held[1:] != held[:-1])
-    ends = np.append(changes[1:], len(held) - 1)
-    begins, out = np.append(0, changes[:-1] + 1), []
+    starts, out = np.append(0, changes + 1), []
+    begins, ends = starts[:-1], np.append(changes, len(held) - 1)[1:]
     for last, begin, end in zip(changes.tolist(), begins.tolist(), ends.tolist(), strict=True):
         if ahead[last] == held[last + 1] and not np.isnan(price[last] + forward[last]):
             out.append((last, last, float(price[last]), float(forward[last]), False))

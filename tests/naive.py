@@ -209,9 +209,12 @@ def rolls(market, rule):
             fresh = [k for k in range(held + 1, len(market.months)) if today < dates.last[k]]
             fresh = [k for k in fresh if _mark(market, t, k) is not None]
             if fresh:
-                final = [price for price in own if price is not None][-1]
-                price = _mark(market, t, fresh[0])
-                out.append((today, held, fresh[0], final, price, dates.last[held], "closed: no matched price"))
+                prices = [price for price in own if price is not None][-1], _mark(market, t, fresh[0])
+                if rule.exit is None:  # through expiry: of the last day on which both had one, if there is any
+                    kept = [s for s in range(since, t) if days[s] <= dates.last[held]]
+                    pairs = [_matched(market, s, held, fresh[0]) for s in kept]
+                    prices = [prices, *(pair for pair in pairs if pair)][-1]
+                out.append((today, held, fresh[0], *prices, dates.last[held], "closed: no matched price"))
                 held, since, pending = fresh[0], t, None
     return out
 

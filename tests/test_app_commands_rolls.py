@@ -7,7 +7,9 @@ from store import open_archive
 
 def test_roll_tells_every_roll_with_its_prices_and_reasons(document, store):
     made = document("roll", "MES", "--rule", "volume:1", "--store", store)
-    assert {"root", "rule", "version", "first", "rolls", "reasons", "source", "tag", "done"} == set(made)
+    assert {"root", "rule", "version", "first", "rolls", "reasons", "source", "tag", "done", "proxy", "until"} == set(
+        made
+    )
     assert set(made["rolls"][0]) == {"day", "time", "from", "to", "from_price", "to_price", "reason"}
     assert [roll["from"] for roll in made["rolls"]][:3] == ["202103", "202106", "202109"]
     assert made["rolls"][0]["to_price"] - made["rolls"][0]["from_price"] == 4.0
@@ -37,8 +39,9 @@ def test_diff_compares_two_calendars_and_stores_nothing(call, document, store):
     made = document("roll", "ZC", "--diff", "volume:1", "first-notice-20", "--store", store)
     assert set(made) == {"root", "rule", "other", "rolls", "differences"}
     assert (made["rule"], made["other"]) == ("volume:1", "first-notice-20")
-    assert all(row["other_day"] < row["day"] for row in made["differences"] if row["day"] and row["other_day"])
-    assert "rolls differ" in call("roll", "ZC", "--diff", "volume:1", "first-notice-20", "--store", store).out
+    both = [row for row in made["differences"] if row["day"] and row["other_day"]]
+    assert both and all(row["other_day"] < row["day"] for row in both)
+    assert "between volume:1 (" in call("roll", "ZC", "--diff", "volume:1", "first-notice-20", "--store", store).out
     assert open_archive(store).head().hash == before
 
 

@@ -157,7 +157,6 @@ def test_exit_leaves_so_many_days_before_notice_or_last_trade():
     assert first(bars, facts, "volume") == (date(2024, 2, 8), "fallback: no crossing")
     assert first(bars, facts, "volume,exit=4") == (date(2024, 2, 5), "fallback: no crossing")
     assert first(bars, facts, "last-trade-2,exit=3") == (date(2024, 2, 6), "forced: last-trade-2")
-    assert calendar(bars, facts, "volume,exit=4").tradable
 
 
 def test_a_series_through_expiry_ends_on_the_last_trade_whatever_the_notice_and_is_for_research():
@@ -167,7 +166,6 @@ def test_a_series_through_expiry_ends_on_the_last_trade_whatever_the_notice_and_
     assert told(found)[0] == (date(2024, 2, 15), 202403, 202404, "last-trade-0")
     assert first(bars, facts, "volume,exit=expiry") == (date(2024, 2, 15), "fallback: no crossing")
     assert first(bars, facts, "first-notice-1,exit=expiry") == (date(2024, 2, 8), "first-notice-1")
-    assert not found.tradable and calendar(bars, facts).tradable
 
 
 def test_t12_a_vendors_date_goes_before_the_rule_in_planned_rolls_as_well():

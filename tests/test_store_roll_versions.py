@@ -7,6 +7,7 @@ from datetime import date
 import polars as pl
 import pytest
 
+from engine import load
 from store import history, open_archive, roll_versions, rolls
 from store.archive import Conflict
 from store.ingest import import_paths
@@ -351,3 +352,24 @@ def test_a_tag_is_read_as_of_the_snapshot(archive):
         roll_versions.plan(archive, "MES", "desk", before)
     assert roll_versions.listed(archive, snapshot=before).is_empty()
     assert roll_versions.listed(archive, snapshot=before).columns == roll_versions.listed(archive).columns
+
+
+def test_a_tag_is_removed_without_the_calendar_that_others_go_by(archive):
+    made = history.calendar(archive, "MES")
+    for tag in ("desk", "home"):
+        roll_versions.save(archive, [made], tag=tag)
+    assert roll_versions.remove(archive, "MES", "desk") == [f"desk, a tag of {made[0].version}, which stays as home"]
+    assert roll_versions.load(archive, "MES", "home")[0].version == made[0].version
+    roll_versions.remove(archive, "MES", "home")
+    assert roll_versions.listed(archive, "MES").is_empty()
+
+
+def test_a_tag_is_left_as_its_rule_leaves_contracts(archive):
+    made = history.calendar(archive, "MES", "volume,exit=expiry")
+    roll_versions.save(archive, [made], tag="through")
+    again, _ = history.calendar(archive, "MES", "through")
+    columns = ["day", "from_contract", "to_contract", "from_price", "to_price"]
+    assert again.frame.select(columns).equals(made[0].frame.select(columns))
+    assert again.rule == "through,exit=expiry"
+    with pytest.raises(ValueError, match="expiry"):
+        load(archive, ["MES"], rule="through")

@@ -28,6 +28,31 @@ def resolved(archive, names):
     return sorted({s.labels["root"] for table_ in ("contract_bars", "vendor_chains") for s in archive.files(table_)})
 
 
+def series_of(archive, names, rule=None, rank=None):
+    """[(root, rule or None, rank)] that names and options mean: ES.v.1 says both itself."""
+    from store import doors
+    from store.names import parse_name
+
+    found = []
+    for text in names:
+        name = parse_name(text)
+        for option, told, asked in (("--rule", name.rule, rule), ("--rank", name.rule and name.rank, rank)):
+            if told is not None and asked is not None and told != asked:
+                raise typer.BadParameter(f"{text} says {told} itself", param_hint=option)
+        found.append((doors.root_of(archive, text), rule or name.rule, name.rank if rank is None else rank))
+    return list(dict.fromkeys(found))
+
+
+def stand_in(archive, root):
+    """Whose bars stand in for those of a market before a day: {"proxy", "until"}, both None where none do."""
+    from store import history
+
+    plan = history.bars(archive, root)
+    if plan is None or not plan.proxy or plan.until is None:
+        return {"proxy": None, "until": None}
+    return {"proxy": plan.proxy, "until": plan.until}
+
+
 def priced(archive, root):
     """Where the bars of a market come from, and the bars; an error where it has none with a price."""
     from store import history

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.commands import laboratory
-from app.commands.data import code_text, opened, priced, resolved
+from app.commands.data import code_text, opened, priced, resolved, series_of, stand_in
 from app.commands.output import counted, emit, number, percent, progress, say, table
 
 RULES = (
@@ -22,7 +22,9 @@ def roll(
         list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
     ] = None,
     rule: Annotated[str | None, typer.Option(help=f"{RULES} {DEFAULT}")] = None,
-    rank: Annotated[int, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.")] = 0,
+    rank: Annotated[
+        int | None, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.", show_default=False)
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print every roll: prices, spread, volume left, cost.")] = False,
     diff: Annotated[
         tuple[str, str] | None,
@@ -73,8 +75,13 @@ def roll(
         if value and not {*(given or [""])} & {*others}:
             with_ = " or ".join(other or "a calendar made by a rule" for other in others)
             raise typer.BadParameter(f"it goes with {with_}", param_hint=name)
+    if rule == "" or tag == "":
+        raise typer.BadParameter("it is empty", param_hint="--rule" if rule == "" else "--tag")
     archive = opened(context)
-    wanted = [] if list_ and not roots else resolved(archive, roots)
+    asked = series_of(archive, roots, rule, rank) if roots else []
+    if given and any(series != (series[0], rule, rank or 0) for series in asked):
+        raise typer.BadParameter(f"a market is wanted, not a series such as {roots[0]}", param_hint=given[0])
+    wanted = [root for root, *_ in asked] or ([] if list_ else resolved(archive, None))
     if list_:
         _list(context, archive, wanted)
     elif diff:
@@ -88,7 +95,8 @@ def roll(
     elif from_:
         _from_file(context, archive, _one(wanted, "--from"), from_, show, tag, note)
     else:
-        _make(context, archive, wanted, rule, rank, show, out, tag, note)
+        series = asked or [(root, rule, rank or 0) for root in wanted]
+        _make(context, archive, series, show, out, tag, note)
 
 
 def _one(wanted, option):
@@ -100,36 +108,47 @@ def _one(wanted, option):
 # ---- making and keeping
 
 
-def _make(context, archive, wanted, rule, rank, show, out, tag, note):
+def _make(context, archive, series, show, out, tag, note):
     from store import history, roll_versions
 
-    if out is not None and len(wanted) != 1:
+    if out is not None and len(series) != 1:
         raise typer.BadParameter("one ROOT is wanted", param_hint="--out")
-    made, failed, snapshot = [], [], archive.head()
+    snapshot = archive.head()
+    make = lambda root, rule, rank: history.calendar(archive, root, rule, snapshot, rank=rank)  # noqa: E731
     with progress("roll") as bar:
-        for done, root in enumerate(wanted):
-            if bar:
-                bar(done, len(wanted), root)
-            try:
-                made.append(history.calendar(archive, root, rule, snapshot, rank=rank))
-            except (LookupError, ValueError) as error:
-                if len(wanted) == 1:
-                    raise
-                failed.append(str(error) if str(error).startswith(root) else f"{root}: {error}")
-    if not made and failed:
-        raise ValueError(failed[0])
+        made, failed = _each(make, series, bar)
     if out is not None:
         from store.roll_files import to_file
 
         to_file(made[0][0], out)
     saved = roll_versions.save(archive, made, tag=tag, note=note, snapshot=snapshot)
     _tell(context, archive, made, saved, show)
-    if out is not None and not context.obj.json:
-        say(f"written to {out}; edit it, then: frontmonth roll {made[0][0].root} --from {out} --tag NAME")
+    if out is not None and not context.obj.json and history.bars(archive, series[0][0]) is not None:
+        say(f"written to {out}; edit it, then: frontmonth roll {series[0][0]} --from {out} --tag NAME")
+    _fail(failed)
+
+
+def _each(make, series, bar=None):
+    """What `make` makes of each (root, ...), and why it failed for others; if for all, the first reason is raised."""
+    made, failed = [], []
+    for done, one in enumerate(series):
+        if bar:
+            bar(done, len(series), one[0])
+        try:
+            made.append(make(*one))
+        except (LookupError, ValueError) as error:
+            if len(series) == 1:
+                raise
+            failed.append(str(error) if str(error).startswith(one[0]) else f"{one[0]}: {error}")
+    return made, failed if made else _fail(failed)
+
+
+def _fail(failed):
+    """End with an error that tells all reasons, one a line; nothing where there are none."""
+    for text in failed[:-1]:
+        typer.echo(f"frontmonth: {text}", err=True)
     if failed:
-        for text in failed[1:]:
-            typer.echo(f"frontmonth: {text}", err=True)
-        raise ValueError(failed[0])
+        raise ValueError(failed[-1])
 
 
 def _from_file(context, archive, root, path, show, tag, note):
@@ -169,7 +188,8 @@ def _list(context, archive, wanted):
 def _show_list(rows):
     if not rows:
         return say("no roll calendar is stored; `frontmonth roll ROOT --rule RULE` makes one")
-    columns = {name: (lambda row, name=name: row[name]) for name in ("root", "rule", "tag", "version", "source")}
+    names = ("root", "rule", "rank", "tag", "version", "source")
+    columns = {name: (lambda row, name=name: row[name]) for name in names}
     columns |= {
         "rolls": lambda row: f"{row['rolls']:,}",
         "made": lambda row: f"{row['time']:%Y-%m-%d %H:%M}" if row["time"] else "",
@@ -185,7 +205,9 @@ def _show_list(rows):
 
 def _tell(context, archive, made, saved, show):
     documents = [
-        calendar.document() | {"source": source, "tag": row["tag"], "done": row["done"]}
+        calendar.document()
+        | {"source": source, "tag": row["tag"], "done": row["done"]}
+        | stand_in(archive, calendar.root)
         for (calendar, source), row in zip(made, saved.to_dicts(), strict=True)
     ]
     if show:
@@ -237,6 +259,11 @@ def _show_rolls(documents, show):
             "reasons": lambda d: ", ".join(f"{name} {percent(share)}" for name, share in d["reasons"].items()),
         },
     )
+    for document in documents:
+        if document["proxy"]:
+            say(
+                f"{document['root']}: bars before {document['until']} are those of {document['proxy']}, which stands in"
+            )
 
 
 def _spread(roll_, prefix=""):
@@ -247,14 +274,15 @@ def _spread(roll_, prefix=""):
 def _diff(context, archive, wanted, one, other):
     from store import roll_versions
 
-    documents = []
-    for root in wanted:
+    def differences(root):
         (mine, _), (theirs, _) = (roll_versions.made(archive, root, text) for text in (one, other))
         rows = mine.diff(theirs).to_dicts()
         texts = [row | {c: code_text(row[c]) for c in ("from_contract", "to_contract")} for row in rows]
-        named = {"root": root, "rule": one, "other": other, "rolls": len(mine.frame)}
-        documents.append(named | {"differences": texts})
+        return {"root": root, "rule": one, "other": other, "rolls": len(mine.frame), "differences": texts}
+
+    documents, failed = _each(differences, [(root,) for root in wanted])
     emit(context, documents[0] if len(documents) == 1 else documents, lambda _: _show_diff(documents))
+    _fail(failed)
 
 
 def _show_diff(documents):
@@ -271,7 +299,8 @@ def _show_diff(documents):
         }
         if document["differences"]:
             table(document["differences"], columns, title=document["root"])
-        say(f"{document['root']}: {len(document['differences'])} of {document['rolls']} rolls differ ({rule}, {other})")
+        apart, rolls = counted(len(document["differences"]), "difference"), counted(document["rolls"], "roll")
+        say(f"{document['root']}: {apart} between {rule} ({rolls}) and {other}")
 
 
 # ---- what comes
@@ -286,6 +315,21 @@ def _upcoming(context, archive, roots, sessions, rule, run):
     months = ("held", "next")
     rows = [row | {name: code_text(row[name]) for name in months} for row in found.to_dicts()]
     emit(context, rows, lambda _: _show_upcoming(rows, sessions, run))
+    if roots is None and run is None and not context.obj.json:
+        _untold(archive)
+
+
+def _untold(archive):
+    """Which stored markets `--upcoming` passes over when none is named, and why."""
+    from engine.market import specified
+    from store.history import sources
+
+    known, unknown = specified(archive, archive.head())
+    chains = [root for root in resolved(archive, None) if root not in (*known, *unknown)]
+    chains = [root for root in chains if not any(kind == "contract_bars" for kind, _ in sources(archive, root))]
+    for roots, why in ((unknown, "their facts are not known"), (chains, "only a vendor's chain is stored")):
+        if roots:
+            say(f"not told: {', '.join(roots)}: {why}")
 
 
 def _held(archive, run, rule):

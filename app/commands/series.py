@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.data import code_text, day_of, opened, resolved
+from app.commands.data import code_text, day_of, opened, series_of
 from app.commands.output import emit, number, say, table
 from app.commands.rolls import DEFAULT, RULES
 
@@ -46,16 +46,10 @@ def continuous(
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
     first, last = day_of(start, "--start"), day_of(end, "--end")
-    from store.names import parse_name
-
     archive = opened(context)
-    name = parse_name(root)
-    for option, told, asked in (("--rule", name.rule, rule), ("--rank", name.rule and name.rank, rank)):
-        if told is not None and asked is not None and told != asked:
-            raise typer.BadParameter(f"{root} says {told} itself", param_hint=option)
-    (root,) = resolved(archive, [root])
+    ((root, rule, rank),) = series_of(archive, [root], rule, rank)
     if maturity is not None:
-        if rule or rank or name.rule or adjust != "difference":
+        if rule or rank or adjust != "difference":
             raise typer.BadParameter(
                 "it lies between contracts: it takes no --rule, --rank or --adjust", param_hint="--maturity"
             )
@@ -63,7 +57,7 @@ def continuous(
     else:
         from store import history
 
-        frame = history.table(archive, root, rule or name.rule, adjust, rank=name.rank if rank is None else rank)
+        frame = history.table(archive, root, rule, adjust, rank=rank)
     frame = _within(frame, first, last)
     months = [column for column in MONTHS if column in frame.columns]
     if out is None:
@@ -109,12 +103,15 @@ def _show_series(frame, root):
         for name in shown
         if name in frame.columns
     }
+    if "reason" in frame.columns:
+        columns |= {"why there is no price": lambda row: row["reason"]}
     if "roll" in frame.columns:
         columns |= {"roll": lambda row: "roll" if row["roll"] else ""}
     table(frame.tail(TAIL).to_dicts(), columns)
     first, last = frame["day"].min(), frame["day"].max()
     say(f"{root}: the last {min(TAIL, frame.height)} of {frame.height:,} rows, {first} to {last}; --out FILE has all")
     if "tradable" in frame.columns:
+        say(f"{frame['price'].null_count():,} rows have no price: no two contracts lie around those days")
         say("constant maturity is for research: no contract has this price, so it cannot be traded")
     return None
 

@@ -50,14 +50,15 @@ def roll_day(archive, root=ROOT):
 
 
 def series(archive, root=ROOT):
-    """One market joined in three ways."""
-    made = _figure(f"{root}: one market, three ways to join its contracts [points]", 300)
+    """One market joined in four ways."""
+    made = _figure(f"{root}: one market, four ways to join its contracts [points]", 300)
     ways = (("none", GREY, "none: a step at every roll"), ("difference", GAIN, "difference: the newest at its price"),
-            ("forward", LOSS, "forward: the first at its price"))  # fmt: skip
+            ("forward", LOSS, "forward: the first at its price"),
+            ("ratio", "#44bb99", "ratio: the newest at its price"))  # fmt: skip
     for method, colour, told in ways:
-        rows = history.table(archive, root, adjust=method).filter(pl.col("day") >= date(2016, 1, 1))
+        rows = history.table(archive, root, adjust=method)
         made.line(_times(rows), rows["adjusted"].to_numpy(), color=colour, line_width=1.5, legend_label=told)
-    made.legend.location = "top_left"
+    made.legend.location = "bottom_right"
     return made
 
 

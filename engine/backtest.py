@@ -16,7 +16,7 @@ import engine
 import store
 from engine import margin, result
 from engine.indicators import change, volatility
-from engine.market import FRESH, STALE, code_hash, load, refused, specified
+from engine.market import FRESH, STALE, checked_rules, code_hash, load, refused, specified
 from engine.metrics import summary
 from engine.ratios import period_returns
 from engine.simulate import (
@@ -96,6 +96,7 @@ def replay(archive, name):
 
 def _market(archive, portfolio, roots, snapshot):
     """The market of a portfolio, with all history up to its end."""
+    checked_rules(archive, portfolio.rolls.rules(), roots, snapshot)
     return load(
         archive,
         roots,

@@ -4,9 +4,10 @@ The one door from the store into the engine. A market's rolled history is what `
 second run loads arrays instead of building calendars again.
 """
 
+import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,11 +16,17 @@ import numpy as np
 import store
 from engine import facts
 from engine.rows import COLUMNS, ROLLS, aligned, prices, rows_of
-from store import decisions, derived, durable, history, quality
+from engine.settings import ConfigError
+from store import decisions, derived, history, kept, quality, roll_names, roll_versions
 from store.contracts import Master, last_allowed
 from store.derived import code_hash
 from store.held import desk
+from store.roll_rules import UnknownRule, parse_rule
 
+EXPIRES = (
+    "holds contracts through expiry, and would be delivered: it is for research (frontmonth continuous); a run needs "
+    "exit=K with K of 1 or more"
+)
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
 
 
@@ -31,8 +38,12 @@ class MarketRefused(ValueError):
     """A market whose data have a fault that nobody has decided about; the message says how to."""
 
 
-class RuleRefused(ValueError):
+class RuleRefused(ConfigError):
     """A roll rule that no run accepts."""
+
+
+class RuleUnknown(ConfigError):
+    """A text that is no roll rule and no name of a stored roll calendar; the nearest is told."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,7 @@ def load(
     rules = _rules(rule, plans, master)
     requests = {root: _request(plan, rules[root]) for root, plan in plans.items()}
     made = derived.series(list(requests.values()), progress)
+    plans = _begun(archive, snapshot, plans, made)
     series = {root: rows_of(one) for root, one in zip(roots, made, strict=True)}
     priceless = [root for root, rows in series.items() if not len(rows)]
     series = {root: rows[rows[:, 0] <= last] for root, rows in series.items() if len(rows)}
@@ -173,13 +185,54 @@ def load(
         simulated=simulated,
         priceless=tuple(priceless),
         sources={root: _told(plan, table[:, m]) for m, (root, plan) in enumerate(plans.items())},
-        quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item()),
+        quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item(), master),
         hashes={
             "data": _content([*series.values(), fx, fx_age, rate, *known.values()], roots),
             "rolls": _content([rows[:, ROLLS] for rows in series.values()], _ruled(rules, roots)),
             "contracts": master.hash,
         },
     )
+
+
+def checked_rule(text, place="[rolls] rule", names=()):
+    """The roll rule that a portfolio writes at a place, parsed; `names` are those of roll calendars that it may take.
+
+    >>> str(checked_rule("Volume, exit=2"))
+    'volume:1,exit=2'
+    >>> checked_rule("volum:2", "[rolls.roots] GC")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    engine.market.RuleUnknown: [rolls.roots] GC: roll rule 'volum:2' is not known; did you mean 'volume:2'? ...
+    """
+    try:
+        rule = parse_rule(text, names)
+    except UnknownRule as error:
+        raise RuleUnknown(f"{place}: {error}") from None
+    if rule.exit is None:
+        raise RuleRefused(f"{place}: roll rule {text!r} {EXPIRES}")
+    return rule
+
+
+def checked_rules(archive, rules, roots, snapshot=None):
+    """Refuse a portfolio's rules, `Rolls.rules()`, that no run of these markets accepts, before anything is loaded."""
+    for root, text in (rules if isinstance(rules, dict) else {"": rules}).items():
+        markets = ([root] if root in roots else []) if root else roots
+        place = f"[rolls.roots] {root}" if root else "[rolls] rule"
+        checked_rule(text, place, _calendars(archive, text, markets, snapshot))
+
+
+def _calendars(archive, text, roots, snapshot):
+    """Names of calendars that a rule may take: those stored of some of the markets; of no market, what may be one."""
+    name = str(text).partition(",")[0].strip()
+    if roll_names.is_rule(name):
+        return []
+    if not roots:
+        return [name] if roll_names.possible(name) else []
+    found = roll_versions.named(archive, list(roots), snapshot)
+    if roll_names.digits(name):
+        versions = roll_versions.listed(archive, list(roots), snapshot)["version"].drop_nulls()
+        found += [name] if versions.str.starts_with(name.lower()).any() else []
+    return list(dict.fromkeys(found))
 
 
 def _plans(archive, roots, master, snapshot):
@@ -230,6 +283,19 @@ def _reads(root, plan, row):
     return place == (root, plan.source) or (place == (plan.proxy, plan.proxy_source) and early)
 
 
+def _begun(archive, snapshot, plans, made):
+    """The plans, each `until` the first day with a price of the market's own where another stands in before it: the
+    files tell the first row, which may have no price. Findings on the rows between are asked for as well."""
+    later = {
+        root: replace(plan, until=one.begin)
+        for (root, plan), one in zip(plans.items(), made, strict=True)
+        if plan.proxy_source and one.begin and one.begin > plan.until
+    }
+    if later:
+        _undecided(archive, snapshot, later)
+    return plans | later
+
+
 def _proxies(table, plans, days):
     """Bars that are proxies (time, market)."""
     out = np.zeros(table.shape[:2], bool)
@@ -245,15 +311,16 @@ def _told(plan, rows):
     return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
 
 
-def _quality(archive, roots, snapshot, day):
+def _quality(archive, roots, snapshot, day, master):
     """Root -> Quality on a day, from the cache if it is there."""
-    made_of = [snapshot.hash, roots, day, code_hash(Path(store.__file__).parent)]
-    path = archive.path / "cache" / f"{_hash(made_of)}.json"
-    if path.exists():
-        return {root: quality.Quality(**parts) for root, parts in json.loads(path.read_text()).items()}
+    made_of = [snapshot.hash, roots, day, master.hash, code_hash(Path(store.__file__).parent)]
+    folder, name = archive.cache / "quality", _hash(made_of)
+    known = kept.read(folder, name)
+    if known is not None:
+        return {root: quality.Quality(**parts) for root, parts in known.items()}
     found = quality.score(archive, roots, snapshot, day)
-    path.parent.mkdir(exist_ok=True)
-    durable.replace_hint(path, json.dumps({root: asdict(parts) for root, parts in found.items()}).encode())
+    with contextlib.suppress(OSError):  # then it only costs time
+        kept.write(folder, name, {root: asdict(parts) for root, parts in found.items()})
     return found
 
 
@@ -332,10 +399,7 @@ def _request(plan, rule):
     """The series of a market by a rule, if a run may follow it."""
     wanted = history.request(plan, rule)
     if not wanted.tradable:
-        raise RuleRefused(
-            f"{plan.root}: roll rule {rule!r} holds contracts through expiry, and would be delivered: it is for "
-            f"research (frontmonth continuous); a run needs exit=K with K of 1 or more"
-        )
+        raise RuleRefused(f"{plan.root}: roll rule {rule!r} {EXPIRES}")
     return wanted
 
 

@@ -2,13 +2,7 @@
 
 import param
 
-_COLUMN = r"(?:volume|oi)(?:@[1-9]\d?)?"
-_DAY = r"(?:(?:first-notice|last-trade|delivery|month-end|month-begin)-\d+|month-begin\+\d+)"
-_ACTIVITY = rf"{_COLUMN}(?:[+/]{_COLUMN})?(?::[1-9]\d*)?(?:\+{_DAY})?(?:/{_DAY})?"
-_CALENDAR = r"(?!(?:volume|oi|first-notice|last-trade|delivery|month-end|month-begin)\b)[A-Za-z][\w.-]*(?::[a-z-]+)?"
-_OPTIONS = r"(?:,(?:months=-?[FGHJKMNQUVXZ]+|exit=[1-9]\d?))*"
-_VERSION = r"[0-9a-f]{4,12}"
-RULES = f"(?:{_ACTIVITY}|{_DAY}|{_CALENDAR}|{_VERSION}){_OPTIONS}"  # as store/roll_rules.py reads them
+RULE = r"^ *[A-Za-z0-9][A-Za-z0-9_:@+/,=. -]*\Z"  # what it means is read with the store, see `market.checked_rule`
 RULE_LABEL = (
     "volume:1, oi:2, volume+oi, volume/oi, volume/last-trade-8, first-notice-5, last-trade-5, month-end-3, each with "
     "months=GJMQZ or exit=2 after a comma, or the name of a roll calendar"
@@ -52,7 +46,7 @@ class Rolls(param.Parameterized):
 
     rule = param.String(
         default="volume:1",
-        regex=f"^({RULES})$",
+        regex=RULE,
         label=RULE_LABEL,
         doc="Rule of the roll calendars.",
     )

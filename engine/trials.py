@@ -4,11 +4,12 @@ import polars as pl
 
 from engine.backtest import _market, _roots, backtest
 from engine.costs import Costs, side_cost
-from engine.market import refused, specified
+from engine.market import RuleRefused, RuleUnknown, checked_rule, refused, specified
 from engine.portfolio import Portfolio
 from engine.sections import Rolls
 from engine.settings import ConfigError, assign, nearest
 from engine.simulate import CAUSES
+from store import roll_names
 from store.contracts import Master
 from store.segments import Refused
 
@@ -69,9 +70,9 @@ def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=N
             progress(done, len(wanted), rule)
         try:
             run = backtest(_market(archive, changed, traded, snapshot), changed)
-        except ConfigError:
-            raise
         except (LookupError, ValueError, Refused) as error:  # a rule that gives some market no calendar
+            if isinstance(error, ConfigError) and not isinstance(error, RuleRefused | RuleUnknown):
+                raise
             rows.append({"rule": rule, "error": str(error)})
         else:
             rows.append({"rule": rule} | _numbers(run))
@@ -118,6 +119,8 @@ def _rolled(portfolio, rule, roots):
     """A copy of the portfolio that rolls by `rule`, or whose markets `roots` do."""
     checked, own = Rolls(fill=portfolio.rolls.fill), portfolio.rolls
     assign(checked, "rule", rule, "[rolls]")
+    name = rule.partition(",")[0].strip()
+    checked_rule(rule, names=[name] if roll_names.possible(name) else [])
     if roots:
         checked.roots = own.roots | dict.fromkeys(roots, checked.rule)
         checked.rule = own.rule

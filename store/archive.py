@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from store import durable
+from store import durable, kept
 from store.durable import DiskFull, NotWritten, StateUnknown, StoreError
 from store.manifest import EMPTY, Conflict, Damaged, Manifests, Problem, Segment, Snapshot, problem
 from store.segments import (
@@ -369,7 +369,7 @@ class Archive:
         return problems
 
     def gc(self, older_than=timedelta(hours=24), dry_run=True):
-        """Remove what no snapshot names, if it is old enough not to be some writer's work in progress.
+        """Remove what no snapshot names and no series of the cache, if it is old enough not to be some writer's work.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class Archive:
             The files and folders, as paths inside the store.
         """
         found = [*(self.path / "data").glob("*/*.parquet"), *(self.path / "snapshots").glob(f"{durable.TEMPORARY}*")]
-        found += self.runs.glob(f"{_STAGED}*")
+        found += [*self.runs.glob(f"{_STAGED}*"), *kept.loose(self.cache)]
         limit = time.time() - older_than.total_seconds()
         old = [path for path in found if _changed(path) < limit]
         snapshots, problems = self._manifests.walk()  # after the listing: what was committed in between is named here

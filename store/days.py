@@ -328,7 +328,9 @@ def _closures(path, _edited):
         try:
             (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(np.datetime64(row[1], "D"))
         except (IndexError, ValueError):
-            raise ValueError(f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15") from None
+            raise ValueError(
+                f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"
+            ) from None
     return closed, opened
 
 
@@ -358,7 +360,9 @@ def _csv(path, wanted):
         reader = csv.reader(lines)
         header = next(reader, [])
         if tuple(header[: len(wanted)]) != wanted:
-            raise ValueError(f"{Path(path).name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}")
+            raise ValueError(
+                f"{Path(path).name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}"
+            )
         return [(reader.line_num, row) for row in reader if row]
 
 

@@ -4,7 +4,8 @@
    prices of its legs, and where the calendar stands: a `rolls.Position` and the bars since then. It lies in the
    folder `series` of the store's cache (`kept`) and may be deleted at any time.
 2. **The same inputs** give what is kept: hashes of the files read, of the facts, dates, holidays and rolls planned, of
-   the rule as written, and of the code of this package. Nothing is looked up by a time or a name alone.
+   the rule as written, and of the code of this package. Nothing is looked up by a time or a name alone. What was made
+   while somebody edited the holidays is not kept.
 3. **Continued** is a series where all else is equal and files only came on, every row of them on a later day than any
    before: then these files alone are read. Rows before the position's day stand; the rest is made of its bars and the
    new ones, bit for bit as by a whole build. The kept rows lie in two pieces, `base` and `end`, so that a day more
@@ -80,13 +81,17 @@ class Request:
         return _hash([self.plan.root, self.plan.source, self.rule, self.rank])[:16]
 
     @cached_property
+    def facts(self):
+        """Hash of the facts and holidays; of when it was first asked for."""
+        return self.plan.desk.digest(self.plan.root)
+
+    @cached_property
     def inputs(self):
         """Hash of all that it is made of, but for the files of bars."""
         plan = self.plan
         given = [] if self.given is None else self.given.rows()
         proxy = [plan.proxy, plan.proxy_source, plan.until]
-        facts = plan.desk.digest(plan.root), plan.desk.holidays
-        return _hash([FORMAT, self.name, proxy, given, *facts, code_hash(_PACKAGE)])
+        return _hash([FORMAT, self.name, proxy, given, self.facts, code_hash(_PACKAGE)])
 
     @cached_property
     def files(self):
@@ -112,6 +117,7 @@ class Series:
     calendar: rolls.RollCalendar
     legs: pl.DataFrame
     rows: object  # the stitched rows, or what gives them
+    begin: date | None = None  # first day with a price of the market's own, before which another may stand in
 
     @cached_property
     def frame(self):
@@ -174,8 +180,8 @@ def code_hash(package):
 
 def _state(request):
     """What is kept of the same files, else of those that these continue; None where there is nothing."""
-    document = kept.read(request.folder, request.name)
-    states = [state for state in (document or {}).get("states", ()) if state["inputs"] == request.inputs]
+    inputs, document = request.inputs, kept.read(request.folder, request.name)  # now: what they are before it is made
+    states = [state for state in (document or {}).get("states", ()) if state["inputs"] == inputs]
     same = [state for state in states if state["files"] == request.files]
     return next(iter(same or [state for state in states if _goes_on(request, state)]), None)
 
@@ -214,13 +220,18 @@ def _one(request, state, new):
     if not same:
         return _continued(request, state, pieces, new)
     ended = state["ended"] and date.fromisoformat(state["ended"])
-    return Series(_calendar(request, state, pieces["legs"], ended), pieces["legs"], partial(_rows, request, state))
+    calendar = _calendar(request, state, pieces["legs"], ended)
+    return Series(calendar, pieces["legs"], partial(_rows, request, state), _begin(state))
 
 
 def _rows(request, state):
     """The stitched rows of a state; made anew where a piece of them is gone."""
     pieces = [kept.get(request.folder, state[name]) for name in ("base", "end")]
     return _whole(request).frame if any(piece is None for piece in pieces) else pieces[0].vstack(pieces[1])
+
+
+def _begin(state):
+    return state["begin"] and date.fromisoformat(state["begin"])
 
 
 def _calendar(request, state, legs, ended):
@@ -236,8 +247,9 @@ def _whole(request):
     bars, begin = request.plan.parts(COLUMNS)
     if bars.is_empty():
         calendar = rolls.RollCalendar(request.plan.root, request.rule, 0, pl.DataFrame(schema=rolls.SCHEMA))
-        found = Series(replace(calendar, rank=request.rank), pl.DataFrame(schema=LEGS), pl.DataFrame(schema=SCHEMA))
-        return _kept(request, found, begin, None, {"base": found.frame, "end": found.frame})
+        calendar = replace(calendar, rank=request.rank)
+        found = Series(calendar, pl.DataFrame(schema=LEGS), pl.DataFrame(schema=SCHEMA), begin)
+        return _kept(request, found, None, {"base": found.frame, "end": found.frame})
     months = rolls.held_months(request.spec, request.rule, request.given)
     chain = chains.load(bars, months)
     calendar = rolls.calendar(chain, request.spec, request.rule, request.given)
@@ -248,13 +260,13 @@ def _whole(request):
 
         calendar = ranks.ranked(chain, calendar, request.rank, request.spec)
     frame = _stitched(request, chain, calendar, bars)
-    found = Series(calendar, _opened(calendar.frame, bars), frame)
+    found = Series(calendar, _opened(calendar.frame, bars), frame, begin)
     if position is None or not frame["day"].is_sorted():
-        return _kept(request, found, begin, None, {"base": frame, "end": frame.clear()})
+        return _kept(request, found, None, {"base": frame, "end": frame.clear()})
     recent = _recent(bars, calendar, months)
     base, end = _parted(frame, position.since)
     pieces = {"base": base, "end": end, "bars": recent}
-    return _kept(request, found, begin, _pruned(position, recent, calendar), pieces)
+    return _kept(request, found, _pruned(position, recent, calendar), pieces)
 
 
 def _continued(request, state, pieces, new):
@@ -280,8 +292,8 @@ def _continued(request, state, pieces, new):
         if base is None:
             return _whole(request)
         kept_["base"], kept_["end"] = _parted(pl.concat([base, end]), calendar.frame["day"][-1])
-    made = Series(calendar, legs, partial(_joined, request, kept_))
-    return _kept(request, made, state["begin"], _pruned(position, bars, calendar), kept_, state)
+    made = Series(calendar, legs, partial(_joined, request, kept_), _begin(state))
+    return _kept(request, made, _pruned(position, bars, calendar), kept_, state)
 
 
 def _joined(request, pieces):
@@ -324,7 +336,7 @@ def _pruned(position, recent, calendar):
 
 def _opened(frame, bars):
     """The rolls with the opening prices of both legs, on the day on which the roll is acted on."""
-    closed = pl.col("reason").str.starts_with(rolls.CLOSED)
+    closed = rolls.closed(pl.col("reason"))
     acted = _days(frame.select(pl.when(closed).then(pl.coalesce("decided", "day")).otherwise("day")).to_series())
     keys, opens = _opens(bars, acted)
     found = {}
@@ -354,13 +366,20 @@ def _days(column):
 # ---- kept
 
 
-def _kept(request, found, begin, position, pieces, instead=None):
+def _kept(request, found, position, pieces, instead=None):
     """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on.
 
     `pieces` are frames, or the names of those that are kept already.
     """
+    if request.facts != request.plan.desk.digest(request.plan.root):
+        return found
     days = [segment.last_day for segment in request.plan.files() if segment.last_day]
-    state = {"inputs": request.inputs, "files": request.files, "last_day": max(days, default=None), "begin": begin}
+    state = {
+        "inputs": request.inputs,
+        "files": request.files,
+        "last_day": max(days, default=None),
+        "begin": found.begin,
+    }
     state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
     state["position"] = _told(position)
     state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])

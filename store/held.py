@@ -12,9 +12,10 @@ from functools import cached_property
 
 import polars as pl
 
+from store import days
 from store.contracts import Master, with_dates
-from store.days import sources as config_files
 from store.naming import WITHIN_DAY, vendor_of
+from store.rules import BESIDE
 from store.vendors import VENDORS
 
 SAMPLE = "sample"
@@ -117,20 +118,14 @@ class Desk:
         return self._specs[root]
 
     def digest(self, root):
-        """Hash of the facts of a market; a store that moves keeps it."""
-        if root not in self._digests:
-            spec = self.spec(root)
-            told = "" if spec is None else repr(replace(spec, extra=None))
-            self._digests[root] = hashlib.sha256(told.encode()).hexdigest()
-        return self._digests[root]
-
-    @cached_property
-    def holidays(self):
-        """Hash of the files of holidays, ours and the user's."""
-        digest = hashlib.sha256()
-        for path in config_files("holidays.csv", self.archive.path):
-            digest.update(path.read_text(encoding="utf-8").encode() + b"\0")
-        return digest.hexdigest()
+        """Hash of the facts of a market and of the holidays in use; a store that moves keeps it."""
+        spec = self.spec(root)
+        used = () if spec is None else (days.calendar(spec.calendar, spec.extra), *map(days.calendar, BESIDE))
+        if (root, used) not in self._digests:
+            facts = b"" if spec is None else repr(replace(spec, extra=None)).encode()
+            found = hashlib.sha256(facts + b"".join(b"\0" + one.holidays.tobytes() for one in used))
+            self._digests[root, used] = found.hexdigest()
+        return self._digests[root, used]
 
     def _plan(self, root, source):
         full, until = _full_size(self.master, root)

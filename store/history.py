@@ -132,7 +132,7 @@ def request(bars, rule=None, rank=0):
         parsed = parse_rule(rule)
     except UnknownRule:  # then the name of a stored calendar, or none at all
         given = plan(bars.archive, bars.root, rule, bars.snapshot)
-        parsed = parse_rule(rule, [rule.partition(",")[0].strip()])
+        parsed = roll_versions.parsed(bars.root, rule, [rule.partition(",")[0].strip()])
         if "exit=" not in rule and given is not None and "months" in given.columns:  # of ours: left as it was made
             own = given["rule"][0]
             parsed = replace(parsed, exit=parse_rule(own, [own.partition(",")[0]]).exit)

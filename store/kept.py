@@ -121,6 +121,18 @@ def drop(folder, names):
             durable.remove(_path(folder, name))
 
 
+def loose(cache):
+    """What lies in the folders of a cache and is of no use: temporary files, and frames that no document names.
+
+    Of files that are young some may be a writer's work in progress.
+    """
+    frames = sorted(cache.glob("*/*.arrow"))  # listed before the documents are read: what is named meanwhile stays
+    owners = {path: (path.parent, path.stem.rpartition("-")[0]) for path in frames}
+    told = {owner: json.dumps(read(*owner)) for owner in set(owners.values())}
+    unnamed = [path for path in frames if f'"{path.stem}"' not in told[owners[path]]]
+    return [*cache.rglob(f"{durable.TEMPORARY}*"), *unnamed]
+
+
 def _path(folder, name):
     return folder / f"{name}.arrow"
 

@@ -24,6 +24,7 @@ import polars as pl
 
 from store import continuous, days, expiry, rolls
 from store.roll_rules import parse_rule
+from store.roll_search import NO_CROSSING
 
 _CLOSED = rolls.closed(pl.col("reason"))
 ILLIQUID = 0.10  # share of the chain's volume of a day, below which the contract held counts as illiquid
@@ -61,7 +62,8 @@ SUMMARY = {
     "illiquid_share": pl.Float64,  # of the days known [0..1]
     "waited": pl.Int64,  # rolls that waited for matched prices
     "forced_share": pl.Float64,  # of the rolls: a date of the rule lay after the last allowed day [0..1]
-    "fallback_share": pl.Float64,  # of the rolls: activity unknown, or it did not cross [0..1]
+    "fallback_share": pl.Float64,  # of the rolls: by a date, as activity was unknown or did not cross [0..1]
+    "unknown_share": pl.Float64,  # of the rolls: activity was unknown [0..1]
     "closed": pl.Int64,  # positions that ended for want of matched prices
     "sides": pl.Int64,  # contracts traded by rolling one: 2 a roll
     "cost_per_year": pl.Float64,  # sides a year x `side_cost` [currency / contract / year]
@@ -282,7 +284,7 @@ def _counted(found):
     """Numbers of the rolls themselves."""
     n, reason = found.height, found["reason"]
     matched = found.filter(~_CLOSED)["spread"].abs()
-    share = lambda word: int(reason.str.starts_with(word).sum()) / n if n else None  # noqa: E731
+    part = lambda pattern: int(reason.str.contains(pattern).sum()) / n if n else None  # noqa: E731
     return {
         "rolls": n,
         "sessions_left_mean": found["sessions_left"].mean(),
@@ -292,8 +294,9 @@ def _counted(found):
         "spread_size_mean": matched.mean(),
         "spread_size_sum": matched.sum(),
         "waited": int(reason.str.contains(", waited").sum()),
-        "forced_share": share("forced"),
-        "fallback_share": share("fallback"),
+        "forced_share": part("^forced"),
+        "fallback_share": part(rf"^fallback|{NO_CROSSING}|: unknown "),
+        "unknown_share": part("unknown "),
         "closed": int(rolls.closed(reason).sum()),
         "sides": 2 * n,
     }

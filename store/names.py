@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from store.roll_rules import SMART
 
-CONTINUOUS = re.compile(rf"(?P<root>.+)\.(?P<rule>[{''.join(SMART)}])\.(?P<rank>\d+)")
+CONTINUOUS = re.compile(rf"(?P<root>.+)\.(?P<rule>[{''.join(SMART)}])\.(?P<rank>[0-9]+)")
 _LIKE = re.compile(r".*\.[A-Za-z]*\.[^.]*|.*\.[cvn]")  # what is meant as such a name, and is none
 
 

@@ -32,7 +32,7 @@ def judged(root, rows, chain, spec, rule):
         faults += wrong
         if prices is not None:
             decided = row.read.get("decided") if rule else _end(row, last[k]) if row.closed else None
-            made.append(_roll(row, prices, decided))
+            made.append(_roll(row, prices, decided, bool(rule)))
     if faults or len(made) < len(rows):
         return None, faults
     frame = pl.DataFrame(made, SCHEMA, orient="row")
@@ -151,7 +151,8 @@ def _prices(row, dates, since, k, c, t):
     if found is None:
         return None, [_unmatched(row, chain, k, c, t)]
     faults = []
-    if micros is not None and micros != found[2]:
+    moved = moment is not None and "from_price" not in row.read and "to_price" not in row.read  # to another day
+    if micros is not None and micros != found[2] and not (moved and moment.date() != row.read["day"]):
         told = f"write {_stamp(found[2])}, or leave it empty"
         faults.append(row.fault("time", "is no moment at which both have a price on that day", told))
     for column, stored in zip(("from_price", "to_price"), found, strict=False):
@@ -207,10 +208,10 @@ def _unmatched(row, chain, k, c, t):
     return row.fault("day", reason, f"take {near}, on which both have one" if near else "take other contracts")
 
 
-def _roll(row, prices, decided):
+def _roll(row, prices, decided, unedited):
     """A row of a calendar."""
     said = row.read
-    told = said.get("reason", FILE)
+    told = said.get("reason", FILE) if unedited or row.closed or "version" not in said else FILE
     return said["day"], _moment_of(prices[2]), said["from"], said["to"], *prices[:2], decided, told
 
 

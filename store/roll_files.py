@@ -7,7 +7,8 @@ A row is a roll. `day`, `from` and `to` are needed; an empty price or moment is 
 (`DATE_TIME,current_contract,next_contract`) are read as they are; a column that is none of ours is left alone.
 
 1. A file is used as it is given: nothing waits, nothing is mended. Any fault refuses it, and all faults are told at
-   once: row, column, value, what is wrong and what to do.
+   once: row, column, value, what is wrong and what to do. Only a header without `day`, `from` or `to`, or with two of
+   one, is told alone: its rows cannot be read.
 2. Days rise and are trade dates. A roll leaves the contract that the row before went to, for a later one, not after the
    last allowed day of the contract that is left, nor of the other one.
 3. On its day both contracts have a price of one moment and field, settle before close (DOMAIN T13); a price in the file
@@ -15,7 +16,8 @@ A row is a roll. `day`, `from` and `to` are needed; an empty price or moment is 
 4. A row whose reason is `closed: no matched price` lets the position end in the old contract at its last price, and go
    on in the other one from `day` on (see `rolls`).
 5. A file that says of which version it was written, and still says the same, is that calendar again: rule, reasons and
-   version. Any other one has the rule `file`; it does not say when its rolls were decided.
+   version. Any other one has the rule `file`; it does not say when its rolls were decided. `rule`, `rank`, `end` and
+   `version` are of the whole calendar: rows that tell them must agree, and an empty cell tells nothing.
 """
 
 import csv
@@ -31,7 +33,7 @@ import polars as pl
 from store import chain as chains
 from store import codes, layout, raw
 from store.roll_checks import as_written, judged
-from store.roll_search import CLOSED
+from store.rolls import closed
 
 COLUMNS = {  # ours: what a file may call it, without capitals, blanks and underscores
     "day": ("day", "date", "datetime", "rollday"),
@@ -48,8 +50,10 @@ COLUMNS = {  # ours: what a file may call it, without capitals, blanks and under
     "version": ("version",),
 }
 NEEDED = ("day", "from", "to")
+OF_ALL = ("rule", "rank", "end", "version")  # what each row tells of the whole calendar
 EMPTY = ("", "nan", "null", "none", "na")
 _NEAR = 0.85  # likeness from which on an unknown column is a misspelt one of ours
+_RANK = re.compile(r"\d{1,3}", re.ASCII)
 _CLOCK = re.compile(r"[ T]\d\d?:\d\d.*")
 _YEAR_FIRST = re.compile(rf"(\d{{4}})[-_]?([{codes.MONTHS}])")
 
@@ -85,7 +89,7 @@ class Row:
     """A row of a file: its cells as written, and what could be read of them."""
 
     line: int
-    text: dict  # ours -> as written
+    text: dict  # ours -> as written; empty where the row has more or fewer cells than the header
     heads: dict  # ours -> the file's name of the column
     read: dict = field(default_factory=dict)  # ours -> value; absent where the cell is empty or cannot be read
 
@@ -96,7 +100,7 @@ class Row:
     @property
     def closed(self):
         """Whether the position ends in the old contract, without matched prices."""
-        return str(self.read.get("reason") or "").startswith(CLOSED)
+        return bool(closed([self.read.get("reason", "")])[0])
 
 
 def to_file(calendar, path):
@@ -142,10 +146,17 @@ def from_file(path, root, bars, spec):
     ------
     BadCalendar
         With every fault of the file.
+    ValueError
+        There are no bars to check it against.
     """
-    name, rows = Path(path).name, _table(Path(path))
-    faults = _read(rows, root, spec.price_unit if spec else "")
     chain = chains.load(bars)
+    if not len(chain.days):
+        raise ValueError(f"{root}: no row with a price is stored, against which a roll calendar could be checked")
+    name, (rows, faults) = Path(path).name, _table(Path(path))
+    whole = [row for row in rows if row.text]
+    if not whole:
+        raise BadCalendar(name, faults)
+    faults += _read(whole, root, spec.price_unit if spec else "")
     rule, version = (_told(rows, column) for column in ("rule", "version"))
     if rule and version and not faults:
         calendar, wrong = judged(root, rows, chain, spec, rule)
@@ -166,7 +177,7 @@ def from_file(path, root, bars, spec):
 
 
 def _table(path):
-    """The rows of a file, at least one."""
+    """The rows of a file, at least one, and what is wrong with its shape."""
     if path.suffix.lower() == ".parquet":
         try:
             frame = pl.read_parquet(path)
@@ -184,16 +195,15 @@ def _table(path):
             raise BadCalendar(path.name, [_whole(f"is no readable CSV ({error})")]) from error
         table = [(line, row) for line, row in table if any(row)]
         names = table.pop(0)[1] if table else []
-    heads = _heads(path.name, names)
+    heads, faults = _heads(path.name, names)
     if not table:
-        raise BadCalendar(path.name, [_whole("has no row: a roll calendar without a roll is none")])
-    ragged = [Fault(line, "", ",".join(row), f"{len(row)} cells, and the header has {len(names)}",
-                    "write as many; quote a cell that has the separator in it")
-              for line, row in table if len(row) != len(names)]  # fmt: skip
-    if ragged:
-        raise BadCalendar(path.name, ragged)
+        raise BadCalendar(path.name, [*faults, _whole("has no row: a roll calendar without a roll is none")])
+    faults += [Fault(line, "", ",".join(row), f"{len(row)} cells, and the header has {len(names)}",
+                     "write as many; quote a cell that has the separator in it")
+               for line, row in table if len(row) != len(names)]  # fmt: skip
     place = {name: k for k, name in enumerate(names)}
-    return [Row(line, {c: row[place[head]] for c, head in heads.items()}, heads) for line, row in table]
+    cells = lambda row: {c: row[place[head]] for c, head in heads.items()} if len(row) == len(names) else {}  # noqa: E731
+    return [Row(line, cells(row), heads) for line, row in table], faults
 
 
 def _whole(reason):
@@ -208,13 +218,14 @@ def _cell(value):
 
 
 def _heads(file, names):
-    """Our names of the columns and the file's."""
-    found, faults = {}, []
+    """Our names of the columns and the file's, and what is wrong with them where the rows can be read all the same."""
+    found, faults, twice = {}, [], set()
     for name in names:
         ours = next((ours for ours, others in COLUMNS.items() if layout.key(name) in others), None)
         near = get_close_matches(layout.key(name), [o for others in COLUMNS.values() for o in others], 1, _NEAR)
         if ours in found:
             faults.append(Fault(1, name, "", f"is {ours}, as {found[ours]} is", "keep one of the two"))
+            twice.add(ours)
         elif ours is not None:
             found[ours] = name
         elif near:
@@ -225,9 +236,9 @@ def _heads(file, names):
         for name, told in allowed.items()
         if name not in found
     ]
-    if faults:
+    if not twice.isdisjoint(NEEDED) or not found.keys() >= set(NEEDED):
         raise BadCalendar(file, faults)
-    return found
+    return {ours: name for ours, name in found.items() if ours not in twice}, faults
 
 
 # ---- the cells
@@ -248,7 +259,7 @@ def _read(rows, root, unit):
             "to_price": lambda text: codes.quote(text, unit),
             "time": _moment,
             "reason": str,
-            "rank": int,
+            "rank": _rank,
         }
         for column, reader in readers.items():
             text = row.text.get(column, "")
@@ -258,9 +269,21 @@ def _read(rows, root, unit):
                 continue
             try:
                 row.read[column] = reader(text)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 faults.append(row.fault(column, *_why(column, error)))
+    for column in OF_ALL:
+        _agree(rows, column, faults)
     return faults
+
+
+def _agree(rows, column, faults):
+    """What is told of the whole calendar is the same in all rows that tell it."""
+    read = lambda row: row.read[column] if column in row.read else row.text.get(column, "")  # noqa: E731
+    telling = [row for row in rows if row.text.get(column, "").lower() not in EMPTY]
+    for row in telling:
+        if read(row) != read(telling[0]):
+            told = f"is not {telling[0].text[column]}, as row {telling[0].line} says of the whole calendar"
+            faults.append(row.fault(column, told, "write the same in all rows, or one file a calendar"))
 
 
 def _why(column, error):
@@ -269,7 +292,7 @@ def _why(column, error):
     if column == "time":
         return "is no moment", "write it as 2020-03-09T22:00:00Z, or leave it empty"
     if column == "rank":
-        return "is no rank", "write 0 for the held contract"
+        return "is no rank", "write 0 for the held contract, 1 for the one after it, and so on"
     return "is no price", f"{str(error).partition(': ')[2]}, or leave it empty"
 
 
@@ -303,6 +326,12 @@ def _contract(text, root, day):
             raise ValueError(f"is a contract of {owner}, not of {root}")
         return contract
     raise ValueError("is no contract")
+
+
+def _rank(text):
+    if not _RANK.fullmatch(text):
+        raise ValueError("is no rank")
+    return int(text)
 
 
 def _moment(text):

@@ -67,6 +67,20 @@ def is_rule(text):
     return True
 
 
+def possible(text):
+    """Whether a text may be the name of a roll calendar, stored or not: a tag, a version, or one of a vendor's.
+
+    >>> [possible(text) for text in ("desk-2026", "lean:oi", "3f2a", "volume:x", "volum:2")]
+    [True, True, True, False, False]
+    """
+    lower = text.lower()
+    return (
+        text.partition(":")[0] in VENDORS
+        or digits(text)
+        or bool(_TAG.fullmatch(text) and not _RULE_LIKE.fullmatch(lower))
+    )
+
+
 def found(heads, root, name):
     """The calendar that a tag or the first digits of a version tell, of `heads` in the order of time; None for none."""
     name = str(name).strip()

@@ -35,8 +35,9 @@ LETTERS = "FGHJKMNQUVXZ"
 EXPIRY = "expiry"
 DATES = ("first-notice", "last-trade", "delivery", "month-end", "month-begin")
 ALLOWED = (
-    "volume[:N] | oi[:N] | volume+oi[:N] | volume/oi[:N], each [+DATE][/DATE] | DATE = first-notice-K | last-trade-K | "
-    "delivery-K | month-end-K | month-begin-K | <vendor or tag>; then [,months=LETTERS][,exit=K]"
+    "volume[@D][:N] | oi[@D][:N] | volume+oi[:N] | volume/oi[:N], each [+DATE][/DATE] (N to 999, D to 99) | DATE = "
+    "first-notice-K | last-trade-K | delivery-K | month-end-K | month-begin-K | month-begin+K | <vendor or tag>; then "
+    "[,months=LETTERS][,exit=K]"
 )
 SMART = {"c": f"last-trade-0,exit={EXPIRY}", "v": "volume:1", "n": "oi:1"}  # rules of the names ES.c.0, ES.v.0, ES.n.0
 _COLUMN = r"(?:volume|oi)(?:@[1-9]\d?)?"
@@ -144,11 +145,14 @@ def parse_rule(text, names=()):
     >>> parse_rule("volum:2")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    store.roll_rules.UnknownRule: roll rule 'volum:2' is not known; did you mean 'volume:2'? Allowed: volume[:N] | ...
+    store.roll_rules.UnknownRule: roll rule 'volum:2' is not known; did you mean 'volume:2'? Allowed: ...
     """
     written = str(text).strip()
     trigger, *options = written.split(",")
     found = _trigger(trigger.strip(), names) or _refuse(written, trigger.strip().lower(), names)
+    since, until = found.get("since"), found.get("until")
+    if since and until and since.name == until.name and since.count <= until.count:
+        raise UnknownRule(f"roll rule {written!r}: activity would count from {since} on, but the roll is on {until}")
     told = _options(written, options)
     if found["kind"] == "given" and "months" in told:
         raise UnknownRule(f"roll rule {written!r}: the roll calendar {found['name']} says itself which months are held")
@@ -168,9 +172,9 @@ def given_rule(text):
 def _options(written, options):
     told = {}
     for option in (option.strip() for option in options):
-        if match := _MONTHS.fullmatch(option):
+        if match := _MONTHS.fullmatch(option.upper().replace("MONTHS", "months").replace(" ", "")):
             key, value = "months", _sorted(match[1])
-        elif match := _EXIT.fullmatch(option.lower()):
+        elif match := _EXIT.fullmatch(option.lower().replace(" ", "")):
             key, value = "exit", None if match[1] == EXPIRY else int(match[1])
         else:
             raise UnknownRule(
@@ -184,14 +188,14 @@ def _options(written, options):
 
 
 def _trigger(trigger, names):
-    lower = trigger.lower()
+    lower = re.sub(r"\s+", "", trigger.lower())
     if match := _ACTIVITY.fullmatch(lower):
         columns = re.split(r"([+/])", match["columns"])
         known = tuple(_known(column) for column in columns[::2])
         if len({name for name, _ in known}) == len(known):
             name = "".join(part.partition("@")[0] for part in columns)
-            if name in ("oi+volume", "oi/volume"):
-                return None
+            known = known if name[:2] == "vo" else known[::-1]
+            name = {"oi+volume": "volume+oi", "oi/volume": "volume/oi"}.get(name, name)
             bounds = {key: _day(match[key]) for key in ("since", "until")}
             return {"kind": "activity", "name": name, "count": int(match["count"] or 1), "known": known} | bounds
     if _DATED.fullmatch(lower):

@@ -68,7 +68,7 @@ class Follower:
         if self.rule.until and bound <= due:
             due, why = bound, f"{self.rule.until}: {self._unknown(bound) or NO_CROSSING}"
         crossing = self._crossing(k, since, min(due, limit))
-        return (*crossing, self.rule.name) if crossing else (due, None, why + reason)
+        return (*crossing, self.rule.name + reason) if crossing else (due, None, why + reason)
 
     def _crossing(self, k, since, until):
         """The first day in since+1..until for which the rule's crossing was known, with the contract that crossed."""

@@ -199,12 +199,12 @@ def made(archive, root, text, snapshot=None):
     try:
         return history.calendar(archive, root, text, snapshot)
     except UnknownRule:
-        parse_rule(text, [*named(archive, root, snapshot), *dict.fromkeys(one["version"] for one in rows)])
+        parsed(root, text, [*named(archive, root, snapshot), *dict.fromkeys(one["version"] for one in rows)])
         raise
 
 
 def named(archive, root, snapshot=None):
-    """Names of the stored calendars of a market that are rules: those of vendors, as `lean:oi`, then tags; sorted."""
+    """Names of the stored calendars of a market (or a list) that are rules: those of vendors, `lean:oi`, then tags."""
     found = []
     for one in listed(archive, root, snapshot).iter_rows(named=True):
         came_with_data = one["version"] is None and one["rule"].partition(":")[0] == one["source"]
@@ -254,11 +254,19 @@ def plan(archive, root, rule, snapshot=None):
         return own
     one = roll_names.found(_versions(archive, root, snapshot), root, name)
     if one is None:
-        parse_rule(rule, named(archive, root, snapshot))
+        parsed(root, rule, named(archive, root, snapshot))
     rows = _rolls(archive, one, snapshot)
     if rows.is_empty():
         raise segments.Refused(f"{root}: the roll calendar {name} has no roll, and so is no rule")
     return rows.with_columns(months=pl.lit(one["months"]))
+
+
+def parsed(root, rule, names=()):
+    """As `parse_rule`, whose error tells the market, as the names of calendars are known in theirs only."""
+    try:
+        return parse_rule(rule, names)
+    except UnknownRule as error:
+        raise UnknownRule(f"{root}: {error}") from None
 
 
 def tag(archive, root, name, tag):

@@ -18,9 +18,9 @@
    `closed: no matched price`, its `decided` is the last allowed day, on which the position ends, its `day` the first
    after it with a price of a later contract, `to_price`, which is the first row of that contract. The break in between
    earns nothing. The end of all data is no event; where none follows, the series ends with the last allowed day.
-   Through expiry (`exit=expiry`, for research only) a vendor's last bar is often before the last trade. There the prices
-   of a `closed` row are those of the last day since the contract was held on which both had a matched price, if there
-   is one: the adjusted series then keeps what the market did in the break, as nobody had to be flat in it.
+   Through expiry (`exit=expiry`, for research only) a vendor's last bar is often before the last trade. A `closed` row
+   has there the prices of the last day, since the contract was held, on which both had a matched one, if there is such
+   a day: the adjusted series keeps what the market did in the break.
 5. A market without specs has no last allowed day; its contracts' last bars stand in, whatever the rule's `exit`, once
    later contracts have bars after them. That is known afterwards only, and the reason says `retrospective`.
 6. What the rolls after a roll depend on, of all days before it, is a `Position`: which contracts had been listed, and
@@ -240,7 +240,8 @@ def last_position(bars, calendar, position=None):
 def _no_bars(months, rule, spec):
     """What is said where no bar is of a held month."""
     if not months:
-        return f"roll rule {str(rule)!r} leaves none of the delivery months {LETTERS if spec is None else spec.held_months}"
+        held = LETTERS if spec is None else spec.held_months
+        return f"roll rule {str(rule)!r} leaves none of its delivery months {held}"
     return f"no bars in a held month ({letters_of(months)})"
 
 
@@ -290,8 +291,9 @@ def splices(chain):
     """Where a vendor's chain changes its contract: (sorted chain, list of splices).
 
     A splice is (last row of the old contract, row of the prices, old price, new price, closed). The prices are those of
-    the last old row, price and forward; where one is missing, or the forward is another contract, the splice is
-    `closed`: the old one's last price, and the new one's first, at its row. ValueError where no row names a contract.
+    the last old row, price and forward; where one is missing, or the forward is another contract, those of the first
+    new row, carry and price, if its carry is the old contract. Else the splice is `closed`: the old one's last price,
+    and the new one's first, at its row. ValueError where no row names a contract.
     """
     if not len(chain):
         raise ValueError("no rows of a vendor's chain to read rolls from")
@@ -304,13 +306,17 @@ def splices(chain):
         )
     held = chain["price_contract"].to_numpy()
     price, forward = (chain[name].cast(pl.Float64).to_numpy() for name in ("price", "forward"))
-    ahead = chain["forward_contract"].fill_null(0).to_numpy()
+    ahead, behind = (chain[f"{name}_contract"].fill_null(0).to_numpy() for name in ("forward", "carry"))
+    carry = chain["carry"].cast(pl.Float64).to_numpy()
     changes = np.flatnonzero(held[1:] != held[:-1])
     starts, out = np.append(0, changes + 1), []
     begins, ends = starts[:-1], np.append(changes, len(held) - 1)[1:]
     for last, begin, end in zip(changes.tolist(), begins.tolist(), ends.tolist(), strict=True):
         if ahead[last] == held[last + 1] and not np.isnan(price[last] + forward[last]):
             out.append((last, last, float(price[last]), float(forward[last]), False))
+            continue
+        if behind[last + 1] == held[last] and not np.isnan(price[last + 1] + carry[last + 1]):
+            out.append((last, last, float(carry[last + 1]), float(price[last + 1]), False))
             continue
         old = np.flatnonzero(~np.isnan(price[begin : last + 1])) + begin
         new = np.flatnonzero(~np.isnan(price[last + 1 : end + 1])) + last + 1

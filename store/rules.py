@@ -13,6 +13,7 @@ import numpy as np
 from store.days import DAY
 
 FRIDAY, THURSDAY, WEDNESDAY, MONDAY = "0000100", "0001000", "0010000", "1000000"
+BESIDE = ("CME_EQUITY", "ICE_UK", "NYMEX_EXPIRY", "OSE")  # calendars that rules ask beside the product's own
 
 
 # Equity, volatility, crypto

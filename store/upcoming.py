@@ -14,19 +14,22 @@
    takes until the number is known. A crossing counts as in `rolls`: strictly busier than the held contract, and than
    every nearer one that may still be held.
 5. Data that end long before the newest of the store are `stale`: that many days behind it.
+6. Where all markets are asked for, one that cannot be told (no price, no contract in a held month, a calendar by that
+   name in other markets only) has a row with nothing but the reason, if `every` market is told. One whose facts are at
+   fault, as a last trade by a rule that nobody knows, always has: `facts at fault` is its status.
 """
 
-import contextlib
 from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import polars as pl
 
+from store import chain as chains
 from store import days, doors, expiry, history, rolls
 from store.contracts import Master, UnknownRoot
 from store.roll_rules import KNOWN_AFTER, NAMES, Rule, UnknownRule, given_rule, parse_rule
-from store.roll_search import CLOSED
+from store.roll_search import Follower
 from store.rolls import Position
 from store.tables import TABLES
 
@@ -40,6 +43,7 @@ PLANNED = "planned"
 EXPECTED = "expected"
 FORCED = "forced"
 ALONE = "no next contract"
+FAULT = "facts at fault"
 COLUMNS = {"volume": "volume", "oi": "open_interest"}
 DATES = ("expected", "latest", "first_notice", "last_trade")
 SCHEMA = {
@@ -91,7 +95,7 @@ def upcoming(
     asof : date, optional
         The last day that is read; the last stored one of each market, if not given.
     every : bool
-        Tell all markets, however far their days are.
+        Tell all markets, however far their days are, and those that cannot be told, with the reason.
 
     Returns
     -------
@@ -101,7 +105,8 @@ def upcoming(
     Raises
     ------
     NotStored, UnknownRoot, UnknownRule
-        A market that was asked for has no dated contracts or no facts; a rule that it does not know.
+        A market that was asked for has no dated contracts or no facts, or does not know the rule; or of all markets
+        none does.
 
     Examples
     --------
@@ -126,20 +131,30 @@ def upcoming(
     held = {doors.root_of(archive, name, snapshot): contracts for name, contracts in (held or {}).items()}
     master, newest, rows = Master.load(archive.path), _newest(archive, snapshot, asof), []
     asked = list(dict.fromkeys(asked)) if wanted is not None else _with_facts(archive, master, snapshot)
+    known, unknown = set(), {}
     for done, root in enumerate(asked):
         if progress:
             progress(done, len(asked), root)
         text = (rule.get(root) or rule.get("") if isinstance(rule, dict) else rule) or history.DEFAULT
         try:
-            rows += _market(archive, master, root, text, snapshot, asof, newest, held.get(root))
-        except (ValueError, history.NotStored) as error:
-            if wanted is not None or isinstance(error, UnknownRule):
+            given = history.plan(archive, root, text, snapshot)
+            parsed = parse_rule(text) if given is None else given_rule(text)
+            known.add(text)
+            rows += _market(archive, master, root, parsed, given, snapshot, asof, newest, held.get(root))
+        except (ValueError, LookupError) as error:
+            if wanted is not None:
                 raise
-            rows.append({"root": root, "rule": text, "why": str(error)})
+            if isinstance(error, UnknownRule):
+                unknown.setdefault(text, error)
+            told = str(error) if str(error).startswith(f"{root}: ") else f"{root}: {error}"
+            fault = isinstance(error, LookupError) and not isinstance(error, history.NotStored)
+            rows.append({"root": root, "rule": text, "status": FAULT if fault else None, "why": told})
+    for text in unknown.keys() - known:  # a rule that nobody knows
+        raise unknown[text]
     if progress:
         progress(len(asked), len(asked), "")
     near = pl.any_horizontal(pl.col(f"sessions_to_{name}").is_between(0, sessions) for name in DATES)
-    late = (pl.col("status") == OVERDUE) & pl.col("stale").is_null()
+    late = ((pl.col("status") == OVERDUE) & pl.col("stale").is_null()) | (pl.col("status") == FAULT)
     frame = pl.DataFrame(rows, SCHEMA)
     frame = frame if every else frame.filter((near | late).fill_null(False))
     return frame.sort("sessions_to_expected", "sessions_to_latest", "root", "held", nulls_last=True)
@@ -148,12 +163,17 @@ def upcoming(
 def _with_facts(archive, master, snapshot):
     """Stored markets with dated contracts of which the master knows all facts."""
     stored = sorted({segment.labels["root"] for segment in archive.files("contract_bars", snapshot)})
-    found = []
-    for root in stored:
-        with contextlib.suppress(UnknownRoot):
-            master.spec(root)
-            found.append(root)
-    return found
+    return [root for root in stored if _known(master, root)]
+
+
+def _known(master, root):
+    """Whether the master has all facts of a market, be they right or wrong."""
+    try:
+        return master.spec(root) is not None
+    except UnknownRoot:
+        return False
+    except (ValueError, LookupError):  # it is told why
+        return True
 
 
 def _newest(archive, snapshot, asof):
@@ -162,7 +182,7 @@ def _newest(archive, snapshot, asof):
     return min(max(last, default=date.max), asof or date.max)
 
 
-def _market(archive, master, root, text, snapshot, asof, newest, contracts):
+def _market(archive, master, root, rule, given, snapshot, asof, newest, contracts):
     """The rows of one market: of the contract that the rule holds, or of those that are held."""
     found = history.bars(archive, root, master, snapshot=snapshot)
     if found is None:
@@ -172,9 +192,8 @@ def _market(archive, master, root, text, snapshot, asof, newest, contracts):
     bars, spec = found.read(), history.spec(archive, root, master, snapshot)
     bars = bars if asof is None else bars.filter(pl.col("day") <= asof)
     if bars.is_empty():
-        raise history.NotStored(f"{root}: no price is stored up to {asof}")
-    given = history.plan(archive, root, text, snapshot)
-    market = _Market(bars, spec, parse_rule(text) if given is None else given_rule(text), given)
+        raise history.NotStored(f"{root}: no row with a price is stored{f' up to {asof}' if asof else ''}")
+    market = _Market(bars, spec, rule, given)
     behind = (newest - market.as_of).days
     same = {"root": root, "rule": str(market.rule), "source": found.source, "as_of": market.as_of}
     same["stale"] = behind if behind > STALE else None
@@ -190,12 +209,12 @@ class _Market:
     def __init__(self, bars, spec, rule, given):
         self.bars, self.spec, self.rule, self.given = bars, spec, rule, given
         self.as_of = bars["day"].max()
-        self.past = rolls.calendar(bars, spec, str(rule), given)
-        self.chain = bars.filter((pl.col("contract") % 100).is_in(list(self.past.months)))
-        self.days = self.chain["day"].unique().sort().to_list()
-        self.contracts = self.chain["contract"].unique().sort().to_list()
-        began = Position(self.past.first, self.days[0], (), tuple((name, None) for name in KNOWN_AFTER))
-        self.position = rolls.last_position(bars, self.past) or began
+        self.chain = chains.load(bars, rolls.held_months(spec, str(rule), given))
+        self.past = rolls.calendar(self.chain, spec, str(rule), given)
+        self.contracts = self.chain.contracts.tolist()
+        first = self.chain.days[0].item()
+        began = Position(self.past.first, first, (), tuple((name, None) for name in KNOWN_AFTER))
+        self.position = rolls.last_position(self.chain, self.past) or began
 
     def row(self, contract):
         """All that is told of a contract that is held at the close of `as_of`."""
@@ -303,7 +322,7 @@ class _Market:
 
     def habit(self):
         """(sessions from a roll to the last allowed day of the contract left, the median; of how many past rolls)."""
-        past = self.past.frame.filter(~pl.col("reason").str.starts_with(CLOSED)).tail(RECENT)
+        past = self.past.frame.filter(~rolls.closed(pl.col("reason"))).tail(RECENT)
         left = [self.between(day, self.limit(old)) for day, old in past.select("day", "from_contract").iter_rows()]
         return (round(float(np.median(left))) if left else 0), len(left)
 
@@ -311,45 +330,20 @@ class _Market:
 
     def state(self, contract, follower):
         """Volume and open interest as the rule reads them for the next session, and how far it has crossed."""
-        begin = self.days.index(next(day for day in self.days if day >= self.position.since))
+        chain, tomorrow = self.chain, len(self.chain.days)
+        k, c = (None if x is None else int(chain.contracts.searchsorted(x)) for x in (contract, follower))
         told, lags = {}, KNOWN_AFTER | dict(self.rule.known)
-        numbers = self._numbers(self.days[max(begin - max(lags.values()), 0)])
         for name, column in COLUMNS.items():
-            day = self.days[-lags[name]] if len(self.days) >= lags[name] else None
-            held, other = (numbers[name].get((c, day)) for c in (contract, follower))
+            t = tomorrow - lags[name]
+            held, other = (None if x is None or t < 0 else chain.number(name, x, t) for x in (k, c))
             told |= {f"held_{column}": held, f"next_{column}": other}
             told[f"{column}_ratio"] = other / held if held and other is not None else None
         if self.rule.kind != "activity":
             return told
-        crossed, test = 0, any if self.rule.either else all
-        for turn in range(len(self.days), begin, -1):  # the decision for the next session, then for those before it
-            known = [(name, turn - lag) for name, lag in self.rule.known]
-            if not test(
-                k >= begin and self._crossed(numbers[name], contract, follower, self.days[k]) for name, k in known
-            ):
-                break
-            crossed += 1
-        return told | {"crossed": crossed, "needed": self.rule.count}
-
-    def _numbers(self, since):
-        """{column: {(contract, day): volume or open interest}} from a day on."""
-        rows = self.chain.filter(pl.col("day") >= since).sort("contract", "time").group_by("contract", "day")
-        total = pl.when(pl.col("volume").count() > 0).then(pl.col("volume").sum()).alias("volume")
-        found = rows.agg(total, pl.col("open_interest").drop_nulls().last())
-        return {
-            name: {(c, day): x for c, day, x in found.select("contract", "day", column).iter_rows() if x is not None}
-            for name, column in COLUMNS.items()
-        }
-
-    def _crossed(self, numbers, contract, follower, day):
-        """Whether the contract that follows was busier on a day than the held one, and than each nearer one."""
-        held, other = numbers.get((contract, day)), numbers.get((follower, day))
-        if held is None or other is None or other <= held:
-            return False
-        return not any(
-            number >= other for (c, when), number in numbers.items()
-            if when == day and c < contract and self.limit(c) >= day
-        )  # fmt: skip
+        since = int(chain.days.searchsorted(np.datetime64(self.position.since)))
+        seen = [] if c is None else Follower(chain, self.spec, self.rule).crossed(k, c, since, tomorrow)
+        crossed = np.append(~np.array(seen, bool)[::-1], True).argmax()  # decisions in a row, the last one's first
+        return told | {"crossed": int(crossed), "needed": self.rule.count}
 
     def said(self, told):
         """The state of an activity rule in words."""

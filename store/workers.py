@@ -19,6 +19,7 @@ from store.durable import StoreError
 
 LEAST = 8  # series below which no process is started
 ROWS = 1_500_000  # of them together, the same: two processes take half a second to start
+DONE = "done\n"
 _COMMAND = "from store.workers import main; main()"
 
 
@@ -78,29 +79,30 @@ def main():
         with contextlib.suppress(ValueError, LookupError, StoreError):  # who asked will meet it again, and tell it
             plan = history.bars(archive, job["root"], source=job["source"], snapshot=snapshot)
             derived.series([history.request(plan, job["rule"], job["rank"])], processes=1)
-        sys.stdout.write("done\n")
+        sys.stdout.write(DONE)
         sys.stdout.flush()
 
 
 def _feed(process, waiting, answers):
-    """Give a process one job after the other, until there is none, or it has died."""
-    with contextlib.suppress(OSError, queue.Empty):
-        while True:
-            number, line = waiting.get_nowait()
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            if not process.stdout.readline():
-                break
-            answers.put(number)
-    answers.put(None)
+    """Give a process one job after the other, until there is none, or it has died or says what it should not."""
+    try:
+        with contextlib.suppress(OSError, ValueError, queue.Empty):  # ValueError: a pipe that is closed already
+            while True:
+                number, line = waiting.get_nowait()
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+                if process.stdout.readline() != DONE:
+                    break
+                answers.put(number)
+    finally:
+        answers.put(None)  # whatever happened: somebody waits for it
 
 
 def _start(environment):
     pipe = subprocess.PIPE
     command = [sys.executable, "-P", "-c", _COMMAND]  # -P: what lies in the folder of the caller is not ours
-    return subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env=environment
-    )
+    text = {"text": True, "encoding": "utf-8", "errors": "replace"}  # what it writes may be no text at all
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment, **text)
 
 
 def _path():

@@ -58,7 +58,7 @@ def series(archive, root=ROOT):
     for method, colour, told in ways:
         rows = history.table(archive, root, adjust=method)
         made.line(_times(rows), rows["adjusted"].to_numpy(), color=colour, line_width=1.5, legend_label=told)
-    made.legend.location = "bottom_right"
+    made.legend.location = "top_center"
     return made
 
 

@@ -60,6 +60,23 @@ def test_a_micro_without_any_bar_is_run_on_its_full_size_contract(archive):
     assert load(archive).roots == ("ES", "FGBL")  # but only where it is asked for by name
 
 
+def test_a_bar_lent_after_an_own_row_without_a_price_is_a_proxy_too(archive):
+    with_full_size(archive)
+    bars = archive.read("contract_bars", root="MES")
+    week = pl.col("day") < date(2022, 1, 10)  # its own first week has rows, but no price: the full-size one's are read
+    own = bars.with_columns(settle=pl.when(~week).then("settle"))
+    lent = bars.filter(week).with_columns(open=pl.col("settle"))
+    old = archive.files("contract_bars", root="MES")
+    parts = {"MES": own, "ES": lent}
+    archive.commit([archive.write("contract_bars", rows.drop("root", "source"), source="barchart", root=root)
+                    for root, rows in parts.items()], old)  # fmt: skip
+    for _ in range(2):  # made, and from the cache
+        market = load(archive, ["MES"])
+        assert market.days[market.proxy[:, 0]][-1] == np.datetime64("2022-01-07")  # Monday's are its own
+        assert np.array_equal(market.proxy[:, 0], market.days < np.datetime64("2022-01-10"))
+        assert market.sources["MES"]["until"] == date(2022, 1, 10)
+
+
 def test_simulated_prices_never_stand_in_before_real_ones(archive):
     with_full_size(archive)
     bars = archive.read("contract_bars", root="ES").drop("root", "source")

@@ -16,7 +16,8 @@ from engine.strategies import STRATEGIES
 from engine.strategies.trend import MovingAverageCross
 
 SHIPPED = sorted((Path(__file__).resolve().parent.parent / "config" / "portfolios").glob("*.toml"))
-ROLL_RULES = ["oi:2", "volume/oi", "first-notice-5", "pysystemtrade", "volume@2+oi:3/month-begin+4,months=-FV,exit=2"]
+ROLL_RULES = ["oi:2", "volume/oi", "first-notice-5", "pysystemtrade", "volume@2+oi:3/month-begin+4,months=-FV,exit=2",
+              "Volume, exit=2", "my_desk-1.2", "3f2a81cc"]  # fmt: skip
 SMALL = '[[strategies]]\nname = "moving_average_cross"\n'
 
 
@@ -150,9 +151,11 @@ WRONG = {
     '[sizing]\nrule = "fixed"\ntarget = 0.2\n': "[sizing] target: unknown key; allowed: rule, contracts",
     "[sizing]\nrule = 3\n": "[sizing] rule = 3 is unknown; allowed: fixed, volatility",
     '[sizing]\ntarget = "big"\n': '[sizing] target = "big" is not allowed; allowed: a number from 0 to 5',
-    '[rolls]\nrule = "volume:x"\n': '[rolls] rule = "volume:x" is not allowed; allowed: text such as volume:1',
-    '[rolls.roots]\nGC = "oi:0"\n': '[rolls] roots.GC: rule = "oi:0" is not allowed; allowed: text such as volume:1',
-    '[rolls]\nrule = "volume,exit=expiry"\n': '[rolls] rule = "volume,exit=expiry" is not allowed',
+    '[rolls]\nrule = "volume;1"\n': '[rolls] rule = "volume;1" is not allowed; allowed: text such as volume:1',
+    '[rolls]\nrule = "volume:1\\n"\n': '[rolls] rule = "volume:1\\n" is not allowed; allowed: text such as volume:1',
+    '[rolls]\nrule = " "\n': '[rolls] rule = " " is not allowed; allowed: text such as volume:1',
+    "[rolls]\nrule = 1\n": "[rolls] rule = 1 is not allowed; allowed: text such as volume:1",
+    '[rolls.roots]\nGC = "oi?"\n': '[rolls] roots.GC: rule = "oi?" is not allowed; allowed: text such as volume:1',
     "[rolls]\nroots = 3\n": "[rolls] roots = 3 is not allowed; allowed: a table [rolls.roots] of root = rule",
     '[rolls]\nfill = "setle"\n': '[rolls] fill = "setle" is not allowed; allowed: "settle" or "open"; nearest: settle',
     '[execution]\nfill = "same_close"\n': '[execution] fill = "same_close" is not allowed; allowed: "open"',

@@ -126,5 +126,9 @@ def test_a_calendar_that_is_not_stored_is_told_and_the_others_go_on(archive):
 def test_a_mistake_is_refused(archive):
     with pytest.raises(ConfigError, match="does not trade 'MES'; allowed: ES"):
         under_rules(archive, holding(), [EARLY], roots=["MES"])
-    with pytest.raises(ConfigError, match="is not allowed"):
+    with pytest.raises(ConfigError, match=r"\[rolls\] rule: roll rule 'volume:' is not known; did you mean 'volume'"):
         under_rules(archive, holding(), [EARLY, "volume:"])
+    with pytest.raises(ConfigError, match=r"\[rolls\] rule = \"volume;1\" is not allowed"):
+        under_rules(archive, holding(), [EARLY, "volume;1"])
+    with pytest.raises(ConfigError, match="'volume,exit=expiry' holds contracts through expiry"):
+        under_rules(archive, holding(), [EARLY, "volume,exit=expiry"])

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from store.codes import BadCode, BadQuote, code, parse_code, quote
+from store.codes import BadCode, BadQuote, code, letters_of, months_of, parse_code, quote
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ from store.codes import BadCode, BadQuote, code, parse_code, quote
 )
 def test_t31_the_year_is_the_one_nearest_to_the_data(text, reference, root, contract):
     assert parse_code(text, reference) == (root, contract)
+
+
+def test_letters_and_months_say_the_same():
+    assert months_of("FGHJKMNQUVXZ") == tuple(range(1, 13)) and letters_of(range(1, 13)) == "FGHJKMNQUVXZ"
+    assert months_of("") == () and letters_of(()) == ""
 
 
 def test_t31_one_digit_moves_with_the_date_of_the_data():

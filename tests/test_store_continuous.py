@@ -45,6 +45,27 @@ def test_t3_the_gap_between_contracts_is_no_profit(market):
     assert found["next_price"].to_list() == [4020, 4075, 4125, None, None]
 
 
+def test_no_bars_are_no_rows(market):
+    bars, rolls = one_roll(market, [4000, 4050, 4100, 4110, 4120], [4020, 4075, 4125, 4135, 4150])
+    found = stitch(bars.clear(), rolls)
+    assert found.is_empty() and found.schema == SCHEMA
+
+
+def test_through_expiry_a_series_keeps_what_the_market_did_where_a_vendor_lacks_the_last_days(market):
+    """June goes from 134 to 139 while March, which trades until the sixth day, is not told: 5 points, not none."""
+    bars = make_bars(weekdays(8), {
+        202403: {"settle": [110, 112, 114, None, None, None, None, None]},
+        202406: {"settle": [130, 132, 134, 135, 136, 137, 139, 140]},
+    })  # fmt: skip
+    ends = market({202403: weekdays(8)[5]}, trades={202403: weekdays(8)[5]})
+    found = stitch(bars, calendar(bars, ends, "last-trade-0,exit=expiry"))
+    assert found["contract"].to_list() == [202403] * 3 + [202406] * 2
+    assert found["adjusted"].to_list() == [130, 132, 134, 139, 140]
+    assert found.select("from_price", "to_price").row(2) == (114, 134)
+    found = stitch(bars, calendar(bars, ends, "last-trade-0"))  # who may trade it is flat in between
+    assert np.diff(found["adjusted"]).tolist() == [2, 2, 0, 1]
+
+
 def test_t1_points_not_percent_of_the_adjusted_price(market):
     bars, rolls = one_roll(market, [100, 102, 104, 104, 104], [106, 108, 110, 111, 112])
     found = stitch(bars, rolls)
@@ -383,3 +404,16 @@ def test_real_chains_keep_the_laws(shared, name, root):
         assert again.frame.equals(rolls.frame.filter(pl.col("day") <= t))
         kept = ["day", "contract", "settle", "offset", "factor"]
         assert stitch(part, again).select(kept).equals(found.filter(pl.col("day") <= t).select(kept))
+
+
+def test_a_chain_that_tells_the_old_contract_on_the_first_new_row_keeps_the_days_profit():
+    day = [datetime(2024, 1, d, tzinfo=UTC) for d in (1, 2, 3)]
+    rows = {"source": "quantiacs", "root": "X", "time": day, "day": [x.date() for x in day],
+            "price": [10.0, 11.0, 15.0], "price_contract": [202403, 202403, 202406],
+            "carry": [None, None, 12.0], "carry_contract": [None, None, 202403]}  # fmt: skip
+    chain = tables.TABLES["vendor_chains"].conform(pl.DataFrame(rows))
+    found = stitch_chain(chain)
+    assert found["adjusted"].to_list() == [13.0, 14.0, 15.0]  # the old contract went from 11 to 12
+    assert chain_calendar(chain).frame.select("day", "from_price", "to_price", "reason").rows() == [
+        (day[1].date(), 12.0, 15.0, "quantiacs")
+    ]

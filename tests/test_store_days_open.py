@@ -161,6 +161,21 @@ def test_a_users_hours_and_half_days_go_before_ours(tmp_path):
     assert days.session(spec("MES"), date(2026, 11, 24))[1].astimezone(zone).time() == time(16)
 
 
+def test_hours_and_days_that_are_edited_are_read_again(tmp_path):
+    (tmp_path / "sessions.csv").write_text("market,open,close,valid_from\nMES,09:00,10:00,\n")
+    own, day, zone = Master.load(tmp_path).spec("MES"), date(2026, 11, 24), ZoneInfo("America/Chicago")
+    ends = lambda: days.session(own, day)[1].astimezone(zone).time()  # noqa: E731
+    assert ends() == time(10)
+    (tmp_path / "sessions.csv").write_text("market,open,close,valid_from\nMES,09:00,11:30,\nES,09:00,11:30,\n")
+    assert ends() == time(11, 30)
+    (tmp_path / "halfdays.csv").write_text("market,day,close\nMES,2026-11-24,09:30\n")
+    assert ends() == time(9, 30)
+    (tmp_path / "halfdays.csv").unlink()
+    assert ends() == time(11, 30)
+    (tmp_path / "holidays.csv").write_text("calendar,day,name\nCME_EQUITY,2026-11-24,a feast\n")
+    assert days.session(own, day) is None
+
+
 def test_a_market_without_hours_and_broken_files_are_named(tmp_path):
     (tmp_path / "holidays.csv").write_text("calendar,day,name,source\nMINE,2026-11-24,a feast,me\n")
     like = {field: getattr(spec("MES"), field) for field in ("name", "sector", "exchange", "currency", "multiplier")}

@@ -60,7 +60,8 @@ def same(one, other):
 def put(archive, rows, root, source="barchart"):
     """Commit rows as a file of their own."""
     if rows.height:
-        archive.commit([archive.write("contract_bars", rows.drop("root", "source"), source=source, root=root)])
+        rows = rows.drop("root", "source", strict=False)
+        archive.commit([archive.write("contract_bars", rows, source=source, root=root)])
 
 
 def nights(path, rows, root, days):
@@ -177,7 +178,7 @@ def test_what_changes_an_input_makes_the_series_anew(archive, change):
     elif change == "facts":
         (archive.path / "contracts.csv").write_text("root,field,value,valid_from,source\nMES,held_months,MZ,,test\n")
     elif change == "holidays":
-        (archive.path / "holidays.csv").write_text("calendar,day,name\nCME_EQUITY,2021-03-09,open\n")
+        (archive.path / "holidays.csv").write_text("calendar,day,name\nCME_EQUITY,2021-03-09,a strike\n")
     else:
         dates = pl.DataFrame({"contract": [202103], "last_trade": [date(2021, 3, 5)]}).cast({"contract": pl.Int32})
         archive.commit([archive.write("contracts", dates, source="lean", root="MES")])
@@ -255,6 +256,20 @@ def test_series_of_one_market_may_have_ended_on_other_days(tmp_path):
         requests = [wanted(archive, rule=rule, snapshot=snapshot) for snapshot in of for rule in RULES[:3]]
         found = derived.series(requests)
         assert all(same(one, anew(request)) for one, request in zip(found, requests, strict=True))
+
+
+def test_a_file_that_came_to_two_states_is_read_once(tmp_path):
+    rows = small_store.build(tmp_path / "all").read("contract_bars", root="MES")
+    days = [date(2022, 6, 1), date(2022, 6, 2)]
+    for number, archive in enumerate(nights(tmp_path / "parts", rows, "MES", days)):
+        for rule in RULES[:2] if number == 0 else RULES[:1] if number == 1 else ():  # the second is a night behind
+            derived.series([wanted(archive, rule=rule)])
+    requests = [wanted(archive, rule=rule) for rule in RULES[:2]]
+    states = [derived._state(request) for request in requests]
+    assert [len(state["files"]) for state in states] == [2, 1]
+    [found] = derived._added(requests, states).values()
+    key = ["contract", "day"]
+    assert found.select(key).sort(key).equals(rows.filter(pl.col("day") > days[0]).select(key).sort(key))
 
 
 # ---- files

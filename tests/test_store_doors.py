@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from store import asof, history, open_archive
+from store import asof, doors, history, open_archive
 from store.codes import BadCode
 from store.contracts import UnknownRoot
 from store.durable import StoreError
@@ -51,6 +51,16 @@ def test_a_market_goes_by_its_root_an_alias_or_a_continuous_name(archive):
     for name in ("SP500_micro", "barchart:SP500_micro", "MES.v.0", "mes"):
         assert archive.bars(name).equals(whole)
     assert archive.bars("PLUTO", "H20")["settle"].to_list() == [3.0]  # stored, and unknown to the master
+
+
+def test_a_stored_market_that_the_master_does_not_know_goes_by_its_continuous_names_too(archive):
+    store(archive, bars(202403, days("2024-03-04", "2024-03-08")), root="PLUTO")
+    assert doors.root_of(archive, "PLUTO") == doors.root_of(archive, "PLUTO.v.1") == "PLUTO"
+    assert archive.continuous("PLUTO.v.0")["settle"].to_list() == [100.0] * 5
+    with pytest.raises(UnknownRoot, match=r"stored are .*PLUTO") as caught:
+        doors.root_of(archive, "PLUT.v.1")
+    near = str(caught.value).partition("near it: ")[2].partition(";")[0].split(", ")
+    assert near and len(near) == len(set(near))
 
 
 def test_several_contracts_come_together_in_their_order(archive):

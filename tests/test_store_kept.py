@@ -1,8 +1,11 @@
 """Frames under the hash of their content: memory is bounded, and a torn file is as if it were absent."""
 
+from datetime import timedelta
+
 import polars as pl
 
-from store import kept
+from store import derived, durable, history, kept
+from tests import small_store
 
 FRAME = pl.DataFrame({"day": [1, 2, None], "text": ["a", None, "c"]})
 
@@ -53,3 +56,33 @@ def test_a_document_comes_back_or_none(tmp_path):
     path = tmp_path / "mine.json"
     path.write_bytes(path.read_bytes().replace(b"null", b"true"))
     assert kept.read(tmp_path, "mine") is None and kept.read(tmp_path, "other") is None
+
+
+def test_gc_takes_what_is_of_no_use_in_the_cache_and_nothing_else(tmp_path):
+    archive = small_store.build(tmp_path / "store")
+    ask = lambda: derived.series([history.request(history.bars(archive, root)) for root in ("MES", "FGBL")])  # noqa: E731
+    ask()
+    folder = archive.cache / "series"
+    there = sorted(folder.iterdir())
+    [torn, whole] = sorted(folder.glob("*.json"))
+    torn.write_bytes(b"torn")  # then nothing names its frames
+    lost = [path for path in there if path.suffix == ".arrow" and path.name.startswith(torn.stem)]
+    lost += [durable.temporary_name(folder), durable.temporary_name(archive.cache)]
+    for path in lost[-2:]:
+        path.touch()
+    lost.append(folder / f"{kept.put(folder, 'nobody', FRAME)}.arrow")
+    lost.append(folder / f"{kept.put(folder, whole.stem, FRAME)}.arrow")  # of an owner whose document has another
+    told = sorted(path.relative_to(archive.path).as_posix() for path in lost)
+    assert len(told) == 8 and archive.gc() == []  # too young
+    assert archive.gc(timedelta(seconds=-10)) == told and all(path.exists() for path in lost)
+    assert archive.gc(timedelta(seconds=-10), dry_run=False) == told
+    assert sorted(folder.iterdir()) == [path for path in there if path not in lost]
+    kept.memory.clear()
+    assert [one.frame.height > 300 for one in ask()] == [True, True] and sorted(folder.iterdir()) == there
+    assert archive.gc(timedelta(seconds=-10)) == []
+
+
+def test_a_store_without_a_cache_has_nothing_loose(tmp_path):
+    assert kept.loose(tmp_path / "none") == []
+    (tmp_path / "cache").write_text("no folder")
+    assert kept.loose(tmp_path / "cache") == []

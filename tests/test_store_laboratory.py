@@ -167,6 +167,11 @@ def test_a_rule_without_a_calendar_says_why_and_the_others_go_on():
     assert (nothing.first, nothing.rolls.height, nothing.held.height, nothing.summary.height) == (None, 0, 0, 1)
 
 
+def test_without_bars_there_is_nothing_to_compare():
+    with pytest.raises(ValueError, match="no bars to compare roll rules on"):
+        compare(s_and_p().clear(), ES, [EARLY])
+
+
 def test_a_rule_that_cannot_be_read_is_refused_before_any_work():
     with pytest.raises(UnknownRule, match="did you mean 'volume'"):
         compare(s_and_p(), ES, [EARLY, "volum"])

@@ -289,6 +289,12 @@ def test_a_store_that_was_revised_since_is_told(tmp_path):
         ({"time": "2021-05-21T23:00:00Z"}, "time", "is no moment at which both", "write 2021-05-20T23:00:00Z, or"),
         ({"decided": "never"}, "decided", "is no date", "write it as 2020-03-09"),
         ({"rank": "first"}, "rank", "is no rank", "write 0 for the held contract"),
+        ({"rank": "-1"}, "rank", "is no rank", "write 0 for the held contract, 1 for the one after it"),
+        ({"rank": "9" * 20}, "rank", "is no rank", "write 0 for the held contract"),
+        ({"rank": "1"}, "rank", "is not 0, as row 2 says of the whole calendar", "write the same in all rows"),
+        ({"rule": "oi:1"}, "rule", "is not last-trade-20, as row 2 says of the whole calendar", "write the same in"),
+        ({"version": "3f2a"}, "version", "as row 2 says of the whole calendar", "or one file a calendar"),
+        ({"time": "0001-01-01T00:00:00+10:00"}, "time", "is no moment", "write it as 2020-03-09T22:00:00Z"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_row_and_cell_and_what_to_do(tmp_path, changes, column, reason, remedy):
@@ -314,6 +320,48 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path):
     assert told == [(3, "day"), (3, "from"), (3, "to"), (4, "to"), (5, "day"), (5, "day")]
     with pytest.raises(BadCalendar, match=r"^mes\.csv: 6 faults, so that it is not used\nrow 3, day 'x': is no date; "):
         read(tmp_path / "mes.csv")
+
+
+def test_what_is_told_of_the_whole_calendar_may_stand_in_some_rows_only_but_is_the_same(tmp_path):
+    header, rows = "day,from,to,rank,end", [(*row, "", "") for row in HAND]
+    rows[1] = (*HAND[1], "1", "2022-03-17")
+    found = read(written(tmp_path / "mes.csv", *rows, header=header))
+    assert (found.rank, found.end) == (1, date(2022, 3, 17))
+    rows[2] = (*HAND[2], "1", "2022-03-18")
+    [fault] = faults(written(tmp_path / "mes.csv", *rows, header=header))
+    assert (fault.row, fault.column) == (4, "end")
+    assert fault.reason == "is not 2022-03-17, as row 3 says of the whole calendar"
+
+
+def test_rows_and_a_header_at_fault_hide_no_others(tmp_path):
+    rows = [HAND[0], ("2021-06-08", "202106"), ("2021-09-07", "202109", "202199"), ("2021-05-08", "x", "H22")]
+    path = written(tmp_path / "mes.csv", *[(*row, "") if len(row) == 3 else row for row in rows],
+                   header="day,from,to,form_price")  # fmt: skip
+    told = [(fault.row, fault.column) for fault in faults(path)]
+    assert told == [(1, "form_price"), (3, ""), (4, "to"), (5, "day"), (5, "day"), (5, "from")]
+    [fault] = faults(written(tmp_path / "mes.csv", ("2021-03-09", "H21")))  # not one row is whole
+    assert fault.reason == "2 cells, and the header has 3"
+    twice = written(tmp_path / "mes.csv", (*HAND[0], "", ""), ("x", *HAND[1][1:], "", ""), header="day,from,to,end,end")
+    assert [(fault.row, fault.column) for fault in faults(twice)] == [(1, "end"), (3, "day")]
+
+
+def test_without_stored_bars_there_is_nothing_to_check_a_file_against(tmp_path):
+    with pytest.raises(ValueError, match="MES: no row with a price is stored, against which"):
+        read(written(tmp_path / "mes.csv", *HAND), BARS.clear())
+
+
+def test_a_calendar_through_expiry_whose_contracts_end_early_is_that_calendar_again(tmp_path):
+    early = (pl.col("contract") == 202106) & (pl.col("day") > date(2021, 6, 10))
+    bars = BARS.filter(~early)
+    made = rolls.calendar(bars, SPEC, "last-trade-0,exit=expiry")
+    row = made.frame.row(1, named=True)
+    assert (row["reason"], row["decided"], row["day"]) == (CLOSED, date(2021, 6, 18), date(2021, 6, 21))
+    day = date(2021, 6, 10)  # the last on which both had a price
+    assert (row["from_price"], row["to_price"]) == (settle(202106, day), settle(202109, day))
+    for rank in (0, 1):
+        one = ranked(bars, made, rank, SPEC)
+        to_file(one, tmp_path / "mes.csv")
+        assert read(tmp_path / "mes.csv", bars).version == one.version
 
 
 @pytest.mark.parametrize(

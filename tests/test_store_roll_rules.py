@@ -15,7 +15,7 @@ from store import chain as chains
 from store import days as sessions
 from store.contracts import Master
 from store.roll_rules import UnknownRule, parse_rule
-from store.rolls import Position, RollCalendar, calendar, held_months, last_position
+from store.rolls import CLOSED, Position, RollCalendar, calendar, held_months, last_position
 
 ES = Master.load().spec("ES")
 FAR = date(2026, 6, 1)
@@ -62,7 +62,7 @@ def test_a_rule_that_was_written_is_read_as_the_same_rule():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "volume:0", "volume:", "vol", "first-notice", "volume-2", "oi+volume", "barchart", "volume:1.5",
+    "text", ["", "volume:0", "volume:", "vol", "first-notice", "volume-2", "barchart", "volume:1.5",
              "volume+volume", "volume@0", "first-notice+2", "volume,exit=0", "volume,months=", "volume,exit=2,exit=3",
              "volume,hold=3"],
 )  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_wrong_rule_says_what_came_what_is_allowed_and_the_nearest(text):
         parse_rule(text)
     assert repr(text) in str(error.value)
     if "," not in text and "@0" not in text:
-        assert "volume[:N] | oi[:N]" in str(error.value)
+        assert "volume[@D][:N] | oi[@D][:N]" in str(error.value)
     if text == "vol":
         assert "did you mean 'volume'?" in str(error.value)
 
@@ -166,6 +166,60 @@ def test_a_series_through_expiry_ends_on_the_last_trade_whatever_the_notice_and_
     assert told(found)[0] == (date(2024, 2, 15), 202403, 202404, "last-trade-0")
     assert first(bars, facts, "volume,exit=expiry") == (date(2024, 2, 15), "fallback: no crossing")
     assert first(bars, facts, "first-notice-1,exit=expiry") == (date(2024, 2, 8), "first-notice-1")
+
+
+def test_a_position_that_ends_before_expiry_keeps_the_spread_of_the_last_day_on_which_both_had_a_price():
+    """The old contract has its last bar on 31 January, the other one no price that day, and the last trade is on 6
+    February: of 30 January both prices are known. In a tradable series the break is not bridged."""
+    days = weekdays(40)
+    first_ends, gap = days.index(date(2024, 1, 31)), [date(2024, 1, 31)]
+    rising = lambda start: [start + t for t in range(40)]  # noqa: E731
+    bars = make_bars(days, {
+        202402: {"settle": rising(100)[: first_ends + 1] + [None] * (39 - first_ends)},
+        202403: {"settle": [None if day in gap else x for day, x in zip(days, rising(130), strict=True)],
+                 "volume": [1] * 40},
+    })  # fmt: skip
+    facts = spec({202402: date(2024, 2, 6)})
+    [row] = calendar(bars, facts, "last-trade-0,exit=expiry").frame.rows(named=True)
+    assert (row["day"], row["decided"], row["reason"]) == (date(2024, 2, 7), date(2024, 2, 6), CLOSED)
+    assert (row["from_price"], row["to_price"]) == (100.0 + 21, 130.0 + 21)  # 30 January is the 22nd weekday
+    [row] = calendar(bars, facts, "last-trade-0,exit=1").frame.rows(named=True)
+    assert (row["day"], row["from_price"], row["to_price"]) == (date(2024, 2, 6), 100.0 + 22, 130.0 + 26)
+    never = bars.filter(
+        (pl.col("contract") == 202402) | (pl.col("day") > date(2024, 1, 31)) | pl.col("settle").is_null()
+    )
+    [row] = calendar(never, facts, "last-trade-0,exit=expiry").frame.rows(named=True)
+    assert (row["day"], row["from_price"], row["to_price"]) == (date(2024, 2, 7), 100.0 + 22, 130.0 + 27)
+
+
+def test_a_rule_that_leaves_no_month_says_so():
+    bars = make_bars(weekdays(4), {202403: flat(4), 202406: flat(4)})
+    with pytest.raises(ValueError, match="XX: roll rule 'volume,months=-HMUZ' leaves none of its delivery months HMUZ"):
+        calendar(bars, replace(Master.load().spec("ES"), held_months="HMUZ"), "volume,months=-HMUZ")
+
+
+def test_what_is_allowed_follows_a_semicolon_or_a_question():
+    with pytest.raises(UnknownRule, match=r"^roll rule '!' is not known; allowed: volume\[@D\]\[:N\] \| oi"):
+        parse_rule("!")
+    with pytest.raises(UnknownRule, match=r"is not known; did you mean 'volume'\? Allowed: volume\[@D\]\[:N\]"):
+        parse_rule("volum")
+
+
+def test_series_through_expiry_equal_their_slow_twin():
+    bridged = 0
+    for seed in range(60):
+        bars, facts = roll_markets.market(seed)
+        for rule in map(parse_rule, ("last-trade-0,exit=expiry", "volume:2,exit=expiry")):
+            contracts, market = plain(bars, facts, rule)
+            expected = [(day, contracts[a], contracts[b], *rest) for day, a, b, *rest in naive.rolls(market, rule)]
+            made = calendar(bars, facts, str(rule)).frame.drop("time") if expected else pl.DataFrame()
+            assert made.rows() == expected, (seed, str(rule))
+            # where a price of the new contract is of a day before the row's, the break is bridged
+            for row in made.iter_rows(named=True) if expected else ():
+                same = (pl.col("contract") == row["to_contract"]) & (pl.col("day") == row["day"])
+                [price] = bars.filter(same).select(pl.coalesce("settle", "close")).to_series().to_list()
+                bridged += row["reason"] == CLOSED and row["to_price"] != price
+    assert bridged > 20
 
 
 def test_t12_a_vendors_date_goes_before_the_rule_in_planned_rolls_as_well():
@@ -363,3 +417,14 @@ def test_a_rank_is_part_of_the_version_only_behind_the_contract_of_the_rule():
     made = calendar(crossing(12, 3), spec({}))
     assert replace(made, rank=0).version == made.version != replace(made, rank=1).version
     assert RollCalendar("XX", "volume:1", 202403, made.frame).rank == 0
+
+
+def test_blanks_case_and_order_do_not_matter():
+    assert [str(parse_rule(x)) for x in (" Volume : 2 ", "oi+volume", "VOLUME, Exit = 2", "oi, months = hmuz")] == [
+        "volume:2", "volume+oi:1", "volume:1,exit=2", "oi:1,months=HMUZ",
+    ]  # fmt: skip
+
+
+def test_bounds_that_leave_no_day_are_refused():
+    with pytest.raises(UnknownRule, match="count from last-trade-8 on, but the roll is on last-trade-15"):
+        parse_rule("volume+last-trade-8/last-trade-15")

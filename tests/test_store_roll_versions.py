@@ -163,7 +163,9 @@ def test_a_text_means_a_tag_a_version_or_a_rule(archive):
         found, source = roll_versions.made(archive, "MES", text)
         assert (found.version, source) == (stored[0].version, "barchart")
     assert roll_versions.made(archive, "MES", "last-trade-9")[0].rule == "last-trade-9"
-    with pytest.raises(UnknownRule, match=r"'deks' is not known; did you mean 'desk'\? Allowed: .* \| desk \|"):
+    with pytest.raises(
+        UnknownRule, match=r"^MES: roll rule 'deks' is not known; did you mean 'desk'\? Allowed: .* \| desk \|"
+    ):
         roll_versions.made(archive, "MES", "deks")
     with pytest.raises(Refused, match="'abcdef'; There are"):
         roll_versions.made(archive, "MES", "abcdef")
@@ -340,7 +342,7 @@ def test_a_plan_that_there_is_none_of_is_told_with_those_there_are(archive):
     roll_versions.save(archive, [calendar(archive)], tag="desk")
     with pytest.raises(history.NotStored, match="MES: no roll calendar 'lean:last' is stored; there are lean:oi, desk"):
         roll_versions.plan(archive, "MES", "lean:last")
-    with pytest.raises(UnknownRule, match=r"did you mean 'desk'\?"):
+    with pytest.raises(UnknownRule, match=r"^MES: .* did you mean 'desk'\?"):
         roll_versions.plan(archive, "MES", "dsk")
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from store import expiry, tables
+from store.continuous import stitch_chain
 from store.rolls import RollCalendar, calendar, chain_calendar
 
 START = date(2024, 1, 1)  # a Monday
@@ -305,6 +306,24 @@ def test_no_bars_and_no_held_month_are_refused_in_a_sentence(market):
         calendar(bars.clear(), market())
     with pytest.raises(ValueError, match="XX: no bars in a held month"):
         calendar(bars, market(held="HMUZ"))
+
+
+def test_a_chain_of_one_contract_has_no_roll_and_one_that_names_none_no_calendar():
+    days = weekdays(2)
+    chain = tables.TABLES["vendor_chains"].conform(pl.DataFrame({
+        "source": ["chris"] * 2, "root": ["X"] * 2, "day": days, "price": [10.0, 11.0], "price_contract": [202403] * 2,
+        "time": [datetime(d.year, d.month, d.day, tzinfo=UTC) for d in days],
+    }))  # fmt: skip
+    found = chain_calendar(chain)
+    assert (found.first, found.frame.height) == (202403, 0)
+    assert stitch_chain(chain).select("contract", "adjusted", "roll").rows() == [
+        (202403, 10.0, False), (202403, 11.0, False),
+    ]  # fmt: skip
+    for make in (chain_calendar, stitch_chain):
+        with pytest.raises(ValueError, match="X: none of the 2 rows of the chain of chris says of which contract"):
+            make(chain.with_columns(price_contract=pl.lit(None, pl.Int32)))
+        with pytest.raises(ValueError, match="no rows of a vendor's chain"):
+            make(chain.clear())
 
 
 def test_a_vendors_chain_gives_its_own_rolls():

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from store import history, open_archive
+from store import history, open_archive, roll_versions
 from store.contracts import UnknownRoot
 from store.days import shift
 from store.history import NotStored
@@ -275,6 +275,43 @@ def test_what_cannot_be_told_is_left_out_of_all_and_refused_where_it_was_asked_f
             upcoming(archive, roots=roots)
     with pytest.raises(UnknownRule, match="did you mean 'volume"):
         upcoming(archive, rule="volum:1")
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        ("KC,last_trade,bogus,2010-01-01", "KC: no rule 'bogus' in store/rules.py"),
+        ("KC,calendar,MARS,", "KC: no calendar 'MARS'"),
+    ],
+)
+def test_a_fact_that_is_wrong_is_told_with_its_market_and_the_others_go_on(archive, fact, said):
+    market(archive, 9.0, 1.0)
+    market(archive, 9.0, 1.0, root="KC", contracts=(202405, 202407))
+    (archive.path / "contracts.csv").write_text(f"root,field,value,valid_from,source\n{fact},test\n")
+    frame = upcoming(archive)
+    assert frame.select("root", "status").rows() == [("MES", "forced"), ("KC", "facts at fault")]
+    assert frame["why"][1].startswith(said)
+    with pytest.raises(LookupError, match=r"bogus|MARS"):
+        upcoming(archive, roots=["KC"])
+
+
+def test_a_calendar_of_one_market_is_the_rule_of_that_one_and_the_others_say_that_they_lack_it(archive):
+    market(archive, [9.0, 9, 1, 1, 1], [1.0, 5, 9, 9, 9])
+    market(archive, 9.0, 1.0, root="MNQ")
+    roll_versions.save(archive, [history.calendar(archive, "MES")], tag="live")
+    frame = upcoming(archive, rule="live", every=True)
+    assert frame["root"].to_list() == ["MES", "MNQ"]
+    assert frame["why"][1].startswith("MNQ: roll rule 'live' is not known; ")
+    with pytest.raises(UnknownRule, match="MNQ: roll rule 'live' is not known"):
+        upcoming(archive, roots=["MES", "MNQ"], rule="live")
+
+
+def test_a_market_that_stores_no_price_says_so(archive):
+    market(archive, 9.0, 1.0)
+    store(archive, bars(202405, WEEK, None, volume=5.0), root="ZC")
+    assert upcoming(archive)["root"].to_list() == ["MES"]
+    assert upcoming(archive, every=True)["why"][1] == "ZC: no row with a price is stored"
+    assert upcoming(archive, every=True, asof=WEEK[3])["why"][1] == "ZC: no row with a price is stored up to 2024-03-07"
 
 
 def test_progress_is_told_by_market(archive):

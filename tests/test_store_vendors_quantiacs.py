@@ -32,6 +32,14 @@ def test_the_flag_stands_on_the_last_day_of_the_old_contract():
     assert contracts(0, 202403, 0, 202406, 0) == [None, None, 202403, 202403, 202406]
 
 
+def test_the_roll_gap_makes_the_contract_before_the_carry_of_the_first_day():
+    rows = b"20240101,9,9,9,10,1,1,0,202403,0\n20240102,9,9,9,10,1,1,0,202406,0\n20240103,12,9,9,14,1,1,0,0,3\n"
+    [reading] = quantiacs.read(file(**{"F_X.txt": HEADER + rows}))
+    assert reading.frame.select("price_contract", "carry_contract", "carry").rows() == [
+        (None, None, None), (202403, None, None), (202406, 202403, 11.0),
+    ]  # fmt: skip
+
+
 def test_a_label_that_comes_twice_was_wrong_the_first_time():
     assert contracts(202304, 0, 202306, 0, 202306, 0) == [None, 202304, 202304, None, None, 202306]
 

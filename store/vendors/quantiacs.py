@@ -7,6 +7,8 @@
 2. A label that comes twice in a row was wrong the first time (live cattle's 1992-11-27 says April and the roll of
    1993-01-26 says April again): the contract between the two is taken for unknown.
 3. `VOL` and `OI` are the held contract's.
+4. `RINFO` stands on the first day of a contract: its open less that of the contract before. `carry` of that row is the
+   price less it: what the contract before would have settled at, so that the series keeps the day's profit.
 """
 
 import re
@@ -48,8 +50,8 @@ def _market(part):
     match = _FILE.fullmatch(part.name)
     if match is None:
         raise raw.Unreadable(f"{part.place}: not named F_<MARKET>.txt, as Quantiacs names a future")
-    frame = raw.stamp(raw.table([part], HEADER[:-1]), "DATE", "%Y%m%d")
-    frame = bars.numbers(frame, COLUMNS)
+    frame = raw.stamp(raw.table([part], HEADER), "DATE", "%Y%m%d")
+    frame = bars.numbers(frame, COLUMNS | {"RINFO": "gap"})
     for label in ("P", "R"):
         frame = raw.month(frame, label, f"to_{label}", _NONE)
     frame = frame.with_columns(
@@ -58,6 +60,11 @@ def _market(part):
         pl.lit(1, pl.Int32).alias("rank"),
         _held(frame).alias("price_contract"),
     )
+    first = (pl.col("price_contract") != pl.col("price_contract").shift()) & (pl.col("gap") != 0)  # 0: not told
+    frame = frame.with_columns(
+        pl.when(first).then(pl.col("price") - pl.col("gap")).alias("carry"),
+        pl.when(first).then(pl.col("price_contract").shift()).alias("carry_contract"),
+    ).drop("gap")
     headings = {"time": "DATE", "day": "DATE"} | {name: text for text, name in COLUMNS.items()}
     return Reading("vendor_chains", NAME, match["market"], bars.placed(daily(frame), [part]), headings)
 

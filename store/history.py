@@ -31,7 +31,7 @@ class NotStored(LookupError):
     """Nothing is stored of a market, or not what the rule needs."""
 
 
-def calendar(archive, root, rule=None, snapshot=None, rank=0):
+def calendar(archive, root, rule=None, snapshot=None, rank=0, source=None):
     """The roll calendar of a stored market.
 
     Parameters
@@ -45,6 +45,8 @@ def calendar(archive, root, rule=None, snapshot=None, rank=0):
         Version of the data; the newest, if not given.
     rank : int
         0: the contract held; n: the n-th listed after it (`ranks`).
+    source : str, optional
+        Whose bars, or chain, are read; the first of `sources`, if not given.
 
     Returns
     -------
@@ -58,18 +60,18 @@ def calendar(archive, root, rule=None, snapshot=None, rank=0):
     UnknownRule
         The nearest is told.
     """
-    wanted = _wanted(desk(archive, snapshot), root, rule, rank)
+    wanted = _wanted(desk(archive, snapshot), root, rule, rank, source)
     if isinstance(wanted, derived.Request):
         return _made([wanted])[0].calendar, wanted.plan.source
     return rolls.chain_calendar(_chain_rows(archive, wanted)), wanted["source"]
 
 
-def table(archive, root, rule=None, adjust="difference", snapshot=None, rank=0):
+def table(archive, root, rule=None, adjust="difference", snapshot=None, rank=0, source=None):
     """The continuous table of a stored market, the newest contract at its market price.
 
     Parameters
     ----------
-    archive, root, rule, snapshot, rank
+    archive, root, rule, snapshot, rank, source
         As of `calendar`.
     adjust : str
         What `adjusted` holds: difference, ratio, forward or none; see `continuous.adjusted`.
@@ -79,15 +81,26 @@ def table(archive, root, rule=None, adjust="difference", snapshot=None, rank=0):
     polars.DataFrame
         Columns `OUT`, as `continuous --out` has them; what the source lacks is null.
     """
-    return tables(archive, [root], rule, adjust, snapshot=snapshot, rank=rank).drop("root")
+    return tables(archive, [root], rule, adjust, snapshot=snapshot, rank=rank, source=source).drop("root")
 
 
-def tables(archive, roots, rule=None, adjust="difference", start=None, end=None, snapshot=None, rank=0, progress=None):
+def tables(
+    archive,
+    roots,
+    rule=None,
+    adjust="difference",
+    start=None,
+    end=None,
+    snapshot=None,
+    rank=0,
+    progress=None,
+    source=None,
+):
     """The continuous tables of several stored markets in one frame.
 
     Parameters
     ----------
-    archive, snapshot, rank
+    archive, snapshot, rank, source
         As of `calendar`.
     roots : list of str
     rule : str or dict, optional
@@ -108,7 +121,7 @@ def tables(archive, roots, rule=None, adjust="difference", start=None, end=None,
         raise ValueError(f"adjustment {adjust!r} is not known; allowed are {', '.join(continuous.METHODS)}")
     known = desk(archive, snapshot)
     rules = rule if isinstance(rule, dict) else {"": rule}
-    wanted = [_wanted(known, root, rules.get(root, rules.get("")), rank) for root in roots]
+    wanted = [_wanted(known, root, rules.get(root, rules.get("")), rank, source) for root in roots]
     dated = [one for one in wanted if isinstance(one, derived.Request)]
     made = iter(_made(dated, progress))
     first, last = (date.fromisoformat(day) if isinstance(day, str) else day for day in (start, end))
@@ -139,12 +152,17 @@ def request(bars, rule=None, rank=0):
     return derived.Request(bars, str(parsed), rank, given)
 
 
-def _wanted(found, root, rule, rank):
+def _wanted(found, root, rule, rank, source=None):
     """The request of a series of dated contracts, or {root, source, ...} of a vendor's chain; `found` is a desk."""
     stored = found.sources(root)
     stand_in = not stored and found.bars(root)
     if stand_in:
         stored = [("contract_bars", stand_in.source)]
+    if source is not None and stored:
+        known, stored = stored, [pair for pair in stored if pair[1] == source]
+        if not stored:
+            names = ", ".join(name for _, name in known)
+            raise NotStored(f"{root}: no rows of source {source!r} are stored; there are {names}")
     if not stored:
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in stored if pair[0] == "contract_bars"]

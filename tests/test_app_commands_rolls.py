@@ -122,3 +122,30 @@ def test_an_unknown_rule_is_refused_with_the_nearest(call, store):
 def test_wrong_usage_of_roll(call, built, words):
     found = call("roll", *words, "--store", built, code=2)
     assert found.out == "" and found.err.count("\n") == 1
+
+
+def test_a_source_can_be_named_where_there_are_several(call, document, store):
+    archive = open_archive(store)
+    bars = archive.read("contract_bars", root="MES").drop("source", "root")
+    later = bars.filter(bars["contract"] >= 202109)
+    archive.commit([archive.write("contract_bars", later, source="percontract", root="MES")])
+    assert document("roll", "MES", "--store", store)["first"] == "202103"
+    made = document("roll", "MES", "--source", "percontract", "--store", store)
+    assert (made["first"], made["source"]) == ("202109", "percontract")
+    assert document("continuous", "MES", "--source", "percontract", "--store", store)[0]["contract"] == "202109"
+    assert "there are barchart, percontract" in call("roll", "MES", "--source", "x", "--store", store, code=1).err
+
+
+def test_a_series_name_says_rule_and_rank(call, document, store):
+    made = document("roll", "MES.n.1", "--store", store)
+    assert made["rule"] == "oi:1" and made["first"] == "202106"
+    for words in (("MES.n.1", "--rank", "2"), ("MES.n.0", "--rule", "volume"), ("MES.n.0", "--list"),
+                  ("MES.n.1", "--compare", "oi")):  # fmt: skip
+        assert call("roll", *words, "--store", store, code=2).out == ""
+
+
+def test_markets_that_fail_do_not_keep_others_from_being_stored(call, store):
+    found = call("roll", "MES", "CORN", "--rule", "volume,months=FV", "--store", store, code=1)
+    assert "MES: " in found.err and "ZC: " in found.err
+    found = call("roll", "MES", "CORN", "--rule", "volume,months=Z", "--store", store)
+    assert "ZC" in found.out

@@ -25,6 +25,9 @@ def roll(
     rank: Annotated[
         int | None, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.", show_default=False)
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose rows; else the first source of the market.")
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print every roll: prices, spread, volume left, cost.")] = False,
     diff: Annotated[
         tuple[str, str] | None,
@@ -67,6 +70,7 @@ def roll(
     kept = ["--from", ""]  # "" is making one by a rule
     goes_with = {
         "--rule": (rule, "--upcoming", ""), "--rank": (rank, ""), "--out": (out, ""),
+        "--source": (source, ""),
         "--show": (show, "--compare", *kept),
         "--portfolio": (portfolio, "--compare"), "--run": (run, "--upcoming"), "--tag": (tag, *kept),
         "--note": (note, *kept),
@@ -96,7 +100,7 @@ def roll(
         _from_file(context, archive, _one(wanted, "--from"), from_, show, tag, note)
     else:
         series = asked or [(root, rule, rank or 0) for root in wanted]
-        _make(context, archive, series, show, out, tag, note)
+        _make(context, archive, series, source, show, out, tag, note)
 
 
 def _one(wanted, option):
@@ -108,13 +112,13 @@ def _one(wanted, option):
 # ---- making and keeping
 
 
-def _make(context, archive, series, show, out, tag, note):
+def _make(context, archive, series, source, show, out, tag, note):
     from store import history, roll_versions
 
     if out is not None and len(series) != 1:
         raise typer.BadParameter("one ROOT is wanted", param_hint="--out")
     snapshot = archive.head()
-    make = lambda root, rule, rank: history.calendar(archive, root, rule, snapshot, rank=rank)  # noqa: E731
+    make = lambda root, rule, rank: history.calendar(archive, root, rule, snapshot, rank, source)  # noqa: E731
     with progress("roll") as bar:
         made, failed = _each(make, series, bar)
     if out is not None:
@@ -261,9 +265,8 @@ def _show_rolls(documents, show):
     )
     for document in documents:
         if document["proxy"]:
-            say(
-                f"{document['root']}: bars before {document['until']} are those of {document['proxy']}, which stands in"
-            )
+            which = "all bars" if document["until"].year == 9999 else f"bars before {document['until']}"
+            say(f"{document['root']}: {which} are those of {document['proxy']}")
 
 
 def _spread(roll_, prefix=""):
@@ -348,9 +351,10 @@ def _show_upcoming(rows, sessions, run):
     of = f" of {run}" if run else ""
     if not rows:
         return say(f"nothing{of} rolls, is given notice or ends within {counted(sessions, 'session')}")
+    rows = sorted(rows, key=lambda row: bool(row["stale"]))  # those whose data have ended come last
     columns = {
         "market": lambda r: r["root"],
-        "as of": lambda r: f"{r['as_of']}{' (stale)' if r['stale'] else ''}",
+        "as of": lambda r: "" if r["as_of"] is None else f"{r['as_of']}{' (stale)' if r['stale'] else ''}",
         "held": lambda r: r["held"],
         "next": lambda r: r["next"],
         "expected": lambda r: _dated(r, "expected"),

@@ -28,6 +28,9 @@ def continuous(
         int | None, typer.Option(min=0, help="0: the held contract; n: the n-th listed after it.", show_default=False)
     ] = None,
     rule: Annotated[str | None, typer.Option(help=f"{RULES} {DEFAULT}")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose rows; else the first source of the market.")
+    ] = None,
     maturity: Annotated[
         int | None,
         typer.Option(min=1, max=3650, metavar="DAYS", help="Constant maturity, for research: it cannot be traded."),
@@ -49,15 +52,15 @@ def continuous(
     archive = opened(context)
     ((root, rule, rank),) = series_of(archive, [root], rule, rank)
     if maturity is not None:
-        if rule or rank or adjust != "difference":
+        if rule or rank or source or adjust != "difference":
             raise typer.BadParameter(
-                "it lies between contracts: it takes no --rule, --rank or --adjust", param_hint="--maturity"
+                "it lies between contracts: it takes no --rule, --rank, --source or --adjust", param_hint="--maturity"
             )
         frame = _maturity(archive, root, maturity)
     else:
         from store import history
 
-        frame = history.table(archive, root, rule, adjust, rank=rank)
+        frame = history.table(archive, root, rule, adjust, rank=rank, source=source)
     frame = _within(frame, first, last)
     months = [column for column in MONTHS if column in frame.columns]
     if out is None:

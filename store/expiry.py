@@ -81,7 +81,7 @@ def _days_by_rule(spec, rules, contracts, needed=True):
     names = [name for _, name in rules] or [""]
     if len(names) == 1 and (names[0] or needed):
         return np.asarray(_days(names[0], spec, contracts))
-    found = np.full(contracts.shape, np.datetime64("NaT"), "datetime64[D]")
+    found = np.full(contracts.shape, np.datetime64("NaT", "D"), "datetime64[D]")
     turn = np.searchsorted([first for first, _ in rules][1:], contracts, side="right")  # number of the rule in force
     for i, name in enumerate(names):
         ours = turn == i

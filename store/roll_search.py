@@ -190,7 +190,7 @@ class Dates:
             return expiry.all_last_allowed(self.spec, chain.contracts, exit)
         last = chain.last
         later = np.append(np.maximum.accumulate(last[::-1])[::-1], -1)[1:]
-        return np.where(later > last, chain.days[last], np.datetime64("NaT"))
+        return np.where(later > last, chain.days[last], np.datetime64("NaT", "D"))
 
     def _wanted(self):
         """(contract,) the planned day, and whether a given plan lacks the contract."""

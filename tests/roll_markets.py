@@ -27,7 +27,9 @@ def market(seed):
     days = np.busday_offset(START, np.sort(rng.choice(n + 4, n, replace=False)))
     months = np.arange(np.datetime64("2024-02"), np.datetime64("2024-02") + count)
     ends = np.busday_offset(months.astype("M8[D]") + rng.integers(-8, 26, count), 0, roll="forward")
-    notices = np.busday_offset(ends, -rng.integers(1, 9, count)) if seed % 2 else np.full(count, np.datetime64("NaT"))
+    notices = (
+        np.busday_offset(ends, -rng.integers(1, 9, count)) if seed % 2 else np.full(count, np.datetime64("NaT", "D"))
+    )
     frames = [_contract(rng, days, 202402 + k, end, seed) for k, end in enumerate(ends)]
     frame = _unknown(rng, pl.concat(frames), days).sample(fraction=1.0, shuffle=True, seed=seed)
     told = zip(ends.tolist(), notices.tolist(), strict=True)

@@ -114,7 +114,8 @@ def _show_series(frame, root):
     first, last = frame["day"].min(), frame["day"].max()
     say(f"{root}: the last {min(TAIL, frame.height)} of {frame.height:,} rows, {first} to {last}; --out FILE has all")
     if "tradable" in frame.columns:
-        say(f"{frame['price'].null_count():,} rows have no price: no two contracts lie around those days")
+        if without := frame["price"].null_count():
+            say(f"{without:,} rows have no price: no two contracts lie around those days")
         say("constant maturity is for research: no contract has this price, so it cannot be traded")
     return None
 

@@ -188,14 +188,21 @@ def assert_columns(folder):
 
 def test_the_names_for_python_are_there():
     import engine
+    import engine.trials
     import store
+    import store.constant
+    import store.history
+    import store.laboratory
+    import store.upcoming
 
     page = (REPO / "docs" / READER).read_text(encoding="utf-8")
     names = re.findall(r"^\| `((?:store|engine)\.[\w.]+)", page, flags=re.M)
-    assert len(names) == 5
+    assert len(names) == 11
     for name in names:
         found = {"store": store, "engine": engine}[name.partition(".")[0]]
         for part in name.split(".")[1:]:
             found = getattr(found, part)
     methods = ("equity", "trades", "contract_trades", "positions", "ledger", "metrics", "save")
     assert all(hasattr(engine.RunResult, method) for method in methods)
+    doors = ("bars", "chain", "continuous", "sql", "read", "files", "head")
+    assert all(hasattr(store.archive.Archive, door) for door in doors)

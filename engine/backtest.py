@@ -269,7 +269,7 @@ def _result(ledger, market, portfolio, lines, instrument, estimated):
         "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
         "events": {kind: sum(e["kind"] == kind for e in events) for kind in sorted({e["kind"] for e in events})},
         "data": {root: _data(market, m) for m, root in enumerate(market.roots)},
-        "notes": list(_notes(market, estimated, ledger, events)),
+        "notes": [*_idle_rules(market, portfolio), *_notes(market, estimated, ledger, events)],
         "hashes": hashes,
     }
     return result.RunResult(document, portfolio, events, tables)
@@ -327,6 +327,12 @@ def _each(market, rows):
 def _counted(market, rows):
     """Markets with the number of their rows that are true."""
     return ", ".join(f"{root} {n}" for root, n in _each(market, rows) if n)
+
+
+def _idle_rules(market, portfolio):
+    """A note on roll rules of markets that are not traded: a root may be a slip."""
+    idle = sorted(set(portfolio.rolls.roots) - set(market.roots))
+    return [f"roll rules of markets that are not traded: {', '.join(idle)}"] if idle else []
 
 
 def _notes(market, estimated, ledger, events):

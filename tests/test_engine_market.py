@@ -393,3 +393,9 @@ def test_facts_that_change_make_the_quality_anew(tmp_path):
     load(archive)
     assert len(list((archive.cache / "quality").glob("*.json"))) == 2
     assert before is not None
+
+
+def test_a_roll_rule_of_a_market_that_is_not_traded_is_noted(archive):
+    portfolio = Portfolio.from_toml(PORTFOLIO).with_settings(["rolls.roots.GC=oi", "rolls.roots.MES=volume"])
+    made, _ = run(archive, portfolio, force=True)
+    assert "roll rules of markets that are not traded: GC" in made.summary["notes"]

@@ -17,7 +17,7 @@ from store.vendors import VENDORS
 
 __all__ = [
     "DEFAULT", "OUT", "SAMPLE", "Bars", "NotStored",
-    "bars", "calendar", "plan", "request", "sources", "spec", "table", "tables",
+    "as_made", "bars", "calendar", "plan", "request", "sources", "spec", "table", "tables",
 ]  # fmt: skip
 
 DEFAULT = "volume:1"
@@ -146,10 +146,16 @@ def request(bars, rule=None, rank=0):
     except UnknownRule:  # then the name of a stored calendar, or none at all
         given = plan(bars.archive, bars.root, rule, bars.snapshot)
         parsed = roll_versions.parsed(bars.root, rule, [rule.partition(",")[0].strip()])
-        if "exit=" not in rule and given is not None and "months" in given.columns:  # of ours: left as it was made
-            own = given["rule"][0]
-            parsed = replace(parsed, exit=parse_rule(own, [own.partition(",")[0]]).exit)
+        parsed = as_made(parsed, rule, given)
     return derived.Request(bars, str(parsed), rank, given)
+
+
+def as_made(parsed, text, given):
+    """The rule of a stored calendar: contracts are left as by the rule that made it, unless `text` says `exit=`."""
+    if "exit=" in text or given is None or "months" not in given.columns:  # a vendor's plan says nothing of that
+        return parsed
+    own = given["rule"][0]
+    return replace(parsed, exit=parse_rule(own, [own.partition(",")[0]]).exit)
 
 
 def _wanted(found, root, rule, rank, source=None):

@@ -211,8 +211,16 @@ def _unmatched(row, chain, k, c, t):
 def _roll(row, prices, decided, unedited):
     """A row of a calendar."""
     said = row.read
-    told = said.get("reason", FILE) if unedited or row.closed or "version" not in said else FILE
+    told = said.get("reason", FILE)
+    if not (unedited or row.closed) and _by_rule(told, row.text.get("rule") or ""):
+        told = FILE
     return said["day"], _moment_of(prices[2]), said["from"], said["to"], *prices[:2], decided, told
+
+
+def _by_rule(reason, rule):
+    """Whether a reason is one that `rule` gave; in a file that was edited nobody knows of which rows it still holds."""
+    head = reason.replace(",", ":").partition(":")[0]
+    return head in ("fallback", "forced", "rank 0") or (head != "" and head in rule)
 
 
 def _moment_of(micros):

@@ -101,7 +101,9 @@ def chosen(heads, root, name):
     known = {text: head for head in heads for text in (*tags(head), head["version"])}
     near = get_close_matches(str(name), list(known), 1)
     told = f"did you mean {near[0]}? " if near else ""
-    told += f"There are {', '.join(short(head) for head in heads)}" if heads else "none is stored"
+    told += (
+        f"{'There' if near else 'there'} are {', '.join(short(head) for head in heads)}" if heads else "none is stored"
+    )
     raise segments.Refused(f"{root}: no stored roll calendar has the tag or version {name!r}; {told}")
 
 

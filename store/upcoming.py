@@ -138,7 +138,7 @@ def upcoming(
         text = (rule.get(root) or rule.get("") if isinstance(rule, dict) else rule) or history.DEFAULT
         try:
             given = history.plan(archive, root, text, snapshot)
-            parsed = parse_rule(text) if given is None else given_rule(text)
+            parsed = parse_rule(text) if given is None else history.as_made(given_rule(text), text, given)
             known.add(text)
             rows += _market(archive, master, root, parsed, given, snapshot, asof, newest, held.get(root))
         except (ValueError, LookupError) as error:

@@ -186,7 +186,7 @@ def test_parquet_may_have_dates_and_numbers(tmp_path):
     assert read(tmp_path / "mes.parquet").version == read(written(tmp_path / "mes.csv", *HAND)).version
 
 
-def test_an_edited_file_keeps_the_reasons_it_tells_and_is_its_own_rule(tmp_path):
+def test_an_edited_file_is_its_own_rule_and_keeps_only_reasons_that_somebody_wrote(tmp_path):
     made = rolls.calendar(BARS, SPEC, "last-trade-20")
     earlier = made.frame["day"][1] - timedelta(days=1)
     assert earlier in BARS["day"]
@@ -194,7 +194,7 @@ def test_an_edited_file_keeps_the_reasons_it_tells_and_is_its_own_rule(tmp_path)
     found = read(edited(tmp_path / "mes.csv", empty | {(3, "day"): str(earlier), (3, "reason"): "holiday before"}))
     assert found.rule == "file" and found.version != made.version
     assert found.frame["decided"].null_count() == found.frame.height
-    assert found.frame["reason"].to_list()[:3] == ["last-trade-20", "holiday before", "last-trade-20"]
+    assert found.frame["reason"].to_list()[:3] == ["file", "holiday before", "file"]
     [difference] = made.diff(found).to_dicts()
     assert (difference["day"], difference["days"]) == (made.frame["day"][1], -1)
     assert difference["other_to_price"] == settle(202109, earlier)

@@ -167,7 +167,7 @@ def test_a_text_means_a_tag_a_version_or_a_rule(archive):
         UnknownRule, match=r"^MES: roll rule 'deks' is not known; did you mean 'desk'\? Allowed: .* \| desk \|"
     ):
         roll_versions.made(archive, "MES", "deks")
-    with pytest.raises(Refused, match="'abcdef'; There are"):
+    with pytest.raises(Refused, match="'abcdef'; there are"):
         roll_versions.made(archive, "MES", "abcdef")
 
 

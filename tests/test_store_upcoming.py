@@ -11,6 +11,7 @@ from store.days import shift
 from store.history import NotStored
 from store.roll_rules import UnknownRule
 from store.upcoming import DATES, SCHEMA, upcoming
+from tests import small_store
 from tests.stored_bars import bars, chain, days, store
 
 # MES: last trade 2024-03-15 and 2024-06-21 (third Fridays), no notice; last allowed days 2024-03-14 and 2024-06-20
@@ -379,3 +380,13 @@ def test_no_later_row_is_read(real, tmp_path):
             archive.commit([archive.write("contract_bars", rows, source="barchart", root="MES")])
             stores.append(upcoming(archive, asof=day, every=True))
         assert stores[0].equals(stores[1]) and stores[0].equals(upcoming(real, ["MES"], asof=day, every=True))
+
+
+def test_a_tag_is_left_as_the_rule_that_made_it(tmp_path):
+    archive = small_store.build(tmp_path / "store")
+    roll_versions.save(archive, [history.calendar(archive, "MES", "volume,exit=4")], tag="early")
+    told = [
+        upcoming(archive, ["MES"], 400, rule=rule, every=True).row(0, named=True)["latest"]
+        for rule in ("early", "early,exit=4", "volume,exit=4", "volume")
+    ]
+    assert told[0] == told[1] == told[2] < told[3]

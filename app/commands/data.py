@@ -48,7 +48,8 @@ def stand_in(archive, root):
     from store import history
 
     plan = history.bars(archive, root)
-    if plan is None or not plan.proxy or plan.until is None:
+    first = min((s.first_day for s in plan.files() if s.first_day), default=None) if plan else None
+    if first is None or not plan.proxy or plan.until is None or plan.until <= first:
         return {"proxy": None, "until": None}
     return {"proxy": plan.proxy, "until": plan.until}
 

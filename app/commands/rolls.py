@@ -265,7 +265,8 @@ def _show_rolls(documents, show):
     )
     for document in documents:
         if document["proxy"]:
-            which = "all bars" if document["until"].year == 9999 else f"bars before {document['until']}"
+            listed = document["until"].year == 9999  # the master does not say when
+            which = "bars from before it was listed" if listed else f"bars before {document['until']}"
             say(f"{document['root']}: {which} are those of {document['proxy']}")
 
 

@@ -5,7 +5,7 @@
 1. `R` and `P` stand on the last day of a contract and name the one that is rolled into: it is the contract of the rows
    after that day. Before the first such day the contract is not known.
 2. A label that comes twice in a row was wrong the first time (live cattle's 1992-11-27 says April and the roll of
-   1993-01-26 says April again): the contract between the two is taken for unknown.
+   1993-01-26 says April again): the contract between the two is taken for unknown, and its rows are in no series.
 3. `VOL` and `OI` are the held contract's.
 4. `RINFO` stands on the first day of a contract: its open less that of the contract before. `carry` of that row is the
    price less it: what the contract before would have settled at, so that the series keeps the day's profit.

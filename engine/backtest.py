@@ -55,8 +55,8 @@ def run(archive, portfolio, snapshot=None, force=False):
     began = time.perf_counter()
     known, lacking = specified(archive, snapshot)
     undecided = refused(archive, snapshot)
-    roots = _roots(portfolio, known, undecided)
-    market = _market(archive, portfolio, roots, snapshot)
+    roots = roots_of(portfolio, known, undecided)
+    market = market_of(archive, portfolio, roots, snapshot)
     loaded = time.perf_counter() - began
     run_id = identity(market, portfolio)
     if not force and (archive.runs / run_id / "run.json").exists():
@@ -77,7 +77,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     return made, False
 
 
-def _roots(portfolio, known, undecided):
+def roots_of(portfolio, known, undecided):
     """Markets to load: those that the portfolio names, or all that are `known` and not `undecided`; `load` says what a
     named one lacks."""
     lists = [portfolio.markets, *(sleeve.markets for sleeve in portfolio.strategies)]
@@ -91,10 +91,10 @@ def replay(archive, name):
     before = result.load(archive, name)
     snapshot = archive.snapshot(before.summary["snapshot"]["number"])
     portfolio = before.portfolio
-    return before, backtest(_market(archive, portfolio, before.summary["markets"], snapshot), portfolio)
+    return before, backtest(market_of(archive, portfolio, before.summary["markets"], snapshot), portfolio)
 
 
-def _market(archive, portfolio, roots, snapshot):
+def market_of(archive, portfolio, roots, snapshot):
     """The market of a portfolio, with all history up to its end."""
     checked_rules(archive, portfolio.rolls.rules(), roots, snapshot)
     return load(

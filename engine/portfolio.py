@@ -244,29 +244,25 @@ def _kind(table: object, key: str, known: dict, place: str, default: str = "", r
 
 
 def _costs(table: object, place: str) -> Costs:
-    settings.check_keys(table, settings.keys(Costs), place)
-    roots = table.get("roots", {})
-    if not isinstance(roots, dict):
-        raise ConfigError(
-            f"{place} roots = {settings.shown(roots)} is not allowed; allowed: tables such as [costs.roots.MES]"
-        )
-    made = settings.read(Costs, {key: value for key, value in table.items() if key != "roots"}, place)
-    made.roots = {root: settings.read(SideCost, one, f"{place} roots.{root}:") for root, one in sorted(roots.items())}
+    made, roots = _with_roots(Costs, table, place, "tables such as [costs.roots.MES]")
+    made.roots = {root: settings.read(SideCost, one, f"{place} roots.{root}:") for root, one in roots}
     return made
 
 
 def _rolls(table: object, place: str) -> Rolls:
-    settings.check_keys(table, settings.keys(Rolls), place)
+    made, roots = _with_roots(Rolls, table, place, "a table [rolls.roots] of root = rule")
+    made.roots = {root: settings.read(Rolls, {"rule": rule}, f"{place} roots.{root}:").rule for root, rule in roots}
+    return made
+
+
+def _with_roots(kind: type, table: object, place: str, allowed: str):
+    """A section without its `roots`, and what they are by root, sorted."""
+    settings.check_keys(table, settings.keys(kind), place)
     roots = table.get("roots", {})
     if not isinstance(roots, dict):
-        raise ConfigError(
-            f"{place} roots = {settings.shown(roots)} is not allowed; allowed: a table [rolls.roots] of root = rule"
-        )
-    made = settings.read(Rolls, {key: value for key, value in table.items() if key != "roots"}, place)
-    for root, rule in roots.items():
-        settings.read(Rolls, {"rule": rule}, f"{place} roots.{root}:")
-    made.roots = dict(sorted(roots.items()))
-    return made
+        raise ConfigError(f"{place} roots = {settings.shown(roots)} is not allowed; allowed: {allowed}")
+    made = settings.read(kind, {key: value for key, value in table.items() if key != "roots"}, place)
+    return made, sorted(roots.items())
 
 
 READERS = {Costs: _costs, Rolls: _rolls}  # sections with figures of single roots

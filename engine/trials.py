@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from engine.backtest import _market, _roots, backtest
+from engine.backtest import backtest, market_of, roots_of
 from engine.costs import Costs, side_cost
 from engine.market import RuleRefused, RuleUnknown, checked_rule, refused, specified
 from engine.portfolio import Portfolio
@@ -57,7 +57,7 @@ def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=N
     """
     snapshot = snapshot or archive.head()
     wanted = list(dict.fromkeys(str(rule).strip() for rule in rules))
-    traded = _roots(portfolio, specified(archive, snapshot)[0], refused(archive, snapshot))
+    traded = roots_of(portfolio, specified(archive, snapshot)[0], refused(archive, snapshot))
     for root in roots or ():
         if root not in traded:
             raise ConfigError(
@@ -69,7 +69,7 @@ def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=N
         if progress:
             progress(done, len(wanted), rule)
         try:
-            run = backtest(_market(archive, changed, traded, snapshot), changed)
+            run = backtest(market_of(archive, changed, traded, snapshot), changed)
         except (LookupError, ValueError, Refused) as error:  # a rule that gives some market no calendar
             if isinstance(error, ConfigError) and not isinstance(error, RuleRefused | RuleUnknown):
                 raise

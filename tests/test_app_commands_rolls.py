@@ -81,6 +81,11 @@ def test_a_calendar_goes_out_is_edited_and_comes_back_under_a_tag(call, document
     assert "mine" in [row["tag"] for row in listed]
     assert document("roll", "MES", "--diff", "mine", "volume:1", "--store", store)["differences"]
     assert document("continuous", "MES", "--rule", "mine", "--store", store)
+    path.write_text("\n".join(lines[:4]) + "\n")  # a calendar that ends early goes on, by --compare as by --rule
+    call("roll", "MES", "--from", path, "--tag", "short", "--store", store)
+    by_rule = [roll["day"] for roll in document("roll", "MES", "--rule", "short", "--store", store)["rolls"]]
+    pairs = document("roll", "MES", "--compare", "short", "volume:1", "--store", store)["rolls"]
+    assert len(by_rule) > 4 and [pair["days"]["short"] for pair in pairs if pair["days"]["short"]] == by_rule
     document("roll", "MES", "--remove", "mine", "--store", store)
     assert "mine" not in [row["tag"] for row in document("roll", "--list", "--store", store)]
 

@@ -39,13 +39,13 @@ EARNED = {  # of a portfolio under a rule
 def compare(context, archive, root, rules, portfolio, show):
     from engine.costs import Costs
     from engine.trials import roll_cost, under_rules
-    from store import history, laboratory, roll_versions
+    from store import history, laboratory
     from store.roll_names import is_rule
 
     bars, spec = priced(archive, root)[1], history.spec(archive, root)
     wanted = None if portfolio is None else portfolio_of(portfolio, archive)
     cost, currency = roll_cost(archive, root, wanted.costs if wanted else Costs()) if spec else (None, None)
-    given = {rule: roll_versions.made(archive, root, rule)[0] for rule in rules if not is_rule(rule)}
+    given = {rule: history.calendar(archive, root, rule)[0] for rule in rules if not is_rule(rule)}  # as --rule has it
     side = None if cost is None else cost / 2
     with progress("compare") as bar:
         found = laboratory.compare(bars, spec, rules, given, bar, side_cost=side)

@@ -134,13 +134,15 @@ def _make(context, archive, series, source, show, out, tag, note):
 
 def _each(make, series, bar=None):
     """What `make` makes of each (root, ...), and why it failed for others; if for all, the first reason is raised."""
+    from store.segments import Refused
+
     made, failed = [], []
     for done, one in enumerate(series):
         if bar:
             bar(done, len(series), one[0])
         try:
             made.append(make(*one))
-        except (LookupError, ValueError) as error:
+        except (LookupError, ValueError, Refused) as error:
             if len(series) == 1:
                 raise
             failed.append(str(error) if str(error).startswith(one[0]) else f"{one[0]}: {error}")

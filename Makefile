@@ -1,10 +1,12 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
-# make test                     all tests      make lint   ruff      make serve   the dashboard      make bench, bench-imports, bench-rolls   timings
+# make test                     all tests      make lint   ruff      make serve   the dashboard
+# make soak [ARGS="--only T1"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
+# make bench, bench-imports, bench-rolls, bench-minutes   timings
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test serve lint bench bench-imports bench-rolls clean
+.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-rolls bench-minutes clean
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -19,7 +21,13 @@ serve: $(STAMP)
 	$(BIN)/frontmonth serve $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-s3: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --on-s3 tests/test_store_*.py $(ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -33,6 +41,9 @@ bench-imports: $(STAMP)
 
 bench-rolls: $(STAMP)
 	$(BIN)/python -m bench.rolls $(ARGS)
+
+bench-minutes: $(STAMP)
+	$(BIN)/python -m bench.minutes $(ARGS)
 
 clean:
 	rm -rf .venv demo frontmonth-store

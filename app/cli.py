@@ -1,19 +1,18 @@
 """The one command: frontmonth VERB.
 
 Exit code 0 done; 1 the work failed, its reason in one line on stderr; 2 wrong usage; 130 interrupted.
-`--store`, `--json` and `--debug` work before or after the verb. Results go to stdout, progress and reasons to stderr.
-Each verb imports what it needs when it runs, so that `--help` is quick.
+`--store`, `--wait`, `--json` and `--debug` work before or after the verb. Results go to stdout, progress and reasons to
+stderr. Each verb imports what it needs when it runs, so that `--help` is quick.
 """
 
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands import data, imports, rolls, runs, series, trust
+from app.commands import copies, data, imports, keeping, rolls, runs, series, trust
 
 app = typer.Typer(
     name="frontmonth",
@@ -25,12 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (imports, trust, data, rolls, series, runs):
+for group in (imports, trust, data, rolls, series, runs, keeping, copies):
     for verb, (function, short, example) in group.VERBS.items():
         kind = imports.ImportCommand if verb == "import" else None
         app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)
 
-ANYWHERE = {"--store": True, "--json": False, "--debug": False}  # option -> takes a value
+ANYWHERE = {"--store": True, "--wait": True, "--json": False, "--debug": False}  # option -> takes a value
 INTERRUPTED = 130
 OURS = ("app", "engine", "store")  # packages whose exceptions are whole sentences
 
@@ -39,9 +38,10 @@ OURS = ("app", "engine", "store")  # packages whose exceptions are whole sentenc
 class Settings:
     """What the options before or after any verb say."""
 
-    store: Path
+    store: str
     json: bool = False
     debug: bool = False
+    wait: float = 600.0
 
 
 def _version(wanted):
@@ -56,15 +56,18 @@ def _version(wanted):
 def settings(
     context: typer.Context,
     store: Annotated[
-        Path, typer.Option(envvar="FRONTMONTH_STORE", help="Folder of the store.", show_default=True)
-    ] = Path("frontmonth-store"),
+        str, typer.Option(envvar="FRONTMONTH_STORE", help="Folder of the store, or s3://bucket/prefix.")
+    ] = "frontmonth-store",
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another command that writes.")
+    ] = 600.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ):
-    context.obj = Settings(store, json, debug)
+    context.obj = Settings(store, json, debug, wait)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)

@@ -17,6 +17,7 @@ from store.archive import ArchiveMissing, open_archive
 
 log = logging.getLogger(__name__)
 KEPT = 4  # runs whose columns stay in memory
+DATA = (("data", "Data"),)
 _COLUMNS = OrderedDict()
 
 
@@ -33,7 +34,7 @@ def create(store_path, run=None):
         if not rows and not damaged:
             if not any(archive.files(table) for table in ("contract_bars", "vendor_chains")):
                 return nothing("The store is empty.", NO_STORE + VENDORS.format(table=shell.vendors()))
-            return nothing("There is no run yet.", NO_RUN.format(store=esc(store_path)))
+            return nothing("There is no run yet.", NO_RUN.format(store=esc(store_path)), DATA)
         if damaged and not rows:
             return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
@@ -66,8 +67,7 @@ NO_RUN = (
 def columns_of(archive, name):
     """The columns of a stored run; those of the last runs are kept, until the run is computed again."""
     run = load(archive, name)
-    file = archive.runs / run.id / "run.json"
-    key = (str(file), file.stat().st_mtime_ns)
+    key = (str(archive.place), run.id, archive.place.facts(f"runs/{run.id}/run.json"))
     if key not in _COLUMNS:
         _COLUMNS[key] = Columns.of(run)
         if len(_COLUMNS) > KEPT:
@@ -80,8 +80,8 @@ def dashboard(columns, chosen=""):
     selection, notice = picked(columns)
     board = Board(columns, selection)
     views = {name: kind(board=board) for name, kind in VIEWS.items()}
-    body = shell.template(views, columns.run, chosen, notice=notice, after="{{ embed(roots.location) }}")
-    page = template(body, f"{columns.run.name} {columns.run.id}")
+    body = shell.template(views, columns.run, chosen, notice=notice, after="{{ embed(roots.location) }}", pages=DATA)
+    page = template(body, f"{columns.run.name} {columns.run.id}", location=True)
     for name, view in views.items():
         page.add_panel(name, view.__panel__())
     page.add_panel("alert", pn.pane.Bokeh(board.alert, sizing_mode="stretch_width"))
@@ -133,15 +133,15 @@ def chooser(rows, name):
     return f'<label class="run">Run<select class="run" onchange="{esc(change)}">{options}</select></label>'
 
 
-def nothing(title, words):
+def nothing(title, words, pages=()):
     """A page that says what is missing and what to type."""
-    body = shell.top("frontmonth", "", ()) + f'<main id="main" class="empty"><h2>{esc(title)}</h2>{words}</main>'
+    body = shell.top("frontmonth", "", (), pages) + f'<main id="main" class="empty"><h2>{esc(title)}</h2>{words}</main>'
     return template(shell.blocks(body), "frontmonth")
 
 
-def template(text, title):
-    """A page of Panel around the house's own HTML."""
-    page = pn.Template("{% extends base %}\n" + text, location=True)
+def template(text, title, location=False):
+    """A page of Panel around the house's own HTML; `location`: the text embeds the root of that name."""
+    page = pn.Template("{% extends base %}\n" + text, location=location)
     page.title = title
     return page
 

@@ -10,6 +10,7 @@ import sys
 import panel as pn
 from tornado.web import ErrorHandler, OutputTransform
 
+from app import console
 from app.page import create
 
 HEADERS = {
@@ -55,6 +56,7 @@ def serve(store, port=5006, run=None, open=False, address="127.0.0.1", hosts=(),
     tell(f"Dashboard at {url} (Ctrl-C ends it)\n")
     if open:
         server.io_loop.add_callback(server.show, "/")
+    server.start()  # what looks for visits that have ended and frees what they held
     try:
         server.io_loop.start()
     except KeyboardInterrupt:
@@ -71,9 +73,10 @@ def started(store, port=0, run=None, address="127.0.0.1", hosts=()):
             "127.0.0.1 (from another machine: ssh -L 5006:127.0.0.1:5006 HOST)"
         )
     allowed = set(hosts)
+    pages = {"/": lambda: create(store, run), "/data": lambda: console.create(store)}
     try:
         server = pn.io.server.get_server(
-            {"/": lambda: create(store, run)}, port=port, address=address, websocket_origin=["localhost"],
+            pages, port=port, address=address, websocket_origin=["localhost"],
             title="frontmonth", start=False, show=False, verbose=False, use_index=False,
         )  # fmt: skip
     except OSError as error:

@@ -25,9 +25,9 @@ def head():
     )
 
 
-def top(title, small, links=LINKS):
-    """Name, links to the sections, and the switch of the theme."""
-    anchors = "".join(f'<a href="#{name}">{text}</a>' for name, text in links)
+def top(title, small, links=LINKS, pages=()):
+    """Name, links to the sections and to other pages (address, text), and the switch of the theme."""
+    anchors = "".join(f'<a href="{to}">{text}</a>' for to, text in (*((f"#{n}", t) for n, t in links), *pages))
     return (
         '<a class="skip" href="#main">Skip to the content</a><header class="top">'
         f'<h1>{esc(title)} <small>{esc(small)}</small></h1><nav aria-label="Sections">{anchors}</nav>'
@@ -35,10 +35,11 @@ def top(title, small, links=LINKS):
     )
 
 
-def template(views, run, chooser="", scripts="", notice="", after=""):
+def template(views, run, chooser="", scripts="", notice="", after="", pages=()):
     """Jinja template of a run's page; `views` is {name: View}, each becomes the root of its name.
 
-    chooser: HTML above the filters; scripts: HTML for the head; notice: HTML above all; after: template text last.
+    chooser: HTML above the filters; scripts: HTML for the head; notice: HTML above all; after: template text last;
+    pages: other pages to link to, (address, text).
     """
     parts = "".join(
         f'<section id="{name}" class="{name}" aria-label="{esc(views[name].title)}"><h2>{esc(views[name].title)}</h2>'
@@ -50,7 +51,7 @@ def template(views, run, chooser="", scripts="", notice="", after=""):
     simulated += marks(run.summary.get("data", {}))
     small = " · ".join(filter(None, (run.id, run.note)))
     body = (
-        top(run.name, small)
+        top(run.name, small, pages=pages)
         + simulated
         + f'<div class="frame"><aside aria-label="Filters">{chooser}'
         + '<details class="filters" open><summary><h2>Filters</h2></summary>'

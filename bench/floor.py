@@ -6,11 +6,12 @@ currencies, limits or ledger: what those cost is the ratio of our loop to this o
     python -m bench.floor           # 24 markets x 20 years of noise
 """
 
-import platform
 import time
 
 import numba
 import numpy as np
+
+from store import system
 
 TIE = 1e-9  # share of the price within which two averages are equal: rounding must not make a signal
 
@@ -100,7 +101,7 @@ def main(times=5040, markets=24):
     floor(*arguments)
     best, median = seconds(lambda: floor(*arguments))
     bars = times * markets
-    print(f"{platform.node()} {platform.machine()}: floor, {markets} markets x {times} bars:", end=" ")
+    print(f"{system.host()}: floor, {markets} markets x {times} bars:", end=" ")
     print(f"best {best * 1e3:.2f} ms ({best / bars * 1e9:.1f} ns a bar), median {median * 1e3:.2f} ms")
 
 

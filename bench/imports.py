@@ -13,7 +13,6 @@ time, and the most memory that the process ever held. Files are read once before
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from bench.run import machine
-from store import ingest, open_archive
+from store import ingest, open_archive, system
 
 REPO = Path(__file__).resolve().parent.parent
 LAYOUTS = ("contracts", "market", "parquet")
@@ -157,10 +156,9 @@ def imported(files, store):
     rows = sum(report.accepted for report in reports)
     if rows != sum(segment.rows for segment in archive.files("contract_bars")):
         raise SystemExit(f"{rows} rows were accepted, others are stored")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
-        "rows": rows, "seconds": round(seconds, 3), "rows_per_second": round(rows / seconds), "peak_bytes": peak,
-        "cpu_seconds": round(used, 3),
+        "rows": rows, "seconds": round(seconds, 3), "rows_per_second": round(rows / seconds),
+        "peak_bytes": system.peak_memory(), "cpu_seconds": round(used, 3),
     }  # fmt: skip
 
 

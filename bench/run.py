@@ -11,7 +11,6 @@ else the machine does then slows both. Medians and best of `--rounds`.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ import polars as pl
 from bench.floor import floor
 from config import FOLDER
 from engine import Portfolio, backtest, load
-from store import ingest, open_archive, sample
+from store import ingest, open_archive, sample, system
 
 REPO = Path(__file__).resolve().parent.parent
 PORTFOLIO = FOLDER / "portfolios" / "trend.toml"
@@ -72,23 +71,14 @@ def parser():
 def machine():
     """What it was measured on."""
     return {
-        "name": platform.node(),
-        "cpu": processor(),
+        "name": system.host(),
+        "cpu": system.processor(),
         "cores": os.cpu_count(),
-        "load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
+        "load": system.load(),
+        "system": system.description(),
+        "python": ".".join(map(str, sys.version_info[:3])),
         **{name: version(name) for name in PACKAGES},
     }
-
-
-def processor():
-    """The processor's name, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def prepare(store, target):

@@ -59,7 +59,7 @@ def run(archive, portfolio, snapshot=None, force=False):
     market = market_of(archive, portfolio, roots, snapshot)
     loaded = time.perf_counter() - began
     run_id = identity(market, portfolio)
-    if not force and (archive.runs / run_id / "run.json").exists():
+    if not force and run_id in archive.run_ids():
         result.remember(archive, run_id)
         return result.load(archive, run_id), True
     made = backtest(market, portfolio)
@@ -70,9 +70,7 @@ def run(archive, portfolio, snapshot=None, force=False):
         told = {"their facts are missing": lacking, "to be decided about, see `frontmonth check`": left}
         made.summary["notes"] += [f"not traded, {why}: {', '.join(names)}" for why, names in told.items() if names]
     made.summary["snapshot"] = {"number": snapshot.number, "hash": snapshot.hash}
-    if force and (archive.runs / run_id).exists():
-        result.load(archive, run_id).delete(archive)
-    made.save(archive)
+    made.save(archive, replace=force)
     result.remember(archive, run_id)
     return made, False
 

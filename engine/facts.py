@@ -62,7 +62,8 @@ def _published(archive, snapshot, currency, days, simulated):
     if currency == "USD":
         return np.ones(len(days)), np.zeros(len(days))
     frame = _real(archive.read("fx", snapshot, currency=currency), simulated)
-    frame = frame.drop_nulls("rate").sort("day", "source_time").unique("day", keep="last", maintain_order=True)
+    frame = frame.drop_nulls("rate").sort("day", "source_time", "source")
+    frame = frame.unique("day", keep="last", maintain_order=True)
     if frame.is_empty():
         return np.full(len(days), np.nan), np.full(len(days), np.inf)
     published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)

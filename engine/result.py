@@ -10,7 +10,8 @@ import hashlib
 import json
 import shutil
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,7 @@ class RunResult:
 
     def _table(self, name):
         table = self._tables[name]
-        if isinstance(table, Path):
-            table = pl.read_parquet(table)
-        elif callable(table):
+        if callable(table):
             table = table()
         self._tables[name] = table
         return table
@@ -110,31 +109,58 @@ class RunResult:
         """Whether contract and adjusted profit agree to rounding on every line."""
         return bool(self.summary["identity_holds"])
 
-    def save(self, archive):
-        """Write the run into the store, whole or not at all; a run that is there already stays."""
-        target = archive.runs / self.id
-        if target.exists():
-            return target
-        staged = archive.stage()
+    def save(self, archive, replace=False):
+        """Write the run into the store, whole or not at all; one that is there stays.
+
+        With `replace` it stays only if it is as it was written and has the same numbers.
+        """
+        there = self.id in archive.run_ids()
+        if there and not (replace and self._differs(archive)):
+            return
         self.meta["created"] = self.meta["created"] or datetime.now(UTC).isoformat(timespec="seconds")
+        staged = archive.stage()
+        try:
+            self._write(staged)
+            if there:
+                archive.drop_run(self.id)
+            archive.publish(staged, self.id)
+        except Conflict:  # another process saved the same run meanwhile
+            durable.remove_tree(staged)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)  # gc takes what stays
+            raise
+
+    def _differs(self, archive):
+        """Whether the stored run is damaged or has other numbers."""
+        try:
+            stored = load(archive, self.id)
+            for name in TABLES:
+                stored._table(name)
+        except RunDamaged:
+            return True
+        return stored.summary["hashes"]["result"] != self.summary["hashes"]["result"]
+
+    def _write(self, folder):
+        """Write all files of the run into a folder and flush them."""
+        files = {}
         for name in TABLES:
-            self._table(name).write_parquet(staged / f"{name}.parquet", compression="zstd")
+            buffer = BytesIO()
+            self._table(name).write_parquet(buffer, compression="zstd")
+            durable.write_new(folder / f"{name}.parquet", buffer.getvalue())
+            files[f"{name}.parquet"] = hashlib.sha256(buffer.getvalue()).hexdigest()
         record = {
             "summary": self.summary,
             "portfolio": self.portfolio.to_toml(),
             "events": self.events,
             "meta": self.meta,
+            "files": files,
         }
-        (staged / "run.json").write_text(json.dumps(record, indent=1, sort_keys=True))
-        try:
-            archive.publish(staged, target)
-        except Conflict:  # another process saved the same run meanwhile
-            shutil.rmtree(staged)
-        return target
+        record["checksum"] = _checksum(json.loads(json.dumps(record)))
+        durable.write_new(folder / "run.json", json.dumps(record, indent=1, sort_keys=True).encode())
 
     def delete(self, archive):
         """Take the run out of the store."""
-        shutil.rmtree(archive.runs / self.id)
+        archive.drop_run(self.id)
 
     def export(self, folder):
         """Write the tables as CSV and the portfolio as TOML into `folder`; returns the file names.
@@ -166,7 +192,7 @@ def load(archive, name):
     RunUnknown
         None or several fit.
     """
-    ids = _ids(archive)
+    ids = archive.run_ids()
     fits = [i for i in ids if name and i.startswith(name)] or [
         i for i in ids if _record(archive, i)["summary"]["portfolio"] == name
     ]
@@ -174,9 +200,9 @@ def load(archive, name):
         fits = [_last(archive, ids)]
     if len(fits) != 1:
         what = "no run" if not fits else f"{len(fits)} runs"
-        raise RunUnknown(f"{what} {name!r} in {archive.path}; `frontmonth runs` lists them")
+        raise RunUnknown(f"{what} {name!r} in {archive.place}; `frontmonth runs` lists them")
     record = _record(archive, fits[0])
-    tables = {table: archive.runs / fits[0] / f"{table}.parquet" for table in TABLES}
+    tables = {table: partial(_read, archive, fits[0], table, record.get("files")) for table in TABLES}
 
     def portfolio():
         load_user(archive.path / "strategies")  # it may use one of the user's own
@@ -200,7 +226,7 @@ def _last(archive, ids):
 def listed(archive, damaged=None):
     """Summary and meta of every stored run, newest first; unreadable ones are told in the list `damaged`."""
     rows = []
-    for run_id in _ids(archive):
+    for run_id in archive.run_ids():
         try:
             record = _record(archive, run_id)
             rows.append(record["summary"] | {"created": record["meta"]["created"], "note": record["meta"]["note"]})
@@ -211,20 +237,37 @@ def listed(archive, damaged=None):
     return sorted(rows, key=lambda r: (r["created"], r["run"]), reverse=True)
 
 
-def _ids(archive):
-    if not archive.runs.is_dir():
-        return []
-    return sorted(p.name for p in archive.runs.iterdir() if (p / "run.json").is_file() and not p.name.startswith("."))
-
-
 def _record(archive, run_id):
-    path = archive.runs / run_id / "run.json"
+    """What `run.json` holds, if it is as it was written; one of a program before 0.4 has no checksum."""
     try:
-        return json.loads(path.read_text())
+        record = json.loads(archive.run_file(run_id, "run.json").read_text())
+        if record.pop("checksum", None) != (_checksum(record) if "files" in record else None):
+            raise ValueError("its checksum is wrong")
+        return record
     except (OSError, ValueError) as error:
         raise RunDamaged(
-            f"run {run_id}: {path.name} cannot be read: {error}; delete its folder and run it again"
+            f"runs/{run_id}/run.json cannot be used: {error}; restore it from a backup, or delete its folder and run "
+            "it again"
         ) from error
+
+
+def _read(archive, run_id, table, files):
+    """A table of a stored run, if it is as it was written."""
+    name = f"{table}.parquet"
+    try:
+        content = archive.run_file(run_id, name).read_bytes()
+    except OSError as error:
+        raise RunDamaged(f"runs/{run_id}/{name} cannot be read: {error.strerror}") from error
+    if files is not None and hashlib.sha256(content).hexdigest() != files.get(name):
+        raise RunDamaged(
+            f"runs/{run_id}/{name} is damaged: its sha256 is not the one of run.json; restore it from a backup, or "
+            "run it again with --force"
+        )
+    return pl.read_parquet(content)
+
+
+def _checksum(record):
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def result_hash(ledger):

@@ -42,9 +42,10 @@ MONTHS = 1_000_000  # above any contract, YYYYMM
 
 def rows_of(series):
     """The rolled history of one market, a `store.derived.Series`, as an array (day, COLUMNS)."""
-    if series.frame.is_empty():
+    frame = series.frame  # read once: of bars within the day it is large, and nobody keeps it
+    if frame.is_empty():
         return np.empty((0, len(COLUMNS)))
-    frame, acts, legs = series.frame, *_legs(series.legs)
+    acts, legs = _legs(series.legs)
     own = _keys(_days(frame["day"]), frame["contract"])
     if (own[1:] < own[:-1]).any():
         order = np.argsort(own, kind="stable")

@@ -10,20 +10,19 @@ checked against the manifest's sha256 when a process first uses it. What no snap
 A power cut loses nothing that was reported done, if the disk honours a flush.
 """
 
-import os
-import time
+import contextlib
 from bisect import bisect_left
 from datetime import date, timedelta
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 
-from store import durable, kept
+from store.copies import is_sound
 from store.durable import DiskFull, NotWritten, StateUnknown, StoreError
-from store.manifest import EMPTY, Conflict, Damaged, Manifests, Problem, Segment, Snapshot, problem
+from store.manifest import EMPTY, Conflict, Damaged, Manifests, NotKept, Problem, Segment, Snapshot
+from store.places import place_of
 from store.segments import (
     NAME,
     Refused,
@@ -48,6 +47,7 @@ __all__ = [
     "Conflict",
     "Damaged",
     "DiskFull",
+    "NotKept",
     "NotWritten",
     "Problem",
     "Refused",
@@ -57,9 +57,6 @@ __all__ = [
     "StoreError",
     "open_archive",
 ]
-
-_STAGED = ".staged-"
-_checked = set()  # files whose sha256 this process has seen to be right, with size, times and inode
 
 
 class ArchiveMissing(StoreError):
@@ -71,7 +68,8 @@ def open_archive(path, create=False):
 
     Parameters
     ----------
-    path : path
+    path : path or str
+        Or s3://bucket/prefix.
     create : bool
         Make an empty store where there is none.
 
@@ -96,32 +94,34 @@ def open_archive(path, create=False):
     ...     (snapshot.number, archive.read("fx", currency="EUR")["rate"].to_list(), archive.read("rates").height)
     (1, [1.08], 0)
     """
-    path = Path(path).resolve()
-    has_data = (path / "data").is_dir()  # asked first: another process may be making the store right now
-    if not (path / "snapshots").is_dir():
+    place = place_of(path)
+    has_data = bool(place.folders("data"))  # asked first: another process may be making the store right now
+    if not place.exists():
         if has_data:
-            raise Damaged(f"{path} has a folder data but none named snapshots: no store, or one that lost them")
+            raise Damaged(f"{place} has a folder data but none named snapshots: no store, or one that lost them")
         if not create:
-            raise ArchiveMissing(f"there is no store in {path}: `frontmonth import` or `frontmonth demo` makes one")
-        for name in ("snapshots", "data", "runs"):  # in this order: data without snapshots is damage
-            durable.make_folder(path / name)
-    return Archive(path)
+            raise ArchiveMissing(f"there is no store in {place}: `frontmonth import` or `frontmonth demo` makes one")
+        place.begin()
+    elif place.names("backups"):
+        raise Refused(f"{place} is a backup: `frontmonth restore {place} --store NEW` makes a store of it")
+    place.bring_own()
+    return Archive(place)
 
 
 class Archive:
     """A store that is open; it holds no file open and no lock, so any number of processes may have one."""
 
-    def __init__(self, path):
-        self.path = Path(path)
-        self._manifests = Manifests(path)
+    def __init__(self, place):
+        self.place = place
+        self._manifests = Manifests(place)
 
     def __repr__(self):
-        return f"Archive({str(self.path)!r})"
+        return f"Archive({str(self.place)!r})"
 
     @property
-    def runs(self):
-        """The folder of results."""
-        return self.path / "runs"
+    def path(self):
+        """The local folder where the user's own files lie: the store itself, or the working copy of a bucket."""
+        return self.place.path
 
     @property
     def cache(self):
@@ -133,7 +133,7 @@ class Archive:
         return self._manifests.head()
 
     def snapshot(self, number):
-        """The snapshot of that number."""
+        """The snapshot of that number; NotKept if it was dropped."""
         return self._manifests.snapshot(number)
 
     def as_known(self, day):
@@ -143,18 +143,24 @@ class Archive:
         ------
         Refused
             The store was made later.
+        NotKept
+            That snapshot was dropped; the nearest that are kept are told.
         """
         end = (date.fromisoformat(day) if isinstance(day, str) else day).isoformat() + "T24"
         numbers = range(1, self.head().number + 1)
         if not numbers:
             return EMPTY
-        found = bisect_left(numbers, True, key=lambda number: self.snapshot(number).time > end)
+        found = bisect_left(numbers, True, key=lambda number: self._manifests.time(number) > end)
         if not found:
-            raise Refused(f"the store knew nothing on {day}: its first snapshot is of {self.snapshot(1).time[:10]}")
-        return self.snapshot(numbers[found - 1])
+            first = self._manifests.time(1)[:10]
+            raise Refused(f"the store knew nothing on {day}: its first snapshot is of {first}")
+        try:
+            return self.snapshot(numbers[found - 1])
+        except NotKept as error:
+            raise NotKept(f"the store as known on {day}: {error}") from None
 
     def history(self):
-        """All snapshots, oldest first."""
+        """All snapshots that are kept, oldest first."""
         return self._manifests.history()
 
     # ---- writing
@@ -180,8 +186,7 @@ class Archive:
         frame.write_parquet(buffer, compression="zstd", statistics=True)
         content = buffer.getvalue()
         path = f"data/{table}/{uuid4().hex}.parquet"
-        durable.make_folder((self.path / path).parent)
-        durable.write_new(self.path / path, content)
+        self.place.write_new(path, content)
         first, last = day_range(frame)
         return Segment(path, table, frame.height, len(content), sha256(content).hexdigest(), first, last, labels)
 
@@ -229,23 +234,36 @@ class Archive:
 
         return self._manifests.append(change, note)
 
-    def stage(self):
-        """A fresh folder to write a result in, to be given to `publish`."""
-        durable.make_folder(self.runs)
-        folder = self.runs / f"{_STAGED}{uuid4().hex}"
-        folder.mkdir()
-        return folder
+    # ---- runs
 
-    def publish(self, staged, target):
-        """Flush a folder and rename it to `target`, inside the store, so that it is there whole or not at all."""
-        target = Path(target)
-        if not target.resolve().is_relative_to(self.path.resolve()) or not NAME.fullmatch(target.name):
-            raise Refused(f"{target} is no name inside the store: letters, digits, dot, dash and underscore only")
+    def run_ids(self):
+        """Ids of the stored runs, sorted."""
+        found = (name.removeprefix("runs/") for name in self.place.folders("runs", holding="run.json"))
+        return sorted(name for name in found if NAME.fullmatch(name))
+
+    def run_file(self, run_id, name):
+        """A file of a run as a path; FileNotFoundError if there is none."""
+        if not NAME.fullmatch(run_id):
+            raise Refused(f"{run_id!r} is no name of a run: letters, digits, dot, dash and underscore only")
+        return self.place.local(f"runs/{run_id}/{name}")
+
+    def stage(self):
+        """A fresh folder to write a run in, to be given to `publish`."""
+        return self.place.stage()
+
+    def publish(self, staged, run_id):
+        """Make a staged folder a run, so that it is there whole or not at all."""
+        if not NAME.fullmatch(run_id):
+            raise Refused(f"{run_id!r} is no name of a run: letters, digits, dot, dash and underscore only")
         try:
-            durable.move_folder(staged, target)
+            self.place.publish(staged, f"runs/{run_id}")
         except FileExistsError:
-            raise Conflict(f"{target.name} exists already; nothing was changed") from None
-        return target
+            raise Conflict(f"{run_id} exists already; nothing was changed") from None
+
+    def drop_run(self, run_id):
+        """Take a run out of the store, at once."""
+        self.run_file(run_id, "run.json")
+        self.place.remove_tree(f"runs/{run_id}")
 
     # ---- reading
 
@@ -292,7 +310,7 @@ class Archive:
         if not segments:
             return table_named(table).empty().lazy()
         frame = pl.scan_parquet(
-            [self._checked_path(segment) for segment in segments],
+            self._paths(segments),
             schema=schema,
             glob=False,
             missing_columns="insert",
@@ -302,6 +320,10 @@ class Archive:
             if any(label not in segment.labels for segment in segments):
                 frame = frame.filter(pl.col(label).is_in(sorted(values)))
         return frame if days is None else frame.filter(within(schema, *bounds(days, schema)))
+
+    def bring(self, segments):
+        """Have files at hand that are about to be read one by one: those of a bucket are fetched side by side."""
+        self.place.bring([(segment.path, segment.sha256) for segment in segments])
 
     def read(self, table, snapshot=None, columns=None, days=None, **labels):
         """The rows as a DataFrame, in order of their commits; no rows where nothing is stored."""
@@ -353,95 +375,57 @@ class Archive:
         from store.query import named, select
 
         files, tables = self.pin(snapshot).files, named(text)
-        paths = [(table, [self._checked_path(s) for s in files if s.table == table.name]) for table in tables]
+        paths = [(table, self._paths([s for s in files if s.table == table.name])) for table in tables]
         return select(text, params, paths, self.cache)
 
     # ---- keeping
 
     def verify(self):
-        """Read every file of every snapshot and compare it with what was written; a list of Problem."""
-        snapshots, problems = self._manifests.walk()
-        for segment in {segment.path: segment for snapshot in snapshots for segment in snapshot.files}.values():
-            try:
-                _check(self.path / segment.path, segment)
-            except Damaged as error:
-                problems.append(problem(error))
-        return problems
+        """Read every file and compare it with what was written; a list of Problem. See `verify.verify`."""
+        from store.verify import examined
+
+        return examined(self.place)[1]
 
     def gc(self, older_than=timedelta(hours=24), dry_run=True):
-        """Remove what no snapshot names and no series of the cache, if it is old enough not to be some writer's work.
+        """Drop what nothing needs; names of the files and folders. See `retention.gc`, which tells more."""
+        from store import retention
 
-        Parameters
-        ----------
-        older_than : timedelta
-        dry_run : bool
-            Only tell.
-
-        Returns
-        -------
-        list of str
-            The files and folders, as paths inside the store.
-        """
-        found = [*(self.path / "data").glob("*/*.parquet"), *(self.path / "snapshots").glob(f"{durable.TEMPORARY}*")]
-        found += [*self.runs.glob(f"{_STAGED}*"), *kept.loose(self.cache)]
-        limit = time.time() - older_than.total_seconds()
-        old = [path for path in found if _changed(path) < limit]
-        snapshots, problems = self._manifests.walk()  # after the listing: what was committed in between is named here
-        if problems:
-            raise Damaged(f"{problems[0]}; nothing is removed from a damaged store")
-        named = {segment.path for snapshot in snapshots for segment in snapshot.files}
-        loose = sorted(name for name in (path.relative_to(self.path).as_posix() for path in old) if name not in named)
-        if not dry_run:
-            for name in loose:
-                durable.remove_tree(self.path / name)
-        return loose
+        return retention.gc(self, older_than, dry_run=dry_run)["files"]
 
     # ---- inside
 
+    def _paths(self, segments):
+        """Paths of segments whose content this process knows to be right."""
+        self.bring(segments)
+        return [self._checked_path(segment) for segment in segments]
+
     def _checked_path(self, segment):
-        """Path of a segment whose content this process knows to be right."""
-        path = self.path / segment.path
-        try:
-            facts = os.stat(path)
-        except OSError:
-            raise Damaged(f"{segment.path} is missing: restore it from a backup") from None
-        key = (str(path), segment.sha256, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
-        if key not in _checked:
-            _check(path, segment)
-            _checked.add(key)
-        return str(path)
+        with _damage_told(segment):
+            path = self.place.local(segment.path, segment.sha256)
+            if is_sound(path, segment.sha256):
+                return str(path)
+        raise Damaged(f"{segment.path} is damaged: its sha256 is not the one that was committed")
 
     def _settle(self, segments):
         """Make the names of new files durable, and see that they are still there."""
         for segment in segments:
             checked_labels(segment.labels)
-            path = self.path / segment.path
-            if not path.exists() or path.stat().st_size != segment.bytes:
+        sizes = self.place.sizes([segment.path for segment in segments])
+        for segment, size in zip(segments, sizes, strict=True):
+            if size != segment.bytes:
                 raise Damaged(f"{segment.path} is not as it was written; nothing was changed")
         try:
-            folders = {(self.path / segment.path).parent for segment in segments}
-            for folder in sorted(folders | {folder.parent for folder in folders}):
-                durable.sync_folder(folder)
+            self.place.settle([segment.path for segment in segments])
         except OSError as error:
-            raise NotWritten(f"{self.path} could not be flushed ({error.strerror}); nothing was changed") from error
+            raise NotWritten(f"{self.place} could not be flushed ({error.strerror}); nothing was changed") from error
 
 
-def _changed(path):
-    """When a file was last changed; now, if it has just gone. [s since 1970]"""
+@contextlib.contextmanager
+def _damage_told(segment):
+    """A file that cannot be read is damage."""
     try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
-def _check(path, segment):
-    """Damaged unless the file is what the manifest says."""
-    try:
-        with open(path, "rb") as file:
-            found = file_digest(file, "sha256").hexdigest()
+        yield
     except FileNotFoundError:
         raise Damaged(f"{segment.path} is missing: restore it from a backup") from None
     except OSError as error:
         raise Damaged(f"{segment.path} cannot be read ({error.strerror}): restore it from a backup") from error
-    if found != segment.sha256:
-        raise Damaged(f"{segment.path} is damaged: its sha256 is not the one that was committed")

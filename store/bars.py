@@ -91,10 +91,11 @@ def coded(frame, text):
     year = pl.col("day").dt.year().alias("year")
     written = frame.group_by(text, year).agg(pl.col("day").min()).drop_nulls().sort(text, "year")
     rows = [(code, when, *contract_of(code, day)) for code, when, day in written.iter_rows()]
-    schema = {text: pl.String, "year": pl.Int32, "coded": pl.String, "contract": pl.Int32}
+    schema = {text: pl.String, "year": pl.Int32, "coded": pl.String, "month": pl.Int32}  # `text` may be `contract`
     known = pl.DataFrame(rows, schema, orient="row").with_columns(pl.col("coded").replace("", None))
     frame = frame.with_columns(year).join(known, on=[text, "year"], how="left", maintain_order="left").drop("year")
-    return raw.blame(frame, text, pl.col("contract").is_null(), "not a contract code")
+    frame = raw.blame(frame, text, pl.col("month").is_null(), "not a contract code")
+    return frame.with_columns(contract=pl.col("month")).drop("month")
 
 
 def by_name(frame, parts, written):

@@ -7,7 +7,7 @@ import polars as pl
 from store import raw
 
 MARK = b"PAR1"
-_DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 _NO_CELL = (pl.Binary, pl.Object, pl.Boolean, pl.Duration, pl.Time)
 
 
@@ -16,8 +16,8 @@ def schema(part):
     if part.data[:4] != MARK:
         return {}
     try:
-        return dict(pl.read_parquet_schema(io.BytesIO(part.data)))
-    except _DAMAGE:
+        return dict(pl.read_parquet_schema(part.rows[0] if part.rows else io.BytesIO(part.data)))
+    except DAMAGE:
         return {}
 
 
@@ -43,8 +43,8 @@ def table(part, columns=None, brief=False):
         No readable Parquet, no row, or a column of lists, bytes, truths or lengths of time.
     """
     try:
-        frame = pl.read_parquet(io.BytesIO(part.data), columns=columns)
-    except _DAMAGE as error:
+        frame, before = _read(part, columns)
+    except DAMAGE as error:
         raise raw.Unreadable(f"{part.place}: no readable Parquet: {raw.plain(error, 100)}") from error
     if not frame.height:
         raise raw.Unreadable(f"{part.place}: the table has no row")
@@ -52,7 +52,7 @@ def table(part, columns=None, brief=False):
         if dtype.is_nested() or dtype in _NO_CELL:
             raise raw.Unreadable(f"{part.place}: column {raw.plain(name, 40)} holds {dtype}, no numbers, dates or text")
     labels = [name for name, dtype in frame.schema.items() if dtype in (pl.Categorical, pl.Enum)]
-    line = pl.int_range(1, pl.len() + 1)
+    line = pl.int_range(1, pl.len() + 1) + before
     return frame.with_columns(
         pl.col(labels).cast(pl.String),
         line.alias("line"),
@@ -61,6 +61,15 @@ def table(part, columns=None, brief=False):
         pl.lit(None, pl.String).alias("column"),
         pl.lit(None, pl.String).alias("fault"),
     )
+
+
+def _read(part, columns):
+    """The rows of a part, and how many of the file stand before them."""
+    if part.rows is None:
+        return pl.read_parquet(io.BytesIO(part.data), columns=columns), 0
+    path, first, count = part.rows
+    rows = pl.scan_parquet(path, glob=False).slice(first, count)
+    return (rows if columns is None else rows.select(columns)).collect(engine="in-memory"), first
 
 
 def told(frame, doubtful, columns):

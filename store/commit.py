@@ -7,16 +7,21 @@ Where an import leaves a market's stored rows as they are and brings later days,
 written, as one more segment. So that a market stays quick to read it is written anew, whole and in the order of its
 key, when it would have more than `SEGMENTS` of them, or when all but the largest would hold more than `SMALL` of its
 rows. Rows therefore come in the order of the segments, and who needs another order sorts.
+
+Bars within the day are merged year by year (`years`): what is said of a market above then holds of each of its years,
+and the checks, which look at the whole market, are given the few rows of each year that they need.
 """
 
 import json
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import chain, groupby
 from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 
-from store import checks, decisions, row_rules
+from store import checks, decisions, row_rules, years
 from store.archive import Conflict
 from store.intake import COUNTS
 from store.merge import merged
@@ -71,26 +76,33 @@ def commit(archive, intake, known, history, dry_run=False):
                 raise
 
 
+@dataclass(frozen=True)
+class _Merged:
+    """What became of rows of one market: segments, the rows where they changed, and what was restated."""
+
+    add: list
+    remove: list
+    rows: pl.DataFrame | None
+    restated: dict | None
+
+
 class _Work:
-    """The segments of one import; those of a market are made again only where the market has changed."""
+    """The segments of one import; those of a market, or of its year, are made again only where it has changed."""
 
     def __init__(self, archive, intake, known, dry_run):
         self.archive, self.intake, self.known, self.dry_run = archive, intake, known, dry_run
         self.import_id = uuid4().hex[:12]
-        self._made = {}
+        self._made, self._thin = {}, {}
 
     def written(self, head, live):
         """Segments to add and to remove: each market that changes, its revisions and findings, bad rows, the log."""
         add, remove, found = [], [], {}
-        for group in self.intake.groups():
-            table, source, name = group
+        for market, groups in groupby(self.intake.groups(), lambda group: group[:3]):
+            table, source, name = market
             old = self.archive.files(table, head, **{"source": source, axis(table): name})
-            state = group, tuple(segment.path for segment in old), len(self.intake.void)
-            if state not in self._made:
-                self._made[state] = self._market(group, head, old)
-            new, replaces, refusals = self._made[state]
+            new, gone, refusals = self._once(self._market, (market, *groups), head, old)
             add += new
-            remove += old if replaces else []
+            remove += gone
             if refusals is not None:
                 found.setdefault(name, []).append((source, refusals))
         for root, told in found.items():
@@ -103,32 +115,108 @@ class _Work:
         add.append(self._write("imports", log, import_id=self.import_id))
         return add, remove
 
+    def _once(self, make, what, head, old, *others):
+        """`make(what, head, old)`, made again only where these files are others, or a file of the import is void."""
+        state = make.__name__, what, tuple(segment.path for segment in (*old, *chain(*others))), len(self.intake.void)
+        if state not in self._made:
+            self._made[state] = make(what, head, old, *others)
+        return self._made[state]
+
     def _write(self, table, frame, **labels):
         return None if self.dry_run else self.archive.write(table, frame, **labels)
 
-    def _market(self, group, head, old):
-        """Segments of one market, whether they replace the stored ones, `old`, and the reasons not to run it (None: as
-        they were)."""
-        table, source, name = group
-        labels = {"source": source, axis(table): name}
-        stored = self.archive.read(table, head, **labels)
-        if len(old) > 1:
+    def _market(self, what, head, old):
+        """Segments of one market to add and to remove, and the reasons not to run it (None: as they were)."""
+        (table, source, name), *groups = what
+        if years.by_year(table, source):
+            return self._by_year(what, head, old)
+        stored = self.archive.read(table, head, **{"source": source, axis(table): name})
+        made = self._merged(groups[0], stored, old)
+        if made.rows is None:
+            return made.add, made.remove, None
+        refusals = None
+        if table == "contract_bars":
+            refusals = checks.refusals(made.rows, self.intake.spec(name), made.restated)
+        return made.add, made.remove, refusals
+
+    def _merged(self, group, stored, old, move=()):
+        """One group of rows, which `stored` in the segments `old`, and those new; `move` are segments of which other
+        groups have rows too, so that those of this one have to be written whatever comes."""
+        table, source, name = group[:3]
+        labels = {"source": source, axis(table): name} | ({years.LABEL: group[3]} if len(group) > 3 else {})
+        if len(old) + len(move) > 1:
             stored = stored.sort(TABLES[table].key)
         new = self.intake.rows(group, self.known, stored)
         if new.is_empty():
-            return [], False, None
+            return _Merged([], [], None, None)
         rows, revisions, restated = merged(stored, new, TABLES[table], self.import_id)
         add = [self._write("revisions", revisions, source=source, root=name)] if revisions.height else []
         if rows.equals(stored):
-            return add, False, None
-        refusals = None
-        if table == "contract_bars":
-            refusals = checks.refusals(rows, self.intake.spec(name), restated)
-        own = table in GROWING and old and all(segment.labels == labels for segment in old)
-        later = _later(rows, stored) if own else None
-        if later is not None and _room(old, later.height):
-            return [*add, self._write(table, later, **labels)], False, refusals
-        return [*add, self._write(table, rows, **labels)], True, refusals
+            return _Merged(add, [], None, None)
+        own = table in GROWING and old and not move and all(segment.labels == labels for segment in old)
+        later = later_rows(rows, stored) if own else None
+        if later is not None and has_room(old, later.height):
+            return _Merged([*add, self._write(table, later, **labels)], [], rows, restated)
+        return _Merged([*add, self._write(table, rows, **labels)], old, rows, restated)
+
+    def _by_year(self, what, head, old):
+        """As `_market`, of bars within the day: year by year. Files that are of no year are parted on this occasion."""
+        market, *groups = what
+        whole = [segment for segment in old if years.LABEL not in segment.labels]
+        held = {}
+        for segment in old:
+            held.setdefault(segment.labels.get(years.LABEL), []).append(segment)
+        made = {group[3]: self._once(self._year, group, head, held.get(group[3], []), whole) for group in groups}
+        add, gone = ([s for one in made.values() for s in getattr(one, name)] for name in ("add", "remove"))
+        if all(one.rows is None for one in made.values()):
+            return add, gone, None
+        if whole:
+            left = [year for year in years.years_of(whole) if year not in made or made[year].rows is None]
+            for year in left:
+                moved = self._once(self._moved, (*market, year), head, held.get(year, []), whole)
+                made[year] = moved
+                add, gone = add + moved.add, gone + moved.remove
+            gone += whole
+        thin = [one.rows for one in made.values() if one.rows is not None]
+        for year, segments in held.items():
+            if year is not None and (year not in made or made[year].rows is None):
+                thin += [self._thinned(head, segment, self._zone(market[2])) for segment in segments]
+        told = {"source": pl.lit(market[1]), "root": pl.lit(market[2])}
+        bars = TABLES[market[0]].conform(pl.concat(thin).sort("contract", "time").with_columns(**told))
+        restated = _together([one.restated for one in made.values() if one.restated], sum(s.rows for s in old))
+        return add, gone, checks.refusals(bars, self.intake.spec(market[2]), restated)
+
+    def _year(self, group, head, old, whole):
+        """A year of a market merged; of the rows only those that the checks need."""
+        made = self._merged(group, self._stored(group, head, old, whole), old, whole)
+        return made if made.rows is None else replace(made, rows=years.thinned(made.rows, self._zone(group[2])))
+
+    def _moved(self, group, head, old, whole):
+        """A year, to which nothing came, out of files that are of no year."""
+        table, source, name, year = group
+        rows = self._stored(group, head, old, whole)
+        if rows.is_empty():
+            return _Merged([], [], None, None)
+        rows = rows.sort(TABLES[table].key)
+        labels = {"source": source, axis(table): name, years.LABEL: year}
+        return _Merged([self._write(table, rows, **labels)], old, years.thinned(rows, self._zone(name)), None)
+
+    def _stored(self, group, head, old, whole):
+        """The stored rows of a year: of its own files, and of those that are of no year."""
+        scan = self.archive.scan(group[0], replace(head, files=(*old, *whole)))
+        return scan.filter(years.span(group[3])).collect(engine="in-memory")
+
+    def _thinned(self, head, segment, timezone):
+        """The rows of a stored file that the checks need."""
+        if segment.path not in self._thin:
+            rows = self.archive.scan(segment.table, replace(head, files=(segment,))).select(years.LOOKED_AT)
+            self._thin[segment.path] = years.thinned(rows.collect(engine="in-memory"), timezone)
+        return self._thin[segment.path]
+
+    def _zone(self, root):
+        """Time zone of a market; None where nobody knows it."""
+        spec = self.intake.spec(root)
+        return spec and spec.timezone
 
     def _findings(self, head, root, told, live, add, remove):
         """Replace the market's reasons not to run it, of these sources, by new ones; others stay."""
@@ -164,25 +252,33 @@ class _Work:
         return TABLES["quarantine"].conform(bad.with_columns(**told)) if bad.height else bad
 
     def _came_in(self, head, add, remove):
-        """Rows that were released and came in are in quarantine no longer."""
-        ids = pl.col("id").is_in(list(self.intake.came_in()))
+        """Rows that were released and came in are in quarantine no longer; a file holds rows of one or many imports."""
         if not self.intake.let_in:
             return
-        held = self.archive.read("quarantine", head, ["id", "import_id"]).filter(ids)
-        for import_id in held["import_id"].drop_nulls().unique(maintain_order=True):
-            rows = self.archive.read("quarantine", head, import_id=import_id).filter(~ids)
-            files = self.archive.files("quarantine", head, import_id=import_id)
-            remove += [segment for segment in files if "import_id" in segment.labels]
-            add += [self._write("quarantine", rows, import_id=import_id)] if rows.height else []
+        ids = pl.col("id").is_in(list(self.intake.came_in())).fill_null(False)
+        for segment in self.archive.files("quarantine", head):
+            rows = self.archive.read("quarantine", replace(head, files=(segment,)))
+            left = rows.filter(~ids)
+            if left.height < rows.height:
+                remove.append(segment)
+                add += [self._write("quarantine", left, **segment.labels)] if left.height else []
 
 
-def _later(rows, stored):
+def _together(told, of):
+    """What was restated in the years of a market, of so many stored rows, as one; None where nothing was."""
+    if not told:
+        return None
+    first = min((one["first"] for one in told), key=lambda first: (first[0], first[1] or date.min))
+    return {"rows": sum(one["rows"] for one in told), "of": of, "first": first}
+
+
+def later_rows(rows, stored):
     """Those of a market's rows that are of later days than all stored ones, if these are as they were; else None."""
     later = (rows["day"] > stored["day"].max()).fill_null(False)  # no day is no later one
     return rows.filter(later) if rows.filter(~later).equals(stored) else None
 
 
-def _room(old, more):
+def has_room(old, more):
     """Whether one more segment of so many rows leaves the market quick to read."""
     held = [segment.rows for segment in old]
     return len(held) < SEGMENTS and sum(held) - max(held) + more <= SMALL * (sum(held) + more)

@@ -10,7 +10,6 @@ too. A row that came in by a release is in quarantine no longer. It stays when t
 says; later imports keep it out.
 """
 
-import getpass
 from datetime import UTC, datetime
 from itertools import product
 from uuid import uuid4
@@ -20,6 +19,7 @@ import polars as pl
 from store import segments
 from store.raw import plain
 from store.series_rules import CHECKS, DUPLICATE_MARKET, RESTATED
+from store.system import user
 from store.tables import TABLES
 
 OPEN = "kept; decide"  # `done` of a finding about which nobody decided
@@ -137,7 +137,7 @@ def entry(action, reason, author=None, **about):
     reason = " ".join(str(reason or "").split())
     if not reason:
         raise segments.Refused(f"to {action} needs a reason, which is kept in the log")
-    author = " ".join(str(author or _user()).split())
+    author = " ".join(str(author or user()).split())
     same = {"id": uuid4().hex[:12], "time": datetime.now(UTC), "author": author, "action": action}
     return same | about | {"reason": reason}
 
@@ -192,11 +192,3 @@ def _told(findings, standing):
         keys = (one, *product([rule], [root, None], [source, None]))
         told.append(max((last[key] for key in keys if key in last), default=(0, None))[1])
     return told
-
-
-def _user():
-    """Name of who runs this process."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may have no name for its user
-        return "unknown"

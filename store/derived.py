@@ -35,6 +35,7 @@ from store.tables import TABLES
 FORMAT = 1
 KEPT = 3  # states of one series, as of older snapshots
 WIDE = np.int64(1_000_000)  # above any number of a day
+LARGE = 200_000  # stitched rows from which on they are read again when used, instead of held
 END = 500  # rows of the shorter piece, from which on it is joined to the longer one
 COLUMNS = tuple(name for name in TABLES["contract_bars"].columns if name != "known")
 LEGS = rolls.SCHEMA | {"open_from": pl.Float64, "open_to": pl.Float64}
@@ -107,7 +108,7 @@ class Request:
     def job(self):
         """What another process needs to make it."""
         told = {"root": self.plan.root, "source": self.plan.source, "rule": self.rule, "rank": self.rank}
-        return told | {"store": str(self.archive.path), "snapshot": self.plan.snapshot.number, "rows": self.rows}
+        return told | {"store": str(self.archive.place), "snapshot": self.plan.snapshot.number, "rows": self.rows}
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ class Series:
     rows: object  # the stitched rows, or what gives them
     begin: date | None = None  # first day with a price of the market's own, before which another may stand in
 
-    @cached_property
+    @property
     def frame(self):
-        """The stitched rows (`SCHEMA`)."""
+        """The stitched rows (`SCHEMA`); not kept here: bars within the day of many markets would fill a memory."""
         return self.rows() if callable(self.rows) else self.rows
 
 
@@ -153,6 +154,7 @@ def series(requests, progress=None, processes=None):
             progress(next(numbers), len(requests), request.plan.root)
 
     whole = [i for i, state in enumerate(states) if state is None]
+    _bring([requests[i] for i in whole])
     jobs = [requests[i].job for i in whole]
     for job in workers.make(jobs, sum(requests[i].rows for i in whole), processes):
         made.add(whole[job])
@@ -176,6 +178,12 @@ def code_hash(package):
 
 
 # ---- looked up
+
+
+def _bring(requests):
+    """Have the bars at hand that are read market by market from here on."""
+    for archive in {request.archive for request in requests}:
+        archive.bring([s for request in requests if request.archive is archive for s in request.plan.files()])
 
 
 def _state(request):
@@ -392,7 +400,26 @@ def _kept(request, found, position, pieces, instead=None):
         states = [state, *left][:KEPT]
         kept.write(request.folder, request.name, {"states": states})
         kept.drop(request.folder, _pieces(old) - _pieces(states))
+        if not callable(found.rows) and len(found.rows) > LARGE:
+            return replace(found, rows=partial(_rows, request, state))
     return found
+
+
+def joined(archive, pairs):
+    """Keep cached series although their files were joined into others of the same rows: [(new, parts)] of segments."""
+    folder, pairs = archive.cache / "series", [(new.sha256, {part.sha256 for part in parts}) for new, parts in pairs]
+    for path in sorted(folder.glob("*.json")):
+        states, more = (kept.read(folder, path.stem) or {}).get("states", []), []
+        for state in states:
+            files = set(state["files"])
+            for new, parts in pairs:
+                files = files - parts | {new} if parts <= files else files
+            more += [state | {"files": sorted(files)}] if files != set(state["files"]) else []
+        if more:
+            with contextlib.suppress(OSError):  # then they are made anew
+                left = [*more, *states][:KEPT]
+                kept.write(folder, path.stem, {"states": left})
+                kept.drop(folder, _pieces(states) - _pieces(left))
 
 
 def _pieces(states):

@@ -1,25 +1,24 @@
-"""Files that survive: the one place that knows what the platform can promise.
+"""Files that survive what comes: a kill, a full disk, a power cut.
 
 A file is durable when its bytes are flushed (`fsync`) and the folder that names it is flushed too. A name is taken
 at most once: the bytes go to a temporary name, are flushed, and a hard link gives them the final name, which fails
 if that exists. File systems without hard links (FAT, some network folders) get an exclusive create instead; there a
 killed writer can leave a torn file behind, which its reader must recognise (see `manifest`).
 
-Folders cannot be flushed on Windows, where NTFS logs its names; on macOS only F_FULLFSYNC reaches the disk. Tested on
-Linux; the branches for macOS and Windows follow their documentation and were not run.
+What the platform can promise stands in `system`.
 """
 
 import contextlib
 import errno
 import os
-import stat
-import sys
 from pathlib import Path
 from uuid import uuid4
 
+from store import system
+from store.system import flush as _flush
+from store.system import remove
+
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EMLINK}
-_FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 TEMPORARY = ".tmp-"
 
 
@@ -39,7 +38,7 @@ class StateUnknown(StoreError):
     """Written and visible, but the disk did not confirm it: look at the head before repeating anything."""
 
 
-def write_new(path, data, awaited=False):
+def write_new(path, data, awaited=False, flushed=True):
     """Write `data` under a name that must not exist yet and flush it; read-only from then on.
 
     The name itself is durable only after `sync_folder` of its folder.
@@ -50,6 +49,8 @@ def write_new(path, data, awaited=False):
     data : bytes
     awaited : bool
         Whether others look for this name: then a file that is whole is never taken away again.
+    flushed : bool
+        Whether it must outlive a power cut.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def write_new(path, data, awaited=False):
     """
     path, rest = Path(path), memoryview(data)
     try:
-        handle = os.open(path, _FRESH, 0o444)
+        handle = os.open(path, system.FRESH, 0o444)
     except FileExistsError:
         raise
     except OSError as error:
@@ -71,7 +72,8 @@ def write_new(path, data, awaited=False):
         try:
             while rest:
                 rest = rest[os.write(handle, rest) :]
-            _flush(handle)
+            if flushed:
+                _flush(handle)
         finally:
             os.close(handle)
     except OSError as error:
@@ -102,7 +104,7 @@ def write_once(path, data):
     temporary = temporary_name(path.parent)
     write_new(temporary, data)
     try:
-        linked = _link(temporary, path)
+        linked = system.link(temporary, path)
         if not linked:
             write_new(path, data, awaited=True)
         return linked
@@ -132,7 +134,7 @@ def links_work(folder):
     first, second = temporary_name(folder), temporary_name(folder)
     try:
         first.touch()
-        return _link(first, second)
+        return system.link(first, second)
     except OSError:
         return True
     finally:
@@ -143,13 +145,8 @@ def links_work(folder):
 
 def sync_folder(folder):
     """Flush the names in a folder; raises OSError if the disk does not confirm."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        _flush(handle)
-    finally:
-        os.close(handle)
+    if system.FOLDERS_FLUSH:
+        _flush_path(folder)
 
 
 def make_folder(folder):
@@ -192,17 +189,6 @@ def move_folder(source, target):
         raise StateUnknown(f"{target} is written but the disk did not confirm it ({error.strerror})") from error
 
 
-def remove(path):
-    """Remove a file, read-only or not; one that is gone already is no error."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    except PermissionError:
-        os.chmod(path, stat.S_IWRITE | stat.S_IREAD)  # Windows refuses to remove what is read-only
-        os.unlink(path)
-
-
 def remove_tree(path):
     """Remove a file, or a folder with all it holds."""
     path = Path(path)
@@ -219,41 +205,21 @@ def temporary_name(folder):
     return Path(folder) / f"{TEMPORARY}{uuid4().hex}"
 
 
-def _link(source, target):
-    """True once linked, false where the file system has no hard links; FileExistsError if the target is taken."""
-    if not hasattr(os, "link"):
-        return False
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno in _NO_LINKS:
-            return False
-        raise
-    return True
-
-
 def _sync_tree(folder):
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-            try:
-                _flush(handle)
-            finally:
-                os.close(handle)
+            _flush_path(path)
         elif path.is_dir():
             sync_folder(path)
     sync_folder(folder)
 
 
-def _flush(handle):
-    if sys.platform == "darwin":
-        import fcntl
-
-        fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(handle)
+def _flush_path(path):
+    handle = system.to_flush(path)
+    try:
+        _flush(handle)
+    finally:
+        os.close(handle)
 
 
 def _not_written(path, error):

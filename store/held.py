@@ -17,6 +17,7 @@ from store.contracts import Master, with_dates
 from store.naming import WITHIN_DAY, vendor_of
 from store.rules import BESIDE
 from store.vendors import VENDORS
+from store.years import made_from
 
 SAMPLE = "sample"
 TABLES = ("contract_bars", "vendor_chains")
@@ -197,7 +198,8 @@ def bars(archive, root, master=None, source=None, snapshot=None):
 
 def sources(archive, root, snapshot=None):
     """(table, source) pairs that hold `root`, the one to be read first: dated contracts before chains; real prices
-    before simulated ones, daily bars before shorter ones; then in the order of `VENDORS`."""
+    before simulated ones, daily bars before shorter ones, those of a vendor before those made of his shorter ones
+    (`aggregate`); then in the order of `VENDORS`."""
     return desk(archive, snapshot).sources(root)
 
 
@@ -207,8 +209,10 @@ def spec(archive, root, master=None, snapshot=None):
 
 
 def _order(name):
-    place = {vendor: k for k, vendor in enumerate(VENDORS)}.get(name, len(VENDORS))
-    return name == SAMPLE, name.endswith(WITHIN_DAY), place, name
+    source = made_from(name)
+    vendor = name if source is None else vendor_of(source)
+    place = {vendor: k for k, vendor in enumerate(VENDORS)}.get(vendor, len(VENDORS))
+    return name == SAMPLE, name.endswith(WITHIN_DAY), source is not None, place, name
 
 
 def _full_size(master, root):
@@ -221,4 +225,8 @@ def _names(master, root, source):
     """What the source of stored rows calls the market."""
     if root not in master.roots:
         return []
-    return [master.alias(vendor, name) for vendor, name in master.aliases(root) if vendor == vendor_of(source)]
+    return [
+        master.alias(vendor, name)
+        for vendor, name in master.aliases(root)
+        if vendor == vendor_of(made_from(source) or source)
+    ]

@@ -7,15 +7,17 @@
    column by column, and each value it changed is kept in `revisions`. A row equal to the stored one is accepted.
 4. One commit for all files of a call. Another writer who was quicker in one of the markets makes it merge again.
 5. Small files of one folder and vendor are read together, as one file of many parts; what fails then is read in halves.
+   Large ones are read in pieces (`pieces`).
 6. What is known and of no use here, such as quotes, is left out: an error only where that file itself was asked for.
 7. Exchange rates through the dollar are read before crosses, which need them.
 """
 
+import contextlib
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from store import decisions, raw
+from store import decisions, pieces, raw
 from store.commit import commit, under
 from store.contracts import Master
 from store.imported import AGAIN, HELD, NEW, REPLACED, History
@@ -131,7 +133,7 @@ class _Pile:
         """Take a file to the others; these are read first where it does not go with them."""
         self.named |= {path} if named else set()
         try:
-            file = raw.open_file(path)
+            file = self._opened(path, report)
             report.sha256 = file.sha256
             self.contents.add(file.sha256)
             if raw.plain(path.name) in self.names:
@@ -156,7 +158,7 @@ class _Pile:
                 report.skip()
                 continue
             try:
-                file = raw.open_file(path)
+                file = self._opened(path, report)
                 reader, state, _ = self._known(file, report)
             except raw.Unreadable as error:
                 self._failed(path, report, error)
@@ -167,10 +169,21 @@ class _Pile:
                 self._put(file, report, reader)
                 self.read()
 
+    def _opened(self, path, report):
+        """The file; one to be read in pieces, if it is large and its reader can do that."""
+        file = None if self.kind else pieces.opened(path)
+        if file is not None:
+            with contextlib.suppress(raw.Unreadable):  # then it is read whole, and the same told of it
+                able = getattr(self._reader(file, report), "in_pieces", None)
+                if able and able(file):
+                    return file
+        return raw.open_file(path)
+
     def _put(self, file, report, reader, again=False):
         report.again, path = again, file.path
         size = sum(len(part.data) for part in file.parts)
-        alone = file.packed or size > SMALL or self.kind or plain.is_cross(path.name)
+        large = isinstance(file, pieces.LargeFile)
+        alone = large or file.packed or size > SMALL or self.kind or plain.is_cross(path.name)
         if alone or (self.files and (reader is not self.reader or self.files[0][0].path.parent != path.parent)):
             self.read()
         self.reader = reader
@@ -240,7 +253,10 @@ class _Pile:
         places = tickets[0]
         if len(files) > 1:
             places = {p.place: ticket for ticket, (file, _) in zip(tickets, files, strict=True) for p in file.parts}
-        self.intake.take(self._readings(files), places)
+        if isinstance(files[0][0], pieces.LargeFile):
+            self._take_pieces(*files[0], places)
+        else:
+            self.intake.take(self._readings(files), places)
         for ticket, (file, report) in zip(tickets, files, strict=True):
             if file.left_out:
                 report.notes.append(f"left out, as no csv: {', '.join(file.left_out[:5])}")
@@ -250,6 +266,12 @@ class _Pile:
             except raw.Unreadable as error:
                 self.intake.void.add(ticket)
                 report.error = _placed(file.path, str(error))
+
+    def _take_pieces(self, file, report, ticket):
+        report.vendor = self.reader.NAME
+        with self.intake.in_pieces():
+            for piece in file.pieces():
+                self.intake.take(self.reader.read(piece), ticket)
 
     def _readings(self, files):
         if self.kind:

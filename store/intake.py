@@ -2,9 +2,11 @@
 
 1. A ticket is one attempt at one file. Rows carry its number, so that a file which fails leaves nothing, whatever was
    read together with it.
-2. What waits is held in memory up to `HELD` rows; more goes to a folder that no snapshot names, market by market.
+2. What waits is held in memory up to `HELD` rows; more goes to a folder that no snapshot names, market by market; bars
+   within the day year by year, as they are stored (`years`).
 """
 
+import contextlib
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -14,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from store import durable, raw, row_rules
+from store import durable, raw, row_rules, years
 from store.merge import behind
 from store.naming import axis, of_one_market, told, translated, vendor_of
+from store.pieces import Seen
 from store.segments import NAME, Refused
 from store.tables import TABLES, TIME
 
@@ -78,7 +81,8 @@ class Intake:
         self.void = set()  # tickets that count no more
         self.quarantine = []
         self._strangers = {}  # names of unknown markets that are near no known one -> tickets
-        self._frames = {}  # (table, source, market) -> frames, or paths of such
+        self._frames = {}  # (table, source, market), of bars within the day and year -> frames, or paths of such
+        self._seen = None  # of a file that comes in pieces
         self._held = self._files = 0
         self._folder = None
 
@@ -134,6 +138,20 @@ class Intake:
             for place, note in (note for note in reading.notes if not isinstance(note, str)):
                 self._tell(tickets[place] if together else tickets, [note])
 
+    @contextlib.contextmanager
+    def in_pieces(self):
+        """What is taken meanwhile is of one file, which comes piece by piece and is judged as if it came at once."""
+        before, self._frames, self._seen = self._frames, {}, Seen()
+        try:
+            yield
+        finally:
+            taken, alike = self._frames, self._seen.alike()
+            self._frames, self._seen = before, None
+            for group, frames in sorted(taken.items()):
+                source = alike.get(group[1:3])
+                for rows in map(_read, frames) if source else frames:
+                    self._add((group[0], source, group[2]) if source else group, rows)
+
     def tell(self):
         """One note on all markets that the master does not know, for the files that hold one; and what became of files
         that were read again."""
@@ -154,7 +172,7 @@ class Intake:
         return self.master.spec(root) if root in self.master.roots else None
 
     def groups(self):
-        """(table, source, market) of all rows, in order."""
+        """(table, source, market) of all rows, in order; of bars within the day (table, source, market, year)."""
         return sorted(self._frames)
 
     def known(self, table):
@@ -171,9 +189,8 @@ class Intake:
 
         Of files that were read again for released rows, those that the group has not `stored` yet, and the released.
         """
-        table, source, name = group
-        frames = [frame if isinstance(frame, pl.DataFrame) else pl.read_ipc(frame) for frame in self._frames[group]]
-        rows = pl.concat(frames, how="diagonal")
+        table, source, name = group[:3]
+        rows = pl.concat(map(_read, self._frames[group]), how="diagonal")
         if self.void:
             rows = rows.filter(~pl.col("ticket").is_in(list(self.void)))
         again = [ticket for ticket, _ in self._again()] if stored is not None else []
@@ -221,7 +238,7 @@ class Intake:
                 )
         table = TABLES[reading.table]
         frame, idle = _parted(frame)
-        good, bad = row_rules.split(frame, table, rules, apart, reading.partial)
+        good, bad = self._split(reading, name, frame, table, rules, apart)
         if bad.height:
             bad = _identified(bad, reading.vendor)
             good, bad = self._let_in(good, bad, table)
@@ -234,6 +251,29 @@ class Intake:
                 report = self.reports[row["ticket"]]
                 report.first = report.first or _sentence(row)
         self._keep((reading.table, reading.vendor, name), good.filter(pl.col("warning").ne_missing("repeated")))
+
+    def _split(self, reading, name, frame, table, rules, apart):
+        """Good and bad rows; of a piece as they are beside those of the pieces before."""
+        whose = str if reading.ours else vendor_of  # how long its bars are may be told differently piece by piece
+        group = whose(reading.vendor), name
+        taken = partial(self._taken, reading.table, whose, group)
+        before = self._seen.before(group, frame, taken) if self._seen else None
+        if before is None:
+            good, bad = row_rules.split(frame, table, rules, apart, reading.partial)
+        else:
+            both = [before.with_columns(earlier=True), frame.with_columns(earlier=False)]
+            both = pl.concat(both, how="diagonal_relaxed")
+            good, bad = row_rules.split(both, table, rules, apart, reading.partial)
+            good, bad = (rows.filter(~pl.col("earlier")).drop("earlier") for rows in (good, bad))
+        if self._seen:
+            self._seen.took(group, good.select(frame.columns), None if reading.ours else reading.vendor)
+        return good, bad
+
+    def _taken(self, table, whose, group):
+        """Frames of the rows of a market that wait."""
+        for (of, source, name, *_), frames in sorted(self._frames.items()):
+            if of == table and (whose(source), name) == group:
+                yield from map(_read, frames)
 
     def _let_in(self, good, bad, table):
         """Rows that broke a rule and were released are good, if they were read and have a key."""
@@ -274,10 +314,16 @@ class Intake:
             if name not in ("source", axis(table.name), "known") and good[name].null_count() < good.height
         ]
         held += ["since"] if "since" in good.columns else []
-        self._frames.setdefault(group, []).append(good.select("ticket", *held))
+        self._add(group, good.select("ticket", *held))
         self._held += good.height
         if self._held > HELD:
             self._put_on_disk()
+
+    def _add(self, group, rows):
+        """Keep rows of a market, a frame or the path of one, with those that wait; bars within the day by year."""
+        parts = years.parted(rows) if len(group) == 3 and years.by_year(*group[:2]) else {None: rows}
+        for year, part in parts.items():
+            self._frames.setdefault(group if year is None else (*group, year), []).append(part)
 
     def _put_on_disk(self):
         if self._folder is None:
@@ -287,9 +333,14 @@ class Intake:
             if held:
                 self._files += 1
                 path = self._folder / f"{self._files}.arrow"
-                pl.concat(held, how="diagonal").write_ipc(path, compression="uncompressed")
+                pl.concat(held, how="diagonal").write_ipc(path, compression="lz4")
                 frames[:] = [frame for frame in frames if not isinstance(frame, pl.DataFrame)] + [path]
         self._held = 0
+
+
+def _read(rows):
+    """Rows that wait, a frame or the path of one."""
+    return rows if isinstance(rows, pl.DataFrame) else pl.read_ipc(rows)
 
 
 def _parted(frame):

@@ -2,44 +2,45 @@
 
     snapshots/0000000012.json   line 1: sha256 of the rest; the rest: number, parent's hash, note, time, files
     snapshots/head              number and hash of a snapshot that is durable: at least so far the chain must go
+    snapshots/dropped-*.json    what is left of snapshots that were dropped (see `ledger`)
 
 Rules of a commit: (1) segments are flushed before it begins; (2) the newest snapshot N is read and the change is
-checked against it; (3) snapshot N + 1 gets its name by `durable.write_once`, which only one writer can do; the other
-reads again, checks again and repeats, which is safe as nothing of it was visible; (4) the folder is flushed, and only
-then is the commit reported. If that last flush fails the snapshot is visible but may not last: `StateUnknown`.
+checked against it; (3) snapshot N + 1 gets its name by the place's `write_once`, which only one writer can do; the
+other reads again, checks again and repeats, which is safe as nothing of it was visible; (4) the folder is flushed, and
+only then is the commit reported. If that last flush fails the snapshot is visible but may not last: `StateUnknown`.
 
 `head` tells a lost or edited newest snapshot from one that never was. It is written after the commit and may lag, never
 lead. A newest snapshot with a wrong checksum is damage, except where hard links do not exist and `head` does not know
 it: there it is the torn work of a killed writer, read past, and moved aside by the next commit.
+
+A dropped snapshot leaves its hash and its parent's in the ledger, so that the chain is checked over it.
 """
 
 import contextlib
-import json
 import random
 import re
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from hashlib import sha256
-from pathlib import Path
 
-from store import durable
 from store.durable import StateUnknown, StoreError
+from store.ledger import Ledger
+from store.sealed import Damaged, Problem, checksum, problem, sealed, unsealed
 
 NOTHING = "0" * 64  # the hash of the store before its first commit
-_FORMAT = 1
-_NAME = re.compile(r"\d{10}\.json")
+_FOLDER, _HEAD = "snapshots", "snapshots/head"
+_NAME = re.compile(r"snapshots/\d{10}\.json")
 _PATH = re.compile(r"data/[a-z_]{1,64}/[0-9a-f]{32}\.parquet")
 _PATIENCE = 60.0  # how long a commit tries against others [s]
 _TORN = 5.0  # a torn snapshot that has been left alone for so long is nobody's work any more [s]
 
 
-class Damaged(StoreError):
-    """A file of the store is missing, cut or altered; the text begins with its name."""
-
-
 class Conflict(StoreError):
     """Another writer was first; nothing was changed, read again and repeat."""
+
+
+class NotKept(StoreError):
+    """The snapshot was dropped, as nothing needed it; the text tells when, and which near ones are kept."""
 
 
 @dataclass(frozen=True)
@@ -68,31 +69,21 @@ class Snapshot:
     files: tuple
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A damaged file and what is wrong with it."""
-
-    path: str
-    reason: str
-
-    def __str__(self):
-        return f"{self.path} {self.reason}"
-
-
 EMPTY = Snapshot(0, NOTHING, "", "", "", ())
 
 
 class Manifests:
-    """The chain of snapshots of a store."""
+    """The chain of snapshots of a store, in the `places` place where it lies."""
 
-    def __init__(self, path):
-        self.folder = Path(path) / "snapshots"
+    def __init__(self, place):
+        self.place = place
+        self.ledger = Ledger(place)
         self._last = (None, EMPTY)
 
     def head(self):
         """The newest snapshot that was committed; `EMPTY` before the first."""
         floor, known = self._floor()
-        newest = max(self.numbers(), default=0)
+        newest = max(self.numbers(after=floor - 1), default=0)
         if newest < floor:
             raise Damaged(f"{_name(floor)} is missing, though snapshots/head names it: restore it from a backup")
         if newest == 0:
@@ -100,7 +91,7 @@ class Manifests:
         try:
             snapshot = self._load(newest)
         except Damaged:
-            if newest <= floor or durable.links_work(self.folder):
+            if newest <= floor or self.place.atomic(_FOLDER):
                 raise
             return self._load(newest - 1) if newest > 1 else EMPTY
         if newest == floor and snapshot.hash != known:
@@ -114,19 +105,35 @@ class Manifests:
         ------
         StoreError
             There never was one.
+        NotKept
+            It was dropped.
         Damaged
-            There was.
+            It is there, or should be.
         """
         head = self.head()
         if number == head.number:
             return head
         if not 0 <= number < head.number:
             raise StoreError(f"there is no snapshot {number}: the store has 0 to {head.number}")
-        return self._load(number) if number else EMPTY
+        if number == 0:
+            return EMPTY
+        try:
+            return self._load(number)
+        finally:  # asked last: it may have been dropped while it was read
+            self._refuse_dropped(number)
 
     def history(self):
-        """All snapshots, oldest first."""
-        return [self._load(number) for number in range(1, self.head().number + 1)]
+        """All snapshots that are kept, oldest first."""
+        found = list(self.chain())
+        for step in found:
+            if isinstance(step, Problem):
+                raise Damaged(str(step))
+        return [step for step in found if isinstance(step, Snapshot)]
+
+    def time(self, number):
+        """When a snapshot was made, one that was dropped too."""
+        dropped = self.ledger.dropped()
+        return (dropped[number] if number in dropped else self.snapshot(number)).time
 
     def append(self, change, note):
         """Commit `change(head) -> files`, which raises Conflict if it cannot be done on that head."""
@@ -136,9 +143,8 @@ class Manifests:
             number = head.number + 1
             stamp = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             text = _encode(number, head.hash, note, stamp, change(head))
-            target = self.folder / f"{number:010d}.json"
             try:
-                linked = durable.write_once(target, text)
+                linked = self.place.write_once(_name(number), text)
                 break
             except FileExistsError:
                 self._move_torn(number)
@@ -148,34 +154,53 @@ class Manifests:
         self._confirm(number, text, linked)
         return _decode(text, number)
 
-    def numbers(self):
-        """Numbers of the snapshots that stand in the folder, in order."""
-        return sorted(int(entry.stem) for entry in self.folder.iterdir() if _NAME.fullmatch(entry.name))
+    def numbers(self, after=0):
+        """Numbers of the snapshots that stand in the folder, in order; only those above `after`."""
+        return [int(name[-15:-5]) for name in self.place.names(_FOLDER, _name(max(after, 0))) if _NAME.fullmatch(name)]
 
     def walk(self):
         """Every snapshot that can be read, oldest first, and what is wrong with the chain: (snapshots, problems)."""
+        found = list(self.chain())
+        problems = dict.fromkeys(step for step in found if isinstance(step, Problem))
+        return [step for step in found if isinstance(step, Snapshot)], list(problems)
+
+    def chain(self):
+        """The snapshots one by one, oldest first: each a Snapshot or a Dropped, and a Problem wherever there is one."""
         try:
-            newest, problems = self.head().number, []
+            newest = self.head().number
         except Damaged as error:
-            newest, problems = max([*self.numbers(), self._floor()[0]]), [problem(error)]
-        snapshots, before = [], EMPTY
+            newest = max([*self.numbers(), self._floor()[0]])
+            yield problem(error)
+        before, (dropped, problems) = EMPTY, self.ledger.read()
+        yield from problems
         for number in range(1, newest + 1):
-            try:
-                snapshot = self._load(number)
-            except Damaged as error:
-                problems.append(problem(error))
-                before = None
-                continue
-            if before is not None and snapshot.parent != before.hash:
-                problems.append(Problem(_name(before.number), f"is not the one that snapshot {number} was made on"))
-            snapshots.append(snapshot)
-            before = snapshot
-        return snapshots, list(dict.fromkeys(problems))
+            step = dropped.get(number) or self.step(number)
+            if not isinstance(step, Problem) and before is not None and step.parent != before.hash:
+                yield Problem(_name(before.number), f"is not the one that snapshot {number} was made on")
+            yield step
+            before = None if isinstance(step, Problem) else step
+
+    def step(self, number):
+        """A snapshot as its manifest stands there; else a Dropped, or a Problem."""
+        try:
+            return self._load(number)
+        except Damaged as error:
+            return self.ledger.read()[0].get(number) or problem(error)
+
+    def _refuse_dropped(self, number):
+        dropped = self.ledger.dropped()
+        if number not in dropped:
+            return
+        kept = [one for one in self.numbers() if one not in dropped]
+        near = [*[one for one in kept if one < number][-1:], *[one for one in kept if one > number][:1]]
+        told = " and ".join(f"{one} of {self._load(one).time[:10]}" for one in near)
+        then, since = dropped[number].time[:10], dropped[number].dropped[:10]
+        raise NotKept(f"snapshot {number} of {then} was dropped on {since}, as nothing needed it; kept near it: {told}")
 
     def _confirm(self, number, text, linked):
         """Make the new name durable, then let `head` know it."""
         try:
-            durable.sync_folder(self.folder)
+            self.place.settle([_name(number)])
         except OSError as error:
             raise StateUnknown(
                 f"snapshot {number} is written but the disk did not confirm it ({error.strerror}): "
@@ -184,27 +209,26 @@ class Manifests:
         if not linked and self._text(number, b"") != text:  # this process was held up while it wrote
             raise Conflict(f"snapshot {number} was taken for torn and moved aside; nothing was changed")
         with contextlib.suppress(OSError):  # the commit stands; `head` may lag
-            durable.replace_hint(self.folder / "head", f"{number} {_checksum(text)}\n".encode())
+            self.place.hint(_HEAD, f"{number} {checksum(text)}\n".encode())
 
     def _move_torn(self, number):
         """Move the torn work of a killed writer aside; what may still be written stays."""
-        path = self.folder / f"{number:010d}.json"
-        if not path.exists() or durable.links_work(self.folder):
+        if self.place.atomic(_FOLDER):
             return
         with contextlib.suppress(Damaged):
             self._load(number)
             return
-        probe = durable.temporary_name(self.folder)
-        durable.write_new(probe, b"")  # the file system's own clock
-        age = probe.stat().st_mtime - path.stat().st_mtime
-        durable.remove(probe)
+        try:
+            age = self.place.now() - self.place.facts(_name(number)).changed
+        except FileNotFoundError:
+            return
         if age > _TORN:
-            path.rename(durable.temporary_name(self.folder).with_suffix(f".torn-{number}"))
+            self.place.set_aside(_name(number), f".torn-{number}")
 
     def _floor(self):
         """Number and hash that `head` holds; (0, NOTHING) where it is absent or cut."""
         try:
-            text = (self.folder / "head").read_text("ascii")
+            text = self.place.read(_HEAD).decode("ascii")
         except (FileNotFoundError, UnicodeDecodeError):
             return 0, NOTHING
         found = re.fullmatch(r"(\d{1,10}) ([0-9a-f]{64})\n", text)
@@ -212,7 +236,7 @@ class Manifests:
 
     def _text(self, number, absent=None):
         try:
-            return (self.folder / f"{number:010d}.json").read_bytes()
+            return self.place.read(_name(number))
         except FileNotFoundError:
             if absent is not None:
                 return absent
@@ -229,46 +253,23 @@ class Manifests:
         return snapshot
 
 
-def problem(error):
-    """A Damaged error as a Problem."""
-    path, _, reason = str(error).partition(" ")
-    return Problem(path, reason)
-
-
 def _name(number):
     return f"snapshots/{number:010d}.json"
 
 
-def _checksum(text):
-    return text[:64].decode("ascii")
-
-
 def _encode(number, parent, note, stamp, files):
-    body = {
-        "format": _FORMAT,
-        "number": number,
-        "parent": parent,
-        "note": note,
-        "time": stamp,
-        "files": [asdict(segment) for segment in files],
-    }
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), default=date.isoformat).encode("ascii")
-    return sha256(text).hexdigest().encode("ascii") + b"\n" + text
+    body = {"number": number, "parent": parent, "note": note, "time": stamp}
+    return sealed(body | {"files": [asdict(segment) for segment in files]})
 
 
 def _decode(text, number):
     """The snapshot in a manifest's text; Damaged unless checksum, number and paths are right."""
-    checksum, _, body = text.partition(b"\n")
-    if sha256(body).hexdigest().encode("ascii") != checksum:
-        raise Damaged(f"{_name(number)} is damaged: its checksum is wrong")
+    fields = unsealed(text, _name(number))
     try:
-        fields = json.loads(body)
-        if fields["format"] != _FORMAT:
-            raise StoreError(f"{_name(number)} has format {fields['format']}; this program reads format {_FORMAT}")
         if fields["number"] != number:
             raise Damaged(f"{_name(number)} is damaged: it is snapshot {fields['number']} under another name")
         files = tuple(_segment(entry, number) for entry in fields["files"])
-        return Snapshot(number, checksum.decode("ascii"), fields["parent"], fields["note"], fields["time"], files)
+        return Snapshot(number, checksum(text), fields["parent"], fields["note"], fields["time"], files)
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{_name(number)} is damaged: it is no list of files ({error})") from error
 

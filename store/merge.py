@@ -109,39 +109,53 @@ def _rising(rows, key):
 
 
 def _steps(rows, table, key):
-    """Rows of keys that come more than once, each completed by those before it; in the order in which they came."""
+    """Rows of keys that come more than once, each completed by those before it; in the order in which they came.
+
+    With `at`, the number of the row, and `head`, that of the first one of its key. No window functions: they take a
+    step of their own for each key, and a year of minutes that comes again has half a million.
+    """
     values = [name for name in table.columns if name not in (*key, "known")]
-    return rows.with_columns(_begins(table).alias("begins")).with_columns(
-        pl.col(values).forward_fill().over("number", pl.col("begins").cum_sum().over("number"))
-    )
+    at = pl.int_range(pl.len(), dtype=pl.Int64)
+    new = (pl.col("number") != pl.col("number").shift()).fill_null(True)
+    rows = rows.with_columns(at.alias("at"), pl.when(new).then(at).forward_fill().alias("head"))
+    begins = (pl.col("at") == pl.col("head")) | _begins(table)
+    rows = rows.with_columns(pl.when(begins).then("at").forward_fill().alias("since"))
+    return rows.with_columns(_completed(name) for name in values)
+
+
+def _completed(name):
+    """The last value of a column from the row `since` on; null where there is none."""
+    last = pl.when(pl.col(name).is_not_null()).then("at").forward_fill()
+    return pl.when(last >= pl.col("since")).then(pl.col(name).forward_fill()).alias(name)
 
 
 def _begins(table):
     """Whether a row replaces those of its key whole: the first real one with a price after one that was filled in."""
     if "filled_from" not in table.columns:
         return pl.lit(False)
-    filled = pl.col("filled_from").first().over("number").is_not_null()
+    filled = pl.col("filled_from").gather("head").is_not_null()
     real = pl.col("filled_from").is_null() & pl.any_horizontal(pl.col(PRICES).is_not_null())
-    return filled & real & (real.cum_sum().over("number") == 1)
+    so_far = real.cast(pl.Int64).cum_sum() - real.cast(pl.Int64)  # real rows before this one
+    return filled & real & (so_far == so_far.gather("head"))
 
 
 def _last(steps, table, key):
     """The last row of each key, and since when it is known: since before, if the stored one is the same."""
     values = [name for name in table.columns if name not in (*key, *STAMPS)]
-    moved = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift().over("number")) for c in values)
-    first = pl.int_range(pl.len()).over("number") == 0
-    other = (moved & ~first).any().over("number") | pl.col("fresh").first().over("number")
+    moved = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift()) for c in values)
+    moves = (moved & (pl.col("at") > pl.col("head"))).cast(pl.Int64).cum_sum()
+    other = (moves > moves.gather("head")) | pl.col("fresh").gather("head")
     if "known" in table.columns:
-        since = pl.col("known").first().over("number")
-        steps = steps.with_columns(pl.when(other).then("known").otherwise(since).alias("known"))
+        steps = steps.with_columns(pl.when(other).then("known").otherwise(pl.col("known").gather("head")))
     return steps.filter(pl.col("number").ne_missing(pl.col("number").shift(-1)))
 
 
 def _changed(steps, table, key):
     """Values that replaced others: the row, `column`, `old`, `new`, and whether a `stored` row held the old one."""
     numbers = [name for name, dtype in table.schema.items() if dtype.is_numeric() and name not in key]
-    before = steps.with_columns(pl.col(c).shift().over("number").alias(f"old {c}") for c in numbers)
-    before = before.with_columns((~pl.col("fresh").first().over("number")).alias("stored"))
+    again = pl.col("at") > pl.col("head")
+    before = steps.with_columns(pl.when(again).then(pl.col(c).shift()).alias(f"old {c}") for c in numbers)
+    before = before.with_columns((~pl.col("fresh").gather("head")).alias("stored"))
     kept = [
         c for c in ("number", "stored", "source", axis(table.name), "contract", "time", "day") if c in before.columns
     ]

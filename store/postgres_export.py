@@ -34,6 +34,8 @@ OUT_DOCS = {
     "adjusted": "back-adjusted by differences, the newest contract at its market price [price]",
     "next_contract": "the contract that would follow, YYYYMM",
     "next_price": "its price at the same moment [price]",
+    "next_days": "between the last trades of the two [days]",
+    "roll_yield": "what a long holder earns if the curve stays as it is [1/year]",
     "roll": "true on the last row of a contract",
 }
 
@@ -76,11 +78,13 @@ CONTINUOUS = Table(
         "next_contract": (CONTRACT, OUT_DOCS["next_contract"]),
         "next_price": (REAL, OUT_DOCS["next_price"]),
         "roll": (pl.Boolean, OUT_DOCS["roll"]),
+        **{name: (REAL, OUT_DOCS[name]) for name in ("next_days", "roll_yield")},
     },
     ("root", "time"),
 )
 STORED = ("contract_bars", "vendor_chains", "roll_calendars", "findings", "margins", "fx", "rates")
 LAYOUTS = {table.name: table for table in (CONTRACTS, CONTINUOUS, *(TABLES[name] for name in STORED))}
+WRITTEN = LAYOUTS | {"roll_versions": TABLES["roll_versions"]}  # which tells of another store, so is not taken back
 NOT_NULL = ("root", "rank")  # beside the key; a chain without a rank is the held one
 
 
@@ -113,10 +117,10 @@ def export(archive, url, roots=None, schema="public", progress=None):
     checked(url)  # before the store is read
     snapshot, made = archive.head(), {}
     master, scopes = Master.load(archive.path), _scopes(archive, snapshot, roots)
-    steps = _Steps(progress, sum(len(scopes[_axis(layout)]) for layout in LAYOUTS.values()))
+    steps = _Steps(progress, sum(len(scopes[_axis(layout)]) for layout in WRITTEN.values()))
     with connected(url) as connection:
         fresh = _prepare(connection, schema)
-        for name, layout in LAYOUTS.items():
+        for name, layout in WRITTEN.items():
             scope, write = scopes[_axis(layout)], _filled if name in fresh else _merged
             frames = (steps(name, part, _rows(archive, snapshot, master, name, part)) for part in scope)
             try:
@@ -153,7 +157,7 @@ def _axis(layout):
 def _scopes(archive, snapshot, roots):
     """The markets and the currencies that are exported."""
     there = {"root": set(), "currency": set()}
-    for name in (*STORED, "contracts"):
+    for name in (*STORED, "contracts", "roll_versions"):
         axis = _axis(TABLES[name])
         there[axis] |= {segment.labels[axis] for segment in archive.files(name, snapshot) if axis in segment.labels}
     wanted = there["root"] if roots is None else {choose(root, there["root"], "stored market") for root in roots}
@@ -162,7 +166,7 @@ def _scopes(archive, snapshot, roots):
 
 def _rows(archive, snapshot, master, name, part):
     """Rows of a table of one market or currency, as PostgreSQL has them."""
-    layout = LAYOUTS[name]
+    layout = WRITTEN[name]
     if name == "contracts":
         frame = _contracts(archive, snapshot, master, part)
     elif name == "continuous":
@@ -237,7 +241,7 @@ def _prepare(connection, schema):
     from psycopg import sql
 
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"frontmonth {schema}",))
-    there = {name: described(connection, schema, name) for name in LAYOUTS}
+    there = {name: described(connection, schema, name) for name in WRITTEN}
     foreign = [_difference(connection, found) for found in there.values() if found.columns]
     if any(foreign):
         raise DatabaseError(f"schema {raw.plain(schema)} holds tables that are not of this program's layout: "
@@ -247,13 +251,13 @@ def _prepare(connection, schema):
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     fresh = [name for name, found in there.items() if not found.columns]
     for name in fresh:
-        _make(connection, sql_name(schema, name), LAYOUTS[name])
+        _make(connection, sql_name(schema, name), WRITTEN[name])
     return fresh
 
 
 def _difference(connection, found):
     """How a table that is there differs from ours; '' where it does not."""
-    layout = LAYOUTS[found.name]
+    layout = WRITTEN[found.name]
     wanted, key = columns_of(layout), primary_key(connection, found)
     wrong = [f"{n} {kind}" for n, kind in found.columns.items() if wanted.get(n) != kind][:3]
     lacking = [f"{n} {kind}" for n, kind in wanted.items() if n not in found.columns][:3]

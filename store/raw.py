@@ -62,11 +62,18 @@ class LeftOut(Unreadable):
 
 @dataclass(frozen=True)
 class Part:
-    """One table of a file: itself, or a member of a zip. `place` names it in messages, `name` is without folders."""
+    """One table of a file: itself, or a member of a zip. `place` names it in messages, `name` is without folders.
+
+    Of a large file it may be a piece (`pieces`): lines that follow `first` others, of which `head` has the first; or of
+    Parquet `rows`, (path, number of the first row, how many), and no `data`.
+    """
 
     place: str
     name: str
     data: bytes
+    head: bytes = b""
+    first: int = 0
+    rows: tuple | None = None
 
     def header(self):
         """Its first line; of bytes that are no text, whatever stands there."""
@@ -281,6 +288,9 @@ def table(parts, wanted, separator=",", header=None, skip=None):
 def _parted(part, separator, header, skip):
     """The header of a part, the number of its first line of rows, and the bytes from there on."""
     _no_utf16(part)
+    if part.first:
+        head, _, _ = _parted(Part(part.place, part.name, part.head), separator, header, skip)
+        return head, part.first + 1, lines.normal(part.data)
     data = lines.normal(part.data)
     before = skip(lines.beginning(data)) if skip else 0
     if header is not None:

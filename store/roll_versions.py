@@ -17,9 +17,9 @@ import polars as pl
 
 from store import roll_names, segments
 from store.codes import MONTHS, letters_of, months_of
-from store.decisions import _user
 from store.roll_rules import UnknownRule, parse_rule
 from store.rolls import SCHEMA, RollCalendar
+from store.system import user
 from store.tables import TABLES
 from store.vendors import VENDORS
 
@@ -66,7 +66,7 @@ def save(archive, made, tag=None, note="", author=None, snapshot=None, file=None
             raise segments.Refused(
                 f"{root}: tag {roll_names.checked(tag)} for {len(calendars)} calendars; it names one"
             )
-    same = {"note": " ".join(note.split()), "author": " ".join(str(author or _user()).split())}
+    same = {"note": " ".join(note.split()), "author": " ".join(str(author or user()).split())}
     same |= {"time": datetime.now(UTC)} | _origin(archive, snapshot, file)
     add, remove, told = [], [], []
     for root, calendars in markets.items():

@@ -15,6 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
+from store import system
 from store.durable import StoreError
 
 LEAST = 8  # series below which no process is started
@@ -40,7 +41,7 @@ def make(jobs, rows, processes=None):
     int
         Number of a job that was worked on; the cache tells whether it was done.
     """
-    several = processes or (_processors() if len(jobs) > LEAST and rows > ROWS else 1)
+    several = processes or (system.processors() if len(jobs) > LEAST and rows > ROWS else 1)
     if several < 2 or not jobs:
         return
     waiting, answers = queue.SimpleQueue(), queue.SimpleQueue()
@@ -109,8 +110,3 @@ def _path():
     """Where the other process finds this package."""
     own = str(Path(__file__).resolve().parent.parent)
     return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def _processors():
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,28 +8,52 @@ REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
 
 
+NUMBERS = {  # option -> (a tenth of the soak's, or what an ordinary run takes; what it is)
+    "kills": (20, "how often a command is killed"),
+    "faults": (30, "at how many system calls a command fails or is killed"),
+    "flips": (30, "how many bits of a store are flipped, one at a time"),
+    "tampers": (20, "how many backups are altered"),
+    "sequences": (50, "how many sequences of steps are compared with a model"),
+    "steps": (50, "steps of such a sequence"),
+    "seconds": (6, "how long writers, readers, compactor and gc share a store"),
+    "life": (20, "how long dashboard, import, notebook and backtests share a store [s]"),
+    "minutes": (1_000_000, "rows of minute bars that are imported"),
+    "fuzz": (60, "how many spoiled files are imported"),
+    "plants": (6, "faults planted of each kind"),
+}
+
+
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=10, help="how often a writer is killed (test_store_kill.py)")
-    parser.addoption("--fuzz", type=int, default=60, help="how many spoiled files are imported (test_store_fuzz.py)")
-    parser.addoption("--plants", type=int, default=6, help="faults planted of each kind (test_store_planted.py)")
+    for name, (usual, what) in NUMBERS.items():
+        parser.addoption(f"--{name}", type=int, default=usual, help=what)
+    parser.addoption("--on-s3", action="store_true", help="every store that a test makes is made in a bucket")
 
 
-@pytest.fixture
-def plants(request):
-    """How many faults of each kind are planted."""
-    return request.config.getoption("--plants")
+def pytest_configure(config):
+    if config.getoption("--on-s3"):
+        from tests import on_s3
+
+        on_s3.begin(config)
 
 
-@pytest.fixture
-def kills(request):
-    """How often a kill test kills."""
-    return request.config.getoption("--kills")
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--on-s3"):
+        skipped = pytest.mark.skip(reason="it looks into the files of a store's folder, and on S3 there is none")
+        for item in items:
+            if item.get_closest_marker("folder"):
+                item.add_marker(skipped)
 
 
-@pytest.fixture
-def fuzz(request):
-    """How many spoiled files a fuzz test imports."""
-    return request.config.getoption("--fuzz")
+def _number(name):
+    def number(request):
+        return request.config.getoption(f"--{name}")
+
+    number.__doc__ = f"Of --{name}: {NUMBERS[name][1]}."
+    return pytest.fixture(number, name=name)
+
+
+kills, faults, flips, tampers, sequences, steps = map(_number, list(NUMBERS)[:6])
+seconds, life, minutes, fuzz, plants = map(_number, list(NUMBERS)[6:])
 
 
 @pytest.fixture(scope="session")

@@ -49,12 +49,3 @@ def test_a_market_that_is_not_stored_is_named_with_those_that_are(call, built):
     found = call("contracts", "CL", "--store", built, code=1)
     assert "CL is not stored; stored are FGBL, MES, PLUTONIUM, ZC" in found.err
     assert "near it" in call("contracts", "ZCC", "--store", built, code=1).err
-
-
-def test_verify_passes_a_whole_store_and_names_a_damaged_file(document, store):
-    assert document("verify", "--store", store)["problems"] == []
-    file = next((store / "data" / "fx").glob("*.parquet"))
-    file.chmod(0o644)
-    file.write_bytes(file.read_bytes()[:-1] + b"!")
-    (problem,) = document("verify", "--store", store, code=1)["problems"]
-    assert file.name in problem

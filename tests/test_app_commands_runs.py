@@ -97,6 +97,7 @@ def test_replay_of_a_run_whose_numbers_differ_exits_1(document, ran, tmp_path):
     path = store / "runs" / ran[1] / "run.json"
     record = json.loads(path.read_text())
     record["summary"]["hashes"]["result"] = "0" * 64
+    del record["files"], record["checksum"]  # as an older program wrote it
     path.write_text(json.dumps(record))
     made = document("replay", "last", "--store", store, code=1)
     assert (made["same"], made["different"]) == (False, ["result"])

@@ -78,17 +78,17 @@ def test_an_unknown_run_is_named_and_others_can_be_chosen(archive, link):
 @pytest.mark.parametrize("file", ["run.json", "trades.parquet"])
 def test_a_damaged_run_shows_its_reason(archive, link, file):
     run = stored(archive, SyntheticRun(years=1))
-    (archive.runs / run / file).write_bytes(b"{ cut")
+    (archive.path / "runs" / run / file).write_bytes(b"{ cut")
     shown = text(page.create(archive.path))
     assert 'class="failure"' in shown
-    assert {"run.json": "cannot be read", "trades.parquet": "Error"}[file] in shown
+    assert f"runs/{run}/{file}" in shown
 
 
 def test_a_run_computed_again_is_read_again(archive, link):
     run = stored(archive, SyntheticRun(years=1))
     first = page.columns_of(archive, run)
     assert page.columns_of(archive, run) is first
-    file = archive.runs / run / "run.json"
+    file = archive.path / "runs" / run / "run.json"
     file.write_text(file.read_text() + "\n")
     assert page.columns_of(archive, run) is not first
 

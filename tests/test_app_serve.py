@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from app.serve import HEADERS, ServeRefused, refusal, started
+from app import serve as module
+from app.serve import HEADERS, ServeRefused, refusal, serve, started
 from tests.conftest import REPO
 
 ALLOWED = {"127.0.0.1:5006", "localhost:5006"}
@@ -57,9 +58,12 @@ def test_a_live_server_guards_every_route(tmp_path):
         port = int(re.search(r":(\d+)/", told)[1])
         for path, host, status in (
             ("/", f"127.0.0.1:{port}", 200),
+            ("/data", f"127.0.0.1:{port}", 200),
             ("/static/js/bokeh.min.js", f"localhost:{port}", 200),
             ("/nothing", f"127.0.0.1:{port}", 404),
             ("/", "evil.example", 403),
+            ("/data", "evil.example", 403),
+            ("/data/ws", f"127.0.0.1:{port}", 403),
             ("/ws", f"127.0.0.1:{port}", 403),
         ):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -74,3 +78,18 @@ def test_a_live_server_guards_every_route(tmp_path):
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+@pytest.mark.service
+def test_visits_that_have_ended_are_looked_for_as_long_as_it_serves(tmp_path, monkeypatch):
+    seen = []
+
+    def watched(*words):
+        server = started(*words)
+        job = server._tornado._cleanup_job  # frees what a closed page held, a process of its console too
+        server.io_loop.add_callback(lambda: (seen.append(job.is_running()), server.io_loop.stop()))
+        return server
+
+    monkeypatch.setattr(module, "started", watched)
+    serve(tmp_path, port=0, tell=lambda _: None)
+    assert seen == [True]

@@ -47,4 +47,4 @@ def test_every_figure_is_there_and_the_store_is_as_it_was(archive, capsys):
     text = run.table(found)
     assert "bare loop" in text and found["machine"]["name"] in text
     assert open_archive(archive.path).head() == before
-    assert list(archive.runs.iterdir()) == []
+    assert list((archive.path / "runs").iterdir()) == []

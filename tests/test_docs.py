@@ -108,6 +108,17 @@ def test_no_page_names_what_others_do_not_have(page):
     assert not re.search(r"\.\./shared|/(?:tmp|home|root)/|pypi\.|https?://(?!127\.0\.0\.1)", text)
 
 
+def test_every_guarantee_names_tests_that_there_are():
+    page = (REPO / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    promises = re.split(r"^\*\*(\d+)\. ", page, flags=re.M)[1:]
+    assert [int(number) for number in promises[::2]] == list(range(1, 11))
+    for promise in promises[1::2]:
+        named = re.findall(r"^- `(test_\w+\.py)`: `(test_\w+)`", promise, flags=re.M)
+        assert named
+        for file, name in named:
+            assert f"\ndef {name}(" in (REPO / "tests" / file).read_text(encoding="utf-8"), (file, name)
+
+
 def test_every_rule_and_cause_is_told():
     data, numbers = ((REPO / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("quality", "numbers"))
     from store.series_rules import CHECKS
@@ -138,6 +149,15 @@ SAMPLES = {
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
     "verify": ["verify"],
+    "snapshots": ["snapshots"],
+    "tag NAME": ["tag", "first", "1"],
+    "compact": ["compact"],
+    "gc": ["gc", "--keep-days", "0"],
+    "backup DIR": ["backup", "copy"],
+    "restore DIR": ["restore", "copy", "--store", "again"],
+    "export --to DIR": ["export", "--to", "written", "--format", "csv"],
+    "drop ROOT": ["drop", "ZC"],
+    "undo SNAPSHOT": ["undo", "head~1"],
     "delete": ["delete", "last"],
 }
 

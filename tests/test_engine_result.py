@@ -1,5 +1,6 @@
 """Saved runs: whole or not there, found by id or name, exported so that they add up."""
 
+import json
 import shutil
 
 import polars as pl
@@ -58,15 +59,39 @@ def test_runs_are_listed_newest_first(archive, made):
 
 
 def test_a_damaged_run_is_named_and_hides_no_other(archive, made):
-    broken = archive.runs / "0123456789ab"
+    broken = archive.path / "runs" / "0123456789ab"
     broken.mkdir()
     (broken / "run.json").write_text('{"summary": ')
     damaged = []
     assert [row["run"] for row in listed(archive, damaged)] == [made.id]
-    assert damaged[0].startswith("run 0123456789ab: run.json cannot be read")
+    assert damaged[0].startswith("runs/0123456789ab/run.json cannot be used")
     with pytest.raises(RunDamaged, match="0123456789ab"):
         load(archive, "0123456789ab")
     shutil.rmtree(broken)
+
+
+@pytest.mark.parametrize("name", ["run.json", "equity.parquet", "ledger.parquet"])
+def test_a_run_of_which_a_file_was_changed_is_named_and_not_shown(archive, made, name):
+    path = archive.path / "runs" / made.id / name
+    content = path.read_bytes()
+    altered = bytearray(content)
+    altered[content.index(b"0.") if name == "run.json" else len(content) // 2] ^= 1
+    path.write_bytes(altered)
+    with pytest.raises(RunDamaged, match=f"runs/{made.id}/{name}"):
+        run_ = load(archive, made.id)
+        run_.equity(), run_.ledger()
+    path.write_bytes(content)
+    assert load(archive, made.id).equity().equals(made.equity())
+
+
+def test_a_run_of_an_older_program_has_no_checksums_and_is_read(archive, made):
+    path = archive.path / "runs" / made.id / "run.json"
+    content = path.read_bytes()
+    record = json.loads(content)
+    del record["files"], record["checksum"]
+    path.write_text(json.dumps(record))
+    assert load(archive, made.id).trades().equals(made.trades())
+    path.write_bytes(content)
 
 
 def test_a_run_of_a_user_s_own_strategy_is_found_again(archive, made):

@@ -11,8 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from store import archive as archive_module
-from store import durable
+from store import copies, durable
 from store.archive import ArchiveMissing, Conflict, Damaged, DiskFull, NotWritten, Refused, StateUnknown, open_archive
 from store.tables import TABLES
 
@@ -50,9 +49,7 @@ def test_a_folder_without_a_store_is_told_in_one_sentence(tmp_path):
 
 def test_a_store_that_lost_its_snapshots_is_not_begun_anew(archive):
     stored(archive, 1)
-    for path in [*(archive.path / "snapshots").iterdir()]:
-        durable.remove(path)
-    (archive.path / "snapshots").rmdir()
+    archive.place.remove_tree("snapshots")
     with pytest.raises(Damaged, match="snapshots"):
         open_archive(archive.path, create=True)
 
@@ -141,7 +138,7 @@ def test_a_file_is_added_once_and_must_be_as_it_was_written(archive):
     with pytest.raises(Refused, match="already"):
         archive.commit([segment])
     gone = archive.write("fx", rates(1), source="ecb")
-    durable.remove(archive.path / gone.path)
+    archive.place.remove(gone.path)
     with pytest.raises(Damaged, match=gone.path):
         archive.commit([gone])
 
@@ -164,7 +161,7 @@ def test_unknown_names_and_rows_that_do_not_fit_are_refused_in_one_sentence(arch
     with pytest.raises(Refused, match=said) as caught:
         archive.write(table, frame, **labels)
     assert "\n" not in str(caught.value)
-    assert list((archive.path / "data").rglob("*.parquet")) == []
+    assert archive.place.tree("data") == []
 
 
 def test_files_are_found_by_label_and_rows_too_where_a_file_has_no_such_label(archive):
@@ -220,20 +217,26 @@ def test_a_result_is_published_whole_and_once(archive):
     for _ in range(2):
         staged = archive.stage()
         (staged / "run.json").write_text("{}")
-        if not (archive.runs / "abc").exists():
-            assert archive.publish(staged, archive.runs / "abc") == archive.runs / "abc"
+        if not archive.run_ids():
+            archive.publish(staged, "abc")
         else:
             with pytest.raises(Conflict, match="exists already"):
-                archive.publish(staged, archive.runs / "abc")
-    assert (archive.runs / "abc/run.json").read_text() == "{}"
+                archive.publish(staged, "abc")
+    assert archive.run_ids() == ["abc"]
+    assert archive.run_file("abc", "run.json").read_text() == "{}"
     for name in ("../../out", ".hidden", "a b"):
         with pytest.raises(Refused):
-            archive.publish(staged, archive.runs / name)
+            archive.publish(staged, name)
+        with pytest.raises(Refused):
+            archive.run_file(name, "run.json")
+    archive.drop_run("abc")
+    assert archive.run_ids() == []
 
 
 # ---- damage
 
 
+@pytest.mark.folder
 def test_every_flipped_bit_cut_or_lost_file_is_reported_by_name_and_never_served(archive):
     for source in ("a", "b", "c"):
         stored(archive, *range(50), source=source)
@@ -249,7 +252,7 @@ def test_every_flipped_bit_cut_or_lost_file_is_reported_by_name_and_never_served
             path.write_bytes(altered)
         elif trial % 3 == 1:
             path.write_bytes(content[: chance.randrange(len(content))])
-        archive_module._checked.clear()  # as in a new process
+        copies.checked.clear()  # as in a new process
         for read in (archive.read, archive.scan, lambda table: archive.sql("select * from fx")):
             with pytest.raises(Damaged, match=segment.path):
                 read("fx")
@@ -259,6 +262,7 @@ def test_every_flipped_bit_cut_or_lost_file_is_reported_by_name_and_never_served
     assert archive.verify() == []
 
 
+@pytest.mark.folder
 def test_swapped_files_are_reported_and_a_change_within_one_process_too(archive):
     stored(archive, 1, source="a")
     first, second = stored(archive, 2, source="b").files
@@ -273,6 +277,7 @@ def test_swapped_files_are_reported_and_a_change_within_one_process_too(archive)
     assert "sha256" in str(archive.verify()[0])
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "link"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_whatever_call_fails_a_write_is_there_whole_or_not_at_all(archive, monkeypatch, call, code):
@@ -303,6 +308,7 @@ def test_whatever_call_fails_a_write_is_there_whole_or_not_at_all(archive, monke
     pytest.fail("the call never stopped being made")
 
 
+@pytest.mark.folder
 def test_a_full_disk_stops_the_command_and_it_goes_on_once_there_is_space(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -330,6 +336,7 @@ def test_a_full_disk_stops_the_command_and_it_goes_on_once_there_is_space(tmp_pa
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.folder
 def test_rows_are_flushed_then_their_folder_then_the_snapshot_that_names_them(archive, monkeypatch):
     calls, flush, folder, link = [], durable._flush, durable.sync_folder, os.link
     monkeypatch.setattr(durable, "_flush", lambda handle: (calls.append("flush"), flush(handle)))
@@ -338,7 +345,7 @@ def test_rows_are_flushed_then_their_folder_then_the_snapshot_that_names_them(ar
     stored(archive, 1)
     assert calls == [
         *("data", "flush", "flush"),
-        *("data", "flush", "fx", "flush"),
+        *("fx", "flush", "data", "flush"),
         *("flush", "link", "snapshots", "flush"),
     ]
 
@@ -352,17 +359,16 @@ def test_gc_takes_only_what_no_snapshot_names_and_tells_first(archive):
     loose = archive.write("fx", rates(3), source="ecb")
     staged = archive.stage()
     (staged / "file").touch()
-    temporary = durable.temporary_name(archive.path / "snapshots")
-    temporary.touch()
+    temporary = "snapshots/.tmp-abc"
+    archive.place.hint(temporary, b"")
     (archive.path / "notes.txt").touch()
-    expected = sorted(
-        [loose.path, staged.relative_to(archive.path).as_posix(), temporary.relative_to(archive.path).as_posix()]
-    )
+    expected = sorted([loose.path, staged.relative_to(archive.path).as_posix(), temporary])
+    there = [lambda: archive.place.has(loose.path), lambda: archive.place.has(temporary), staged.exists]
     assert archive.gc() == []  # too young
     assert archive.gc(timedelta(seconds=-10)) == expected
-    assert all((archive.path / name).exists() for name in expected)
+    assert all(one() for one in there)
     assert archive.gc(timedelta(seconds=-10), dry_run=False) == expected
-    assert not any((archive.path / name).exists() for name in expected)
+    assert not any(one() for one in there)
     assert archive.gc(timedelta(seconds=-10)) == []
     assert (values(archive), values(archive, old)) == ([2], [1])
 
@@ -371,10 +377,10 @@ def test_gc_removes_nothing_from_a_damaged_store(archive):
     stored(archive, 1)
     loose = archive.write("fx", rates(3), source="ecb")
     stored(archive, 2)
-    durable.remove(archive.path / "snapshots/0000000001.json")
+    archive.place.remove("snapshots/0000000001.json")
     with pytest.raises(Damaged, match="0000000001"):
         archive.gc(timedelta(seconds=-10), dry_run=False)
-    assert (archive.path / loose.path).exists()
+    assert archive.place.has(loose.path)
 
 
 @pytest.mark.service

@@ -1,12 +1,18 @@
 """Durable files: order of the flushes, names taken once, and what is left when a call fails."""
 
 import errno
+import itertools
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from store import durable
-from tests.killing import without_links
+from store.locks import hold, holders
+from tests.conftest import REPO
+from tests.killing import judge, judge_batches, lines_of, without_links
 
 
 def test_bytes_are_flushed_before_the_name_is_given_and_the_file_is_read_only(tmp_path, monkeypatch):
@@ -77,3 +83,86 @@ def test_a_tree_is_removed_with_its_read_only_files_but_links_are_not_followed(t
     (tmp_path / "gone/link").symlink_to(tmp_path / "kept")
     durable.remove_tree(tmp_path / "gone")
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+# ---- file systems without hard links
+
+
+@pytest.fixture(params=["refused", "vfat"])
+def no_links(request, tmp_path, monkeypatch):
+    """A folder without hard links: a call that the system refuses, or a file system that has none."""
+    if request.param == "refused":
+        monkeypatch.setattr(os, "link", without_links)
+        yield tmp_path
+        return
+    if not (shutil.which("mkfs.vfat") and shutil.which("mount")):
+        pytest.skip("no mkfs.vfat to make a file system without hard links")
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    image.write_bytes(b"")
+    os.truncate(image, 64 * 2**20)
+    subprocess.run(["mkfs.vfat", image], check=True, capture_output=True)
+    if subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True).returncode:
+        pytest.skip("may not mount, or the kernel has no vfat")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def writing(path, seed, commits):
+    """A process that commits so many batches where there are no hard links."""
+    code = f"from tests.killing import commit_often; commit_often({str(path)!r}, {seed}, {commits}, links=False)"
+    return subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stdout=subprocess.PIPE, text=True)
+
+
+def told(process, kill=False):
+    """What a process committed, as JSON; killed after its first commit, or at its end."""
+    first = process.stdout.readline()
+    if kill:
+        process.kill()
+    rest = process.communicate()[0]
+    assert process.returncode == (-9 if kill else 0)
+    return lines_of(first + rest)
+
+
+@pytest.mark.folder
+@pytest.mark.service
+def test_a_store_lives_on_without_hard_links(no_links):
+    path, done = no_links / "store", []
+    assert not durable.links_work(no_links)
+    done += told(writing(path, 1, 3))
+    done += itertools.chain(*map(told, [writing(path, seed, 8) for seed in (2, 3)]))  # two at once
+    for seed in (4, 5):
+        done += told(writing(path, seed, 10**9), kill=True)
+    archive = judge(path, done)
+
+    newest = archive.head()
+    torn = path / f"snapshots/{newest.number + 1:010d}.json"
+    torn.write_bytes(b"0" * 64 + b"\n{")  # as a writer leaves it that is killed between the name and the bytes
+    assert archive.head() == newest
+    os.utime(torn, (1e9, 1e9))  # long ago
+    last = told(writing(path, 6, 2))
+    assert [line["number"] for line in last] == [newest.number + 1, newest.number + 2]
+    assert len(list((path / "snapshots").glob("*.torn-*"))) >= 1
+    judge_batches(judge(path, done + last), done + last, unknown=2)
+
+    staged = archive.stage()
+    (staged / "run.json").write_text("{}")
+    archive.publish(staged, "aaaa")
+    assert (path / "runs/aaaa/run.json").read_text() == "{}"
+    with hold(archive, wait=0):
+        assert [one["pid"] for one in holders(archive)] == [os.getpid()]
+    assert holders(archive) == []
+
+
+def test_every_file_of_a_store_can_be_written_where_its_name_appears_before_its_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", without_links)
+    seen, write = [], os.write
+
+    def look(handle, data):
+        seen.append((tmp_path / "name").exists() and (tmp_path / "name").stat().st_size)
+        return write(handle, data[:3])
+
+    monkeypatch.setattr(os, "write", look)
+    assert durable.write_once(tmp_path / "name", b"abcdefgh") is False
+    assert (tmp_path / "name").read_bytes() == b"abcdefgh"
+    assert seen == [False, False, False, 0, 3, 6]  # the temporary file, then the name itself, in short writes

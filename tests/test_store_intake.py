@@ -75,11 +75,11 @@ def test_much_waits_on_disk_and_is_gone_afterwards(archive, monkeypatch):
             intake.take(
                 [reading(settles=(1.0 + k, 2.0 + k), contract=202403 + k), reading("CL", settles=(9.0,))], ticket
             )
-        assert intake._held <= 3 and list(archive.runs.iterdir())
+        assert intake._held <= 3 and list((archive.path / "runs").iterdir())
         rows = intake.rows(("contract_bars", "v", "ES"), NOW)
         assert rows["settle"].to_list() == [1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0, 5.0, 6.0]
         assert rows.select("source", "root", "known").unique().rows() == [("v", "ES", NOW)]
-    assert not list(archive.runs.iterdir())
+    assert not list((archive.path / "runs").iterdir())
 
 
 def test_a_row_without_a_price_is_for_partial_readings_only(intake):

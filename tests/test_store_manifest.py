@@ -16,7 +16,7 @@ from tests.killing import without_links
 @pytest.fixture
 def chain(tmp_path):
     """An archive's chain of snapshots with nothing in it."""
-    return manifest.Manifests(open_archive(tmp_path / "store", create=True).path)
+    return manifest.Manifests(open_archive(tmp_path / "store", create=True).place)
 
 
 def grow(chain, times=1):
@@ -26,7 +26,7 @@ def grow(chain, times=1):
 
 
 def snapshot_file(chain, number):
-    return chain.folder / f"{number:010d}.json"
+    return (chain.place.path / "snapshots") / f"{number:010d}.json"
 
 
 def overwrite(path, content):
@@ -34,6 +34,7 @@ def overwrite(path, content):
     path.write_bytes(content)
 
 
+@pytest.mark.folder
 def test_line_one_is_the_checksum_of_the_rest_and_the_rest_names_its_parent(chain):
     assert chain.head() == manifest.EMPTY
     first, second = grow(chain), grow(chain)
@@ -52,6 +53,7 @@ def test_a_snapshot_that_never_was_is_no_damage(chain):
     assert not isinstance(caught.value, Damaged)
 
 
+@pytest.mark.folder
 def test_flush_of_the_manifest_then_its_name_then_the_folder_then_the_report(chain, monkeypatch):
     calls, flush, link, folder = [], os.fsync, os.link, durable.sync_folder
     monkeypatch.setattr(os, "fsync", lambda handle: (calls.append("flush"), flush(handle)))
@@ -68,7 +70,7 @@ def test_a_writer_that_was_late_looks_again_and_repeats(chain):
 
     def change(head):
         if not seen:
-            manifest.Manifests(chain.folder.parent).append(lambda head: [], "the other's")
+            manifest.Manifests(chain.place).append(lambda head: [], "the other's")
         seen.append(head.number)
         return []
 
@@ -80,13 +82,14 @@ def test_a_writer_that_never_gets_a_turn_is_told(chain, monkeypatch):
     monkeypatch.setattr(manifest, "_PATIENCE", 0.0)
 
     def change(head):
-        manifest.Manifests(chain.folder.parent).append(lambda head: [], "the other's")
+        manifest.Manifests(chain.place).append(lambda head: [], "the other's")
         return []
 
     with pytest.raises(Conflict, match="nothing was changed"):
         chain.append(change, "mine")
 
 
+@pytest.mark.folder
 def test_a_flush_that_fails_after_the_name_was_given_is_state_unknown(chain, monkeypatch):
     grow(chain)
 
@@ -131,6 +134,7 @@ def test_whatever_call_fails_the_chain_stays_whole_and_goes_on(chain, monkeypatc
     pytest.fail("the call never stopped being made")
 
 
+@pytest.mark.folder
 def test_every_flipped_bit_of_a_snapshot_is_reported_by_name(chain):
     grow(chain, 3)
     chance = random.Random(7)
@@ -141,12 +145,13 @@ def test_every_flipped_bit_of_a_snapshot_is_reported_by_name(chain):
         altered[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         overwrite(path, bytes(altered))
         with pytest.raises(Damaged, match=path.name):
-            manifest.Manifests(chain.folder.parent).snapshot(int(path.stem))
+            manifest.Manifests(chain.place).snapshot(int(path.stem))
         assert path.name in {problem.path.removeprefix("snapshots/") for problem in chain.walk()[1]}
         overwrite(path, content)
     assert chain.walk()[1] == []
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("fault", ["gone", "cut", "empty", "swapped", "forged"])
 def test_a_snapshot_that_is_gone_cut_swapped_or_forged_is_reported_by_name(chain, number, fault):
@@ -165,28 +170,33 @@ def test_a_snapshot_that_is_gone_cut_swapped_or_forged_is_reported_by_name(chain
     assert path.name in " ".join(problem.path for problem in chain.walk()[1])
     if fault != "forged" or number == 3:  # only the next link of the chain tells that a forged one is not the old one
         with pytest.raises(Damaged, match=path.name):
-            manifest.Manifests(chain.folder.parent).snapshot(number)
+            manifest.Manifests(chain.place).snapshot(number)
 
 
+@pytest.mark.folder
 def test_a_manifest_cannot_name_a_file_outside_the_tables(chain):
     grow(chain)
     fields = json.loads(snapshot_file(chain, 1).read_bytes().split(b"\n", 1)[1])
     fields["files"] = [{"path": "data/../../secret.parquet"}]
     body = json.dumps(fields).encode()
     overwrite(snapshot_file(chain, 1), sha256(body).hexdigest().encode() + b"\n" + body)
-    durable.remove(chain.folder / "head")
+    durable.remove((chain.place.path / "snapshots") / "head")
     with pytest.raises(Damaged, match="no file of a table"):
         chain.head()
 
 
+@pytest.mark.folder
 @pytest.mark.parametrize("content", [None, b"", b"2 abc\n", b"\xff\xfe"])
 def test_a_lost_or_cut_note_of_the_head_does_no_harm(chain, content):
     newest = grow(chain, 2)
-    overwrite(chain.folder / "head", content) if content is not None else durable.remove(chain.folder / "head")
+    overwrite((chain.place.path / "snapshots") / "head", content) if content is not None else durable.remove(
+        (chain.place.path / "snapshots") / "head"
+    )
     assert chain.head() == newest
     assert grow(chain).number == 3
 
 
+@pytest.mark.folder
 def test_torn_work_is_read_past_and_moved_aside_only_where_there_are_no_hard_links(chain, monkeypatch):
     grow(chain, 2)
     torn = snapshot_file(chain, 3)
@@ -201,12 +211,13 @@ def test_torn_work_is_read_past_and_moved_aside_only_where_there_are_no_hard_lin
     os.utime(torn, (1e9, 1e9))
     monkeypatch.setattr(manifest, "_PATIENCE", 60.0)
     assert grow(chain).number == 3
-    assert [path.read_bytes()[:10] for path in chain.folder.glob("*.torn-3")] == [
+    assert [path.read_bytes()[:10] for path in (chain.place.path / "snapshots").glob("*.torn-3")] == [
         snapshot_file(chain, 2).read_bytes()[:10]
     ]
     assert chain.walk()[1] == []
 
 
+@pytest.mark.folder
 def test_a_confirmed_snapshot_that_is_cut_is_damage_even_without_hard_links(chain, monkeypatch):
     monkeypatch.setattr(os, "link", without_links)
     grow(chain, 2)

@@ -7,10 +7,12 @@ import pytest
 from store import history, open_archive, postgres
 from store.archive import Damaged
 from tests import small_store
-from tests.postgres_store import DAYS, TABLE_NAMES, told
+from tests.postgres_store import DAYS, told
+from tests.postgres_store import TABLE_NAMES as TAKEN_BACK
 
 pytest_plugins = ("tests.postgres_server",)
 pytestmark = pytest.mark.service
+TABLE_NAMES = TAKEN_BACK | {"roll_versions"}
 
 
 def test_every_table_is_there_with_types_a_key_and_comments(server, exported):
@@ -63,8 +65,19 @@ def test_the_continuous_series_are_those_of_the_store(exported):
     for root in ("MES", "FGBL"):
         one = found.filter(root=root)
         assert set(one["rule"]) == {"volume:1"}
-        shared = [name for name in history.OUT if name in one.columns]
-        assert one.select(shared).equals(history.table(archive, root).select(shared))
+        assert one.select(history.OUT).equals(history.table(archive, root))
+        assert one["roll_yield"].drop_nulls().len() > 100 and one["next_days"].max() >= 89
+
+
+def test_the_heads_of_stored_roll_calendars_are_there_and_are_not_taken_back(server, exported, fresh):
+    url, archive = exported
+    columns = ["source", "root", "version", "rule", "rank", "first", "months", "author", "snapshot", "snapshot_hash"]
+    found = server.run(f"SELECT {', '.join(columns)} FROM roll_versions ORDER BY version", "exported")
+    assert found == archive.read("roll_versions", columns=columns).sort("version").rows()
+    rolled = dict(server.run("SELECT version, count(*) FROM roll_calendars JOIN roll_versions USING (source, root, "
+                             "version) GROUP BY version", "exported"))  # fmt: skip
+    assert rolled.keys() == {one[2] for one in found} and min(rolled.values()) > 3
+    assert "say which column is which" in told(postgres.import_table, fresh, url, "roll_versions")
 
 
 def test_a_second_export_of_the_same_store_writes_no_row(server, database, filled):
@@ -144,6 +157,7 @@ def test_an_export_whose_connection_is_killed_leaves_nothing_half_done(server, d
         assert server.run("SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace", database) == []
 
 
+@pytest.mark.folder
 def test_a_damaged_store_is_told_and_nothing_is_written(server, database, tmp_path):
     archive = small_store.build(tmp_path / "store")
     path = archive.path / archive.files("fx")[0].path

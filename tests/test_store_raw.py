@@ -193,6 +193,7 @@ def stored(tmp_path):
     return archive
 
 
+@pytest.mark.folder
 def test_a_store_in_a_folder_is_passed_by(stored, tmp_path):
     assert raw.files([tmp_path / "in"]) == [(tmp_path / "in" / "a.csv", None)]
     empty = open_archive(tmp_path / "other" / "new", create=True)
@@ -201,6 +202,7 @@ def test_a_store_in_a_folder_is_passed_by(stored, tmp_path):
     assert raw.files([tmp_path / "other"]) == [(tmp_path / "other" / "c.csv", None)]
 
 
+@pytest.mark.folder
 def test_a_store_that_is_named_and_a_file_of_one_are_refused_and_its_downloads_are_not(stored, tmp_path, monkeypatch):
     [segment] = stored.files("fx")
     for place in (stored.path, stored.path / "data", stored.path / segment.path, stored.path / "contracts.csv"):

@@ -1,12 +1,13 @@
-"""Verbs on what is stored: markets, contracts, verify; and what other verbs share."""
+"""Verbs on what is stored: markets, contracts, sql; and what other verbs share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.output import counted, emit, number, percent, say, table
+from app.commands.output import emit, number, percent, say, table
 
+SHOWN = 50  # rows of an answer
 Root = Annotated[
     str, typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False)
 ]
@@ -17,6 +18,14 @@ def opened(context, create=False):
     from store import open_archive
 
     return open_archive(context.obj.store, create=create)
+
+
+def holding(context, archive, what="writing"):
+    """The lock of the commands that do not go side by side; waits for the other one, and says for whom."""
+    from store import locks
+
+    tell = lambda text: typer.echo(f"frontmonth: {text}", err=True)  # noqa: E731
+    return locks.hold(archive, what, context.command.name, context.obj.wait, tell)
 
 
 def resolved(archive, names):
@@ -253,11 +262,11 @@ def _against(context, path, vendor, accepted, since):
 
     from store import broker
     from store.contracts import Master
+    from store.places import place_of
     from store.raw import plain
 
     day = day_of(since, "--since") or datetime.date.today()
-    own = context.obj.store if context.obj.store.is_dir() else None
-    master = Master.load(own)
+    master = Master.load(opened(context).path if place_of(context.obj.store).exists() else None)
     rows = broker.against(path, master, vendor, day).to_dicts()
     names = {f"{row['root']}.{row['field']}" for row in rows}
     unknown = [name for name in accepted if name != "all" and name not in names]
@@ -267,7 +276,9 @@ def _against(context, path, vendor, accepted, since):
         )
     taken = [row for row in rows if "all" in accepted or f"{row['root']}.{row['field']}" in accepted]
     if taken:
-        broker.accept(opened(context).path, taken, path.name, day)
+        archive = opened(context)
+        written = broker.accept(archive.path, taken, path.name, day)
+        archive.place.put_beside(written.name, written.read_bytes())
     emit(context, [row | {"accepted": row in taken} for row in rows], _show_broker)
     for row, name in broker.strangers(path, master, vendor, day):
         typer.echo(f"{path}: row {row}: the master knows no {plain(name, 40)!r}", err=True)
@@ -286,20 +297,45 @@ def _show_broker(rows):
         )
 
 
-def verify(context: typer.Context):
-    """Check every stored file against its checksum, and the chain of snapshots."""
+def sql(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT of DuckDB's.", show_default=False)],
+    version: Annotated[
+        str, typer.Option("--snapshot", metavar="SNAPSHOT", help="Number, tag, day, head or head~1.")
+    ] = "head",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this .csv or .parquet file.", show_default=False)
+    ] = None,
+):
+    """Ask the tables of a snapshot in SQL; it sees those and nothing else, and writes nothing.
+
+    `frontmonth sql "describe contract_bars"` tells a table's columns.
+    """
+    from store import tags
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
     archive = opened(context)
-    problems = [str(found) for found in archive.verify()]
-    head = archive.head()
-    document = {"snapshot": head.number, "hash": head.hash, "files": len(head.files), "problems": problems}
-    whole = f"snapshot {head.number}: all of its {counted(len(head.files), 'file')} are as they were written"
-    emit(context, document, lambda d: say("\n".join(d["problems"]) or whole))
-    if problems:
-        raise typer.Exit(1)
+    frame = archive.sql(query, snapshot=tags.number_of(archive, version))
+    if out is not None:
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+        document = {"rows": frame.height, "file": str(out)}
+        return emit(context, document, lambda d: say(f"{d['rows']:,} rows written to {out}"))
+    return emit(context, frame.to_dicts() if context.obj.json else [], lambda _: _show_sql(frame))
+
+
+def _show_sql(frame):
+    shown = frame.head(SHOWN).to_dicts()
+    if frame.width:
+        table(shown, {name: (lambda row, name=name: row[name]) for name in frame.columns})
+    if frame.height > SHOWN:
+        say(f"The first {SHOWN} of {frame.height:,} rows; --out FILE has all.")
+    elif not frame.height:
+        say("no rows")
 
 
 VERBS = {
     "markets": (markets, "What the store holds.", "frontmonth markets --json"),
     "contracts": (contracts, "The stored contracts of one market.", "frontmonth contracts ZC"),
-    "verify": (verify, "Compare every stored file with its checksum.", "frontmonth verify"),
+    "sql": (sql, "Ask the stored tables in SQL.", 'frontmonth sql "select count(*) from contract_bars"'),
 }

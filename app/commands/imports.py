@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from app.commands.data import day_of, opened, resolved
+from app.commands.data import day_of, holding, opened
 from app.commands.output import clean, counted, emit, progress, say, table
 
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
@@ -86,11 +86,15 @@ def import_(
         return _watch(context, watch, vendor, root)
     if not sources:
         raise typer.BadParameter("what shall be imported? Files, folders, or --watch DIR", param_hint="SOURCE")
+    from store.places import place_of
+
     paths = [Path(source) for source in sources if not _remote(source)]
     there = [path for path in paths if path.exists()]
-    if paths and not there and not context.obj.store.exists():  # a wrong name is no reason to make a store
+    if paths and not there and not place_of(context.obj.store).exists():  # a wrong name is no reason to make a store
         raise FileNotFoundError(f"{paths[0]}: no such file or folder; nothing was imported")
     archive = _store(context, dry_run)
+    if not dry_run:
+        context.with_resource(holding(context, archive))
     reports, days = [], (day_of(first, "--from"), day_of(last, "--to"))
     for source in filter(_remote, sources):
         reports += _from_remote(archive, source, vendor, root, table_, map_, days, yes, dry_run)
@@ -231,7 +235,8 @@ def _guessed(context, archive, reports, call, yes, dry_run):
             report.error += "; a layout is guessed above: without --dry-run, --yes saves it and imports the file"
         elif yes or (sys.stdin.isatty() and not context.obj.json and typer.confirm(
             f"Save this layout as [{found.name}] and import the file?", err=True)):  # fmt: skip
-            guess.save(archive.path, found)
+            written = guess.save(archive.path, found)
+            archive.place.put_beside(written.name, written.read_bytes())
             again.append(path)
         else:
             report.error += "; a layout is guessed above: --yes saves it and imports the file"
@@ -257,16 +262,22 @@ def _show_guess(found, file):
 
 def _watch(context, folder, vendor, root):
     """Import what comes into a folder, a line a batch, until interrupted."""
-    from store import ingest, watch
+    from store import ingest, locks, watch
 
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    archive, seen = opened(context, create=True), {}
+    archive, seen, waiting = opened(context, create=True), {}, []
     typer.echo(f"watching {folder}; Ctrl-C ends it", err=True)
     while True:
-        files = watch.arrivals(folder, seen)
-        if files:
-            reports = ingest.import_paths(archive, files, vendor, root, asked_for=False)
+        waiting += watch.arrivals(folder, seen)
+        if waiting:
+            try:
+                with holding(context, archive):
+                    reports = ingest.import_paths(archive, waiting, vendor, root, asked_for=False)
+            except locks.Busy as error:  # the files wait too
+                typer.echo(f"frontmonth: {error}", err=True)
+                continue
+            waiting = []
             fresh = [report for report in reports if not report.skipped]
             if fresh:
                 emit(context, _document(archive, fresh), _show_import)
@@ -353,36 +364,6 @@ def _reasons(reasons):
     return ", ".join(f"{name} {count:,}" for name, count in reasons.items())
 
 
-def export(
-    context: typer.Context,
-    roots: Annotated[
-        list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
-    ] = None,
-    to: Annotated[str, typer.Option(metavar="URL", help="postgresql://USER@HOST/DATABASE; no password in it.")] = "",
-    schema: Annotated[
-        str, typer.Option(metavar="NAME", help="Schema of the tables; made where it is missing.")
-    ] = "public",
-):
-    """Write the stored tables into a PostgreSQL database: keyed, typed, all or nothing.
-
-    Rows of the exported markets that are there already are replaced. A password comes from PGPASSWORD or ~/.pgpass.
-    """
-    if not to.startswith(DATABASES):
-        raise typer.BadParameter(f"{to or 'nothing'}: a postgresql://USER@HOST/DATABASE is wanted", param_hint="--to")
-    from store import postgres
-
-    archive = opened(context)
-    with progress("export") as bar:
-        made = postgres.export(archive, to, resolved(archive, roots), schema=schema, progress=bar)
-    emit(context, {"snapshot": archive.head().number, "schema": schema, "tables": made}, _show_export)
-
-
-def _show_export(document):
-    table(list(document["tables"].items()), {"table": lambda pair: pair[0], "rows": lambda pair: f"{pair[1]:,}"})
-    say(f"snapshot {document['snapshot']} is in schema {document['schema']}")
-
-
 VERBS = {
     "import": (import_, "Bring vendors' files into the store.", "frontmonth import prices/ --vendor barchart"),
-    "export": (export, "Write tables into a database.", "frontmonth export --to postgresql://me@localhost/futures"),
 }

@@ -104,6 +104,17 @@ def counted(count, what):
     return f"{count:,} {what}" + ("s" if count != 1 else "")
 
 
+def megabytes(size):
+    """A size.
+
+    >>> megabytes(0), megabytes(31_000), megabytes(12_345_678), megabytes(7_200_000_000)
+    ('0 kB', '31 kB', '12.3 MB', '7.20 GB')
+    """
+    if size < 1e6:
+        return f"{size / 1e3:,.0f} kB"
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"
+
+
 def number(value, digits="g"):
     """A number, nothing where there is none.
 

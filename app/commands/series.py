@@ -1,12 +1,12 @@
-"""The verb continuous: the series of one market, joined contract by contract."""
+"""Series made of stored bars: the verbs continuous, contract by contract, and aggregate, from minutes to days."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from app.commands.data import code_text, day_of, opened, series_of
-from app.commands.output import emit, number, say, table
+from app.commands.data import code_text, day_of, holding, opened, resolved, series_of
+from app.commands.output import emit, number, progress, say, table
 from app.commands.rolls import DEFAULT, RULES
 
 TAIL = 10  # rows of a table that are shown
@@ -120,7 +120,47 @@ def _show_series(frame, root):
     return None
 
 
+def aggregate(
+    context: typer.Context,
+    roots: Annotated[
+        list[str] | None, typer.Argument(metavar="ROOT...", help="Markets; all, if none is named.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Bars within the day of this source, such as firstrate-minute.")
+    ] = None,
+):
+    """Make daily bars of stored bars within the day, contract by contract, as a source of their own.
+
+    Only days that changed are made again. A day whose session may go on is left out until it is over.
+    """
+    from store.aggregate import aggregate as make
+
+    archive = opened(context)
+    with holding(context, archive), progress("aggregate") as bar:
+        document = make(archive, resolved(archive, roots) if roots else None, source, bar)
+    emit(context, document, _show_aggregate)
+
+
+def _show_aggregate(document):
+    rows = document["markets"]
+    if not rows:
+        return say("no bars within the day are stored: `frontmonth markets` lists what is")
+    columns = {"market": lambda r: r["root"], "from": lambda r: r["from"], "daily source": lambda r: r["source"]}
+    columns |= {name: (lambda r, name=name: f"{r[name]:,}") for name in ("rows", "days", "changed")}
+    columns |= {"left out": lambda r: r["left_out"]}
+    table(rows, columns)
+    for row in rows:
+        if row["refused"]:
+            say(f"{row['root']} was left as it is: {row['refused']}")
+    return say(f"snapshot {document['snapshot']}")
+
+
 VERBS = {
+    "aggregate": (
+        aggregate,
+        "Make daily bars of bars within the day.",
+        "frontmonth aggregate ES --source firstrate-minute",
+    ),
     "continuous": (
         continuous,
         "The continuous series of one market.",

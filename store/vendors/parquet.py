@@ -43,6 +43,11 @@ def recognises(file):
     return all(_table(columnar.schema(part)) for part in file.parts)
 
 
+def in_pieces(file):
+    """Whether it may be read in pieces (`pieces`): bars, whose rows can be judged one by one."""
+    return all(_table(columnar.schema(part)) == "contract_bars" for part in file.parts)
+
+
 def read(file):
     """The rows of `file` as a `Reading` a market."""
     return [reading for part in file.parts for reading in _readings(part)]

@@ -86,6 +86,10 @@ class Profile:
         """Whether names, headers and a sample of the dates are this layout's."""
         return all(self._knows(part) for part in file.parts)
 
+    def in_pieces(self, file):
+        """Whether it may be read in pieces (`pieces`): every layout may."""
+        return True
+
     def read(self, file):
         """The rows of `file` as a `Reading` a market."""
         before = (lambda _: self.skip) if self.skip else None

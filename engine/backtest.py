@@ -51,7 +51,15 @@ def run(archive, portfolio, snapshot=None, force=False):
     (RunResult, bool)
         And whether it was stored already.
     """
-    snapshot = snapshot or archive.head()
+    if snapshot is not None and snapshot.number != archive.head().number:
+        from store import tags
+
+        with tags.hold(archive, [snapshot.number], "run"):  # gc leaves it until the run names it
+            return _run(archive, portfolio, snapshot, force)
+    return _run(archive, portfolio, snapshot or archive.head(), force)
+
+
+def _run(archive, portfolio, snapshot, force):
     began = time.perf_counter()
     known, lacking = specified(archive, snapshot)
     undecided = refused(archive, snapshot)

@@ -113,7 +113,7 @@ class Archive:
 
     def __init__(self, place):
         self.place = place
-        self._manifests = Manifests(place)
+        self.manifests = Manifests(place)
 
     def __repr__(self):
         return f"Archive({str(self.place)!r})"
@@ -130,11 +130,11 @@ class Archive:
 
     def head(self):
         """The newest snapshot."""
-        return self._manifests.head()
+        return self.manifests.head()
 
     def snapshot(self, number):
         """The snapshot of that number; NotKept if it was dropped."""
-        return self._manifests.snapshot(number)
+        return self.manifests.snapshot(number)
 
     def as_known(self, day):
         """The newest snapshot of that day (UTC) or before: the store as it was when the day ended.
@@ -150,9 +150,9 @@ class Archive:
         numbers = range(1, self.head().number + 1)
         if not numbers:
             return EMPTY
-        found = bisect_left(numbers, True, key=lambda number: self._manifests.time(number) > end)
+        found = bisect_left(numbers, True, key=lambda number: self.manifests.time(number) > end)
         if not found:
-            first = self._manifests.time(1)[:10]
+            first = self.manifests.time(1)[:10]
             raise Refused(f"the store knew nothing on {day}: its first snapshot is of {first}")
         try:
             return self.snapshot(numbers[found - 1])
@@ -161,7 +161,7 @@ class Archive:
 
     def history(self):
         """All snapshots that are kept, oldest first."""
-        return self._manifests.history()
+        return self.manifests.history()
 
     # ---- writing
 
@@ -217,7 +217,6 @@ class Archive:
         add, gone = list(add), {getattr(segment, "path", segment) for segment in remove}
         if not add and not gone:
             return self.head()
-        self._settle(add)
         new = {segment.path for segment in add}
         if len(new) < len(add):
             raise Refused("a file is to be added twice")
@@ -232,7 +231,15 @@ class Archive:
                 compare_groups({group(s) for s in (*add, *(live[path] for path in gone))}, base, head)
             return [segment for segment in head.files if segment.path not in gone] + add
 
-        return self._manifests.append(change, note)
+        return self.replace(add, change, note)
+
+    def replace(self, add, change, note):
+        """Commit `change(head) -> all files of the new snapshot`, of which `add` were written for it; see `commit`.
+
+        `change` is asked again for each head that another writer made meanwhile; it raises Conflict to give up.
+        """
+        self._settle(add)
+        return self.manifests.append(change, note)
 
     # ---- runs
 
@@ -310,7 +317,7 @@ class Archive:
         if not segments:
             return table_named(table).empty().lazy()
         frame = pl.scan_parquet(
-            self._paths(segments),
+            self.paths(segments),
             schema=schema,
             glob=False,
             missing_columns="insert",
@@ -354,7 +361,7 @@ class Archive:
 
         return doors.continuous(self, names, adjust, rule, start, end, self.pin(snapshot))
 
-    def sql(self, text, params=None, snapshot=None):
+    def sql(self, text, params=None, snapshot=None, seconds=30.0, limit=None):
         """The answer of one SELECT over the tables of a snapshot; only for looking: its sums are not repeatable.
 
         Parameters
@@ -364,6 +371,10 @@ class Archive:
         params : list or dict, optional
             For `?` or `$name` in the text.
         snapshot : Snapshot or int, optional
+        seconds : float
+            After which it is stopped. [s]
+        limit : int, optional
+            Rows at most; `query.ask` tells whether there were more.
 
         Examples
         --------
@@ -372,11 +383,9 @@ class Archive:
         ...     open_archive(folder, create=True).sql("select count(*) as rows from contract_bars").item()
         0
         """
-        from store.query import named, select
+        from store import query
 
-        files, tables = self.pin(snapshot).files, named(text)
-        paths = [(table, self._paths([s for s in files if s.table == table.name])) for table in tables]
-        return select(text, params, paths, self.cache)
+        return query.ask(self, text, params, snapshot, seconds, limit).frame
 
     # ---- keeping
 
@@ -394,7 +403,7 @@ class Archive:
 
     # ---- inside
 
-    def _paths(self, segments):
+    def paths(self, segments):
         """Paths of segments whose content this process knows to be right."""
         self.bring(segments)
         return [self._checked_path(segment) for segment in segments]

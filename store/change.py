@@ -73,14 +73,14 @@ class Change:
 
     def commit(self, note):
         """Number of the new snapshot; Conflict if there is one already."""
-        self.archive._settle([*self.added, *(segment for new in self.swapped.values() for segment in new)])
+        add = [*self.added, *(segment for new in self.swapped.values() for segment in new)]
 
         def change(newest):
             if newest.number != self.head.number:
                 raise Conflict("another writer committed meanwhile; nothing was changed")
             return [*(new for old in newest.files for new in self.swapped.get(old.path, [old])), *self.added]
 
-        return self.archive._manifests.append(change, note[:200]).number
+        return self.archive.replace(add, change, note[:200]).number
 
 
 def forget(change, log):

@@ -202,7 +202,6 @@ def _swap(archive, pairs):
     """Commit files in the places of those that they were made of: pairs of a Segment and its parts."""
     new = {parts[0].path: segment for segment, parts in pairs}
     gone = {part.path for _, parts in pairs for part in parts}
-    archive._settle(list(new.values()))
 
     def change(head):
         live = {segment.path for segment in head.files}
@@ -211,4 +210,4 @@ def _swap(archive, pairs):
         files = (new.get(segment.path, segment) for segment in head.files)
         return [segment for segment in files if segment.path not in gone]
 
-    return archive._manifests.append(change, f"compact: {len(gone)} files into {len(new)}")
+    return archive.replace(list(new.values()), change, f"compact: {len(gone)} files into {len(new)}")

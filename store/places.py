@@ -6,7 +6,6 @@ is changed in place but hints, which may be lost.
 """
 
 import os
-import shutil
 import time
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -194,7 +193,7 @@ class Folder:
         if path.parent.name == "runs" and path.is_dir() and not path.name.startswith(STAGED):
             gone = path.parent / f"{STAGED}{uuid4().hex}"
             os.rename(path, gone)
-            shutil.rmtree(gone)
+            durable.remove_tree(gone)
         elif path.exists() or path.is_symlink():
             durable.remove_tree(path)
 

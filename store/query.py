@@ -98,7 +98,7 @@ def ask(archive, text, params=None, snapshot=None, seconds=SECONDS, limit=None, 
         The text is wrong, asks for what it may not, or was stopped.
     """
     pinned = archive.pin(snapshot)
-    paths = [(table, archive._paths([s for s in pinned.files if s.table == table.name])) for table in named(text)]
+    paths = [(table, archive.paths([s for s in pinned.files if s.table == table.name])) for table in named(text)]
     if ready is not None:
         ready()
     found = answer(text, params, paths, archive.cache, seconds, limit, memory)

@@ -117,7 +117,7 @@ class _Clearance:
     """One call of `gc`."""
 
     def __init__(self, archive, moment, older_than, keep_days, dry_run):
-        self.archive, self.place, self.manifests = archive, archive.place, archive._manifests
+        self.archive, self.place, self.manifests = archive, archive.place, archive.manifests
         self.moment, self.keep_days, self.dry_run = moment, keep_days, dry_run
         self.limit = moment - older_than.total_seconds()
         self.names, self.bytes = [], 0
@@ -219,7 +219,7 @@ class _Clearance:
         cache."""
         path, cache = self.archive.path, self.archive.cache
         found = [*path.glob(f"{durable.TEMPORARY}*"), *(path / "locks").glob(f"{durable.TEMPORARY}*")]
-        found += [*_staged(self.archive), *cached.loose(cache), *_useless(cache, shas)]
+        found += [*_staged(self.archive), *cached.loose(cache), *_useless(cache, shas), *cache.glob("sql/*")]
         found += [one for one in cache.glob("quality/*.json") if _age(one, self.moment) > HABIT.total_seconds()]
         for one in dict.fromkeys(found):
             if self.moment - _age(one, self.moment) < self.limit:
@@ -345,7 +345,7 @@ def _useless(cache, shas):
 def listed(archive):
     """What all manifests and the ledgers say, newest first: number, hash, parent, time, note, rows, files, bytes,
     dropped."""
-    manifests = archive._manifests
+    manifests = archive.manifests
     head, dropped = manifests.head(), manifests.ledger.dropped()
     known = cached.read(archive.cache, "snapshots") or {}
     standing, rows, wanted, new = set(manifests.numbers()), [], head.hash, False

@@ -291,7 +291,7 @@ def _written(archive, name, fields, numbers):
         archive.place.settle([name])
     except OSError as error:
         raise StateUnknown(f"{name} is written but the disk did not confirm it ({error.strerror})") from error
-    dropped = archive._manifests.ledger.dropped()
+    dropped = archive.manifests.ledger.dropped()
     for number in numbers:
         if number in dropped:
             _remove(archive.place, [name])

@@ -70,7 +70,7 @@ def undo(archive, number, note=None, dry_run=False):
             return old.files
 
         note = " ".join(str(note or f"undo: as snapshot {number}").split())
-        return told | {"snapshot": archive._manifests.append(change, note).number}
+        return told | {"snapshot": archive.replace([], change, note).number}
 
 
 def _see(archive, old):

@@ -1,6 +1,5 @@
 """What a run reads beside prices of its own: proxies, own margins, decisions, the store of an earlier day."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -12,6 +11,7 @@ from engine.backtest import margins, run
 from engine.market import MarketRefused, MarketUnknown, load
 from store import decisions, history
 from store.archive import Refused
+from store.manifest import Manifests
 from store.tables import TABLES
 from tests.small_store import build
 
@@ -177,8 +177,7 @@ def test_a_run_of_an_earlier_day_uses_the_store_as_it_was(archive, monkeypatch):
     archive.commit([archive.write("contract_bars", changed, source="barchart", root="MES")], old)
     assert archive.as_known(datetime.now(UTC).date()).number == archive.head().number
     snapshots = {first.number: "2026-01-05T10:00:00Z", archive.head().number: "2026-01-07T10:00:00Z"}
-    real = type(archive).snapshot
-    monkeypatch.setattr(type(archive), "snapshot", lambda self, n: replace(real(self, n), time=snapshots[n]))
+    monkeypatch.setattr(Manifests, "time", lambda self, number: snapshots[number])
     assert archive.as_known("2026-01-06").number == first.number
     assert archive.as_known("2026-01-05").number == first.number  # until the end of that day
     assert archive.as_known("2026-01-07").number == first.number + 1

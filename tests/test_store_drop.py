@@ -306,17 +306,17 @@ def test_decisions_stay_and_are_told(archive):
 
 def test_a_writer_who_was_quicker_is_not_lost(archive, monkeypatch):
     first = bring(archive, bars([(1, 0, 1.0, None, None)]))
-    append, seen = archive._manifests.append, []
+    append, seen = archive.manifests.append, []
 
     def late(change, note):
         if not seen:
             seen.append(bring(open_archive(archive.path), bars([(1, 1, 2.0, None, None)])))
         return append(change, note)
 
-    monkeypatch.setattr(archive._manifests, "append", late)
+    monkeypatch.setattr(archive.manifests, "append", late)
     drop_import(archive, first)
     assert simple(archive) == {(1, 1): (2.0, None, None)}
-    monkeypatch.setattr(archive._manifests, "append", lambda change, note: change(archive.snapshot(1)))
+    monkeypatch.setattr(archive.manifests, "append", lambda change, note: change(archive.snapshot(1)))
     with pytest.raises(Conflict, match="nothing was changed"):
         drop_root(archive, "AAA")
 

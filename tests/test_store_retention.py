@@ -72,7 +72,7 @@ def readable(archive):
 
 def whole(archive):
     """Nothing that the store needs is lost: the chain and every file that a kept snapshot names."""
-    snapshots, problems = archive._manifests.walk()
+    snapshots, problems = archive.manifests.walk()
     assert problems == []
     for snapshot in snapshots:
         assert values(archive, snapshot) == [snapshot.number]
@@ -115,7 +115,7 @@ def test_gc_tells_first_and_drops_then_and_the_rest_reads_as_before(archive):
     assert clear(archive) == told | {"dry_run": False}
     assert readable(archive) == sorted(KEPT) and whole(open_archive(archive.path))
     assert not any((archive.path / name).exists() for name in names)
-    assert clear(archive)["files"] == [] and len(archive._manifests.ledger.names()) == 1
+    assert clear(archive)["files"] == [] and len(archive.manifests.ledger.names()) == 1
     assert [snapshot.number for snapshot in archive.history()] == sorted(KEPT)
 
 
@@ -153,26 +153,26 @@ def test_a_dropped_snapshot_is_told_with_its_neighbours_and_a_day_of_it_too(arch
 @pytest.mark.folder
 def test_the_chain_is_checked_over_what_was_dropped(archive):
     clear(archive)
-    [name] = archive._manifests.ledger.names()
+    [name] = archive.manifests.ledger.names()
     content = (archive.path / name).read_bytes()
     for damage in (None, content[:-1], content.replace(b'"number":4', b'"number":9')):
         durable.remove(archive.path / name)
         if damage is not None:
             (archive.path / name).write_bytes(damage)
-        told = " ".join(map(str, open_archive(archive.path)._manifests.walk()[1]))
+        told = " ".join(map(str, open_archive(archive.path).manifests.walk()[1]))
         assert "snapshots/0000000002.json is missing" in told and "snapshots/0000000004.json is missing" in told
         assert damage is None or f"{name} is damaged" in told
         with pytest.raises(Damaged):
             clear(archive)
         (archive.path / name).unlink(missing_ok=True)
         (archive.path / name).write_bytes(content)
-    forged = archive._manifests.ledger.entries(name)
+    forged = archive.manifests.ledger.entries(name)
     Ledger(archive.place).write(
         [type(one)(**vars(one) | {"hash": "0" * 64}) for one in forged.values() if one.number == 4]
     )
     durable.remove(archive.path / name)
     Ledger(archive.place).write([one for one in forged.values() if one.number == 2])
-    told = " ".join(map(str, open_archive(archive.path)._manifests.walk()[1]))
+    told = " ".join(map(str, open_archive(archive.path).manifests.walk()[1]))
     assert "snapshots/0000000004.json is not the one that snapshot 5 was made on" in told
 
 
@@ -184,7 +184,7 @@ def test_commits_go_on_over_dropped_snapshots_and_ledgers_become_one(archive):
             for _ in range(3):
                 replace(archive, archive.head().number + 1)
                 clock.on(hours=1)
-            assert len(archive._manifests.ledger.names()) == 1 and whole(archive)
+            assert len(archive.manifests.ledger.names()) == 1 and whole(archive)
     assert readable(archive) == [1, 3, 5, 7, 11, 14, 16, 17, 18, 19]
 
 

@@ -94,14 +94,14 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_changed(archive, fa
 
 
 def test_a_commit_meanwhile_is_not_undone_unseen(archive, monkeypatch):
-    append = archive._manifests.append
+    append = archive.manifests.append
 
     def late(change, note):
         monkeypatch.undo()
         add(open_archive(archive.path), 7)
         return append(change, note)
 
-    monkeypatch.setattr(archive._manifests, "append", late)
+    monkeypatch.setattr(archive.manifests, "append", late)
     with pytest.raises(Conflict, match="another writer committed meanwhile; nothing was changed"):
         undo(archive, 1)
     assert archive.head().number == 4 and 7.0 in archive.read("fx")["rate"].to_list()

@@ -107,9 +107,8 @@ def export(
         raise typer.BadParameter(f"{format_}: allowed are {', '.join(FORMATS)}", param_hint="--format")
     if roots:
         raise typer.BadParameter("a folder gets all markets; --table picks tables", param_hint="ROOT...")
-    from store.export import export as write
-
     from store import tags
+    from store.export import export as write
 
     with progress("export") as bar:
         document = write(archive, Path(to), format_ or "parquet", tables, tags.number_of(archive, version), bar)

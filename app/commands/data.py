@@ -299,7 +299,7 @@ def _show_broker(rows):
 
 def sql(
     context: typer.Context,
-    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT of DuckDB's.", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT of DuckDB's.", show_default=False)],
     version: Annotated[
         str, typer.Option("--snapshot", metavar="SNAPSHOT", help="Number, tag, day, head or head~1.")
     ] = "head",
@@ -309,16 +309,16 @@ def sql(
 ):
     """Ask the tables of a snapshot in SQL; it sees those and nothing else, and writes nothing.
 
-    `frontmonth sql "describe contract_bars"` tells a table's columns.
+    It is stopped after 30 seconds. Tables and columns: the dashboard's page Data, or docs/data.md.
     """
-    from store import tags
+    from store import answer, query, tags
 
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
     archive = opened(context)
-    frame = archive.sql(query, snapshot=tags.number_of(archive, version))
+    frame = query.ask(archive, text, snapshot=tags.number_of(archive, version)).frame
     if out is not None:
-        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+        answer.write(frame, out)
         document = {"rows": frame.height, "file": str(out)}
         return emit(context, document, lambda d: say(f"{d['rows']:,} rows written to {out}"))
     return emit(context, frame.to_dicts() if context.obj.json else [], lambda _: _show_sql(frame))

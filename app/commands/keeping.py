@@ -132,9 +132,8 @@ def undo(
     Nothing is lost: the state before is the snapshot before, and `frontmonth undo` brings it back too. Runs, tags and
     the files of your own beside the store stay as they are.
     """
-    from store.undo import undo as back
-
     from store import tags
+    from store.undo import undo as back
 
     archive = opened(context)
     with holding(context, archive):

@@ -37,7 +37,7 @@ symbol = "symbol"
 last_is = "close"
 columns = { time = "end", open = "open", high = "high", low = "low", last = "close", volume = "volume" }
 """
-FIRST = date(2014, 1, 2)
+FIRST = date(2009, 1, 2)
 ALIVE = 3  # contracts that trade on a day
 BUSY = np.array([0.97, 0.5, 0.15])  # share of the day's minutes with a trade: the busiest contract, the next, the third
 NIGHT = 0.55  # of that, outside the day's hours

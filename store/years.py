@@ -50,10 +50,12 @@ def made_from(source):
 
 def parted(frame):
     """{year as text: its rows, in the order in which they stand}; rows have a `time`."""
+    if frame.is_empty():  # then it may lack the column
+        return {}
     year = frame["time"].dt.year()
     first, last = year.min(), year.max()
     if first == last:
-        return {} if first is None else {str(first): frame}
+        return {str(first): frame}
     years = year.unique().sort().to_list()
     return {str(one): frame.filter(year == one) for one in years}
 

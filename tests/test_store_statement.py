@@ -168,7 +168,7 @@ def place_of_crime(tmp_path_factory):
     archive = open_archive(top / "store", create=True)
     rows = pl.DataFrame({"currency": ["EUR", "USD"], "day": [date(2024, 1, 1)] * 2, "rate": [1.1, 1.0]})
     archive.commit([archive.write("fx", rows, source="ecb")])
-    segment = archive.path / archive.head().files[0].path
+    segment = archive.place.local(archive.head().files[0].path)
     segment.chmod(0o644)  # the file's own mode is another fence; here it must stand without
     outside = top / "outside"
     outside.mkdir()

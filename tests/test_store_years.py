@@ -104,13 +104,13 @@ def test_what_comes_again_leaves_all_files_as_they_are(archive, rows):
 
 
 @pytest.mark.parametrize("brings", ["a later day", "a restated value", "nothing new"])
-def test_a_market_of_an_older_store_is_parted_by_the_first_import_that_changes_it(archive, rows, brings):
+def test_a_market_of_an_older_store_is_parted_by_the_first_import_that_changes_it(archive, rows, brings, tmp_path):
     es = rows.filter(pl.col("root") == "ES").sort("time")
     old, new = es.head(-500), es.tail(500)
     if brings != "a later day":
         old, new = es, es.head(2000)
         new = new.with_columns(volume=pl.col("volume") + (1.0 if brings == "a restated value" else 0.0))
-    once = open_archive(archive.path.parent / "once", create=True)
+    once = open_archive(tmp_path / "once", create=True)
     taken(once, old, "old")
     stored = once.read("contract_bars").sort(KEY)
     archive.commit([archive.write("contract_bars", stored, source=SOURCE, root="ES")])
@@ -166,6 +166,15 @@ def test_a_restatement_is_measured_by_all_years_of_the_market(archive, rows):
     assert row["severity"] == ("refuse" if late.height > 0.05 * of else "warn")
 
 
+def test_a_file_of_minutes_that_are_all_at_fault_leaves_nothing_and_the_others_come_in(archive, rows, tmp_path):
+    es = rows.filter(pl.col("root") == "ES")
+    es.with_columns(volume=-1.0).write_parquet(tmp_path / "bad.parquet")
+    es.write_parquet(tmp_path / "good.parquet")
+    bad, good = import_paths(archive, [tmp_path / "bad.parquet", tmp_path / "good.parquet"])
+    assert "no usable row" in bad.error and not good.error
+    assert archive.read("contract_bars").height == good.accepted == es.height
+
+
 def overtaken(archive, monkeypatch, write):
     """The first commit is preceded by another writer's; how often ours was tried is told."""
     commit, tries = archive.commit, []
@@ -193,9 +202,9 @@ def test_writers_of_two_years_of_a_market_are_not_in_each_others_way(archive, ro
     assert whole(archive).select(expected.columns).equals(expected)
 
 
-def test_two_writers_that_part_an_older_market_leave_each_row_once(archive, rows, monkeypatch):
+def test_two_writers_that_part_an_older_market_leave_each_row_once(archive, rows, monkeypatch, tmp_path):
     es = rows.filter(pl.col("root") == "ES").sort("time")
-    once = open_archive(archive.path.parent / "once", create=True)
+    once = open_archive(tmp_path / "once", create=True)
     taken(once, es.head(6000), "old")
     stored = once.read("contract_bars").sort(KEY)
     archive.commit([archive.write("contract_bars", stored, source=SOURCE, root="ES")])
@@ -210,4 +219,4 @@ def test_a_dry_run_of_minutes_tells_what_it_would_do_and_does_nothing(archive, r
     rows.write_parquet(tmp_path / "x.parquet")
     [report] = import_paths(archive, [tmp_path / "x.parquet"], dry_run=True)
     assert report.accepted == rows.height and archive.head().number == 0
-    assert not list(archive.path.glob("data/*/*")) and not list((archive.path / "runs").iterdir())
+    assert archive.place.tree("data") == archive.place.tree("runs") == []

@@ -248,7 +248,7 @@ def demo(
     others = {s.labels["source"] for s in archive.files("contract_bars")} - {sample.SOURCE}
     if others:
         raise ValueError(
-            f"{archive.path} holds prices of {', '.join(sorted(others))}: give the demo a store of its own, --store DIR"
+            f"{archive.place} holds prices of {', '.join(sorted(others))}: give the demo a store of its own, --store DIR"
         )
     from app.report import report as write
     from engine.backtest import run as backtest
@@ -260,7 +260,7 @@ def demo(
             checks.run(archive, resolved(archive, None), bar)
     made, _ = backtest(archive, portfolio_of(Path("trend"), archive))
     file = write(made, Path("demo") / "report.html")
-    document = {"store": str(archive.path), "sample": counts, "run": made.id, "report": str(file)}
+    document = {"store": str(archive.place), "sample": counts, "run": made.id, "report": str(file)}
     emit(context, document, lambda d: _show_demo(d, made.summary))
     if not no_serve:
         from app.serve import serve as start

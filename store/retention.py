@@ -27,7 +27,7 @@ from hashlib import sha256
 
 from store import durable, locks, tags
 from store import kept as cached
-from store.durable import NotWritten
+from store.durable import DiskFull, NotWritten
 from store.ledger import Dropped
 from store.manifest import Conflict, NotKept, Snapshot
 from store.places import STAGED
@@ -72,11 +72,16 @@ def gc(archive, older_than=timedelta(hours=24), keep_days=DAYS, dry_run=True, no
         A file could not be removed; the store is whole.
     """
     moment = _moment(archive, now)
+    work = _Clearance(archive, moment, older_than, keep_days, dry_run)
     with contextlib.ExitStack() as held:
-        if not dry_run:
-            held.enter_context(locks.hold(archive, "gc", "gc"))
         try:
-            return _Clearance(archive, moment, older_than, keep_days, dry_run).document()
+            if not dry_run:
+                try:
+                    held.enter_context(locks.hold(archive, "gc", "gc"))
+                except DiskFull:  # no room for a lock or a ledger: make some first
+                    work.free()
+                    held.enter_context(locks.hold(archive, "gc", "gc"))
+            return work.document()
         except OSError as error:
             raise NotWritten(
                 f"{error.filename or archive.place} could not be removed ({error.strerror}); the store is whole"
@@ -133,6 +138,11 @@ class _Clearance:
         counts = Counter(kind for kind, _ in reasons.values())
         told = {"snapshots": sorted(gone), "files": sorted(self.names), "bytes": self.bytes, "dry_run": self.dry_run}
         return told | {"kept": {kind: counts[kind] for kind in KINDS}}
+
+    def free(self):
+        """Remove what no snapshot names; that needs no ledger, and may be done by two at once."""
+        self._leftovers()
+        self._local(self._data(set()))
 
     def _chain(self):
         """What stands, {number: Dropped, as it would be}, and what was dropped before, {number: Dropped}."""

@@ -10,8 +10,9 @@ from hashlib import sha256
 import pytest
 
 from store import durable, kept, locks, open_archive, retention, tags
-from store.archive import Damaged, NotKept, NotWritten, Refused
+from store.archive import Damaged, DiskFull, NotKept, NotWritten, Refused
 from store.ledger import Ledger
+from tests.faults import fill, small_disk
 from tests.killing import without_links
 from tests.store_days import Clock, rates
 
@@ -424,3 +425,17 @@ def test_a_file_that_cannot_be_removed_is_told_in_one_sentence(archive, monkeypa
     assert whole(archive)
     clear(archive)
     assert readable(archive) == sorted(KEPT)
+
+
+@pytest.mark.folder
+def test_gc_makes_room_on_a_disk_that_is_full_to_the_last_byte(tmp_path):
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        archive = open_archive(disk / "store", create=True)
+        archive.commit([archive.write("fx", rates(1.1))])
+        abandoned = archive.write("fx", rates(*range(5000)))
+        fill(disk, 0)
+        with pytest.raises(DiskFull):
+            archive.commit([archive.write("fx", rates(1.2))])
+        assert retention.gc(archive, timedelta(seconds=-10), dry_run=False)["files"] == [abandoned.path]
+        archive.commit([archive.write("fx", rates(1.2))])
+        assert archive.read("fx")["rate"].to_list() == [1.1, 1.2]

@@ -1,6 +1,6 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
 # make test                     all tests      make lint   ruff      make serve   the dashboard
-# make soak [ARGS="--only T1"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
+# make soak [ARGS="--only kill"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
 # make bench, bench-imports, bench-rolls, bench-minutes   timings
 PYTHON ?= python3
 BIN := .venv/bin

@@ -22,8 +22,8 @@ import polars as pl
 from store import columnar, lines, raw
 from store.naming import vendor_of
 
-LARGE = 1 << 28  # of a text: the rows of a shorter one, parsed, take no more than 2 GB [bytes]
-PIECE = 1 << 27  # [bytes]
+LARGE = 1 << 27  # of a text: the rows of a shorter one, parsed, take no more than 2 GB [bytes]
+PIECE = 1 << 26  # [bytes]
 ROWS = 3_000_000
 HEAD = 1 << 20  # of a text, for those who look at its beginning [bytes]
 KEY = ["contract", "time"]

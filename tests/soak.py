@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,7 @@ LONG = {
     "minutes": 100_000_000,
 }
 HEADINGS = ("test", "guarantees", "numbers", "seconds", "result")
+MANY = 12  # cases of one test that are told as one row
 MARK = "PROVES"
 
 
@@ -56,7 +58,7 @@ class Row:
 
 
 def proves(path):
-    """Guarantees that a test file says it proves; nothing where it says nothing.
+    """Guarantees that a test file says it proves; None where it says nothing.
 
     >>> proves(REPO / "tests" / "test_battery_damage.py")
     (7,)
@@ -64,13 +66,13 @@ def proves(path):
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [MARK]:
             return ast.literal_eval(node.value)
-    return ()
+    return None
 
 
 def battery(only=""):
-    """The test files that prove something, in order of their names."""
+    """The test files of the battery, in order of their names: those that say what they prove."""
     found = (path for path in sorted((REPO / "tests").glob("test_*.py")) if only in path.name)
-    return [path for path in found if proves(path)]
+    return [path for path in found if proves(path) is not None]
 
 
 def run_file(path, numbers, tell):
@@ -108,7 +110,22 @@ def read(report, proved):
             result = f"skipped: {skipped.get('message')}"
         name = case.get("classname").removeprefix("tests.test_") + ": " + case.get("name").removeprefix("test_")
         rows.append(Row(name.replace("_", " "), proved, numbers, float(case.get("time")), result))
-    return rows
+    return [row for alike in _alike(rows) for row in alike]
+
+
+def _alike(rows):
+    """The rows of each test; of one with many cases a single row, beside those that failed."""
+    by_test = {}
+    for row in rows:
+        by_test.setdefault(row.test.partition("[")[0], []).append(row)
+    for name, cases in by_test.items():
+        good = [row for row in cases if not row.failed]
+        if len(good) > MANY:
+            results = Counter(row.result for row in good)
+            told = ", ".join(f"{count} {result}" for result, count in results.most_common())
+            seconds = sum(row.seconds for row in good)
+            good = [Row(name, good[0].proves, {"cases": len(good)}, seconds, told)]
+        yield [*good, *(row for row in cases if row.failed)]
 
 
 def table(rows):

@@ -13,6 +13,8 @@ from store import open_archive
 from store.locks import hold
 from tests.conftest import REPO
 
+PROVES = (4,)  # guarantees
+
 
 def rows(store, table="contract_bars", **labels):
     archive = open_archive(store)
@@ -58,7 +60,7 @@ def test_undo_brings_back_what_was_dropped_and_is_undone_itself(call, document, 
     planned = document("drop", "ZC", "--dry-run", "--store", store)
     assert planned["dry_run"] and open_archive(store).head().number == before
     dropped = call("drop", "CORN", "--store", store).out  # an alias
-    assert f"frontmonth undo {before}" in dropped
+    assert f"ZC is dropped; `frontmonth undo {before}` brings it back" in dropped
     assert rows(store, root="ZC").is_empty()
     assert rows(store).height == all_rows.height - corn.height
     back = document("undo", before, "--store", store)
@@ -68,10 +70,11 @@ def test_undo_brings_back_what_was_dropped_and_is_undone_itself(call, document, 
     assert rows(store, root="ZC").is_empty()
 
 
-def test_what_an_import_did_is_taken_back_and_its_files_come_in_again(document, store, tmp_path, files):
+def test_what_an_import_did_is_taken_back_and_its_files_come_in_again(call, document, store, tmp_path, files):
     (import_id,) = open_archive(store).read("imports")["import_id"].unique()
     before = rows(store).drop("known")
-    assert document("drop", import_id, "--store", store)["dropped"]
+    assert f"import {import_id} would be dropped" in call("drop", import_id, "--dry-run", "--store", store).out
+    assert document("drop", import_id, "--store", store)["dropped"]["import"] == import_id
     assert rows(store).is_empty()
     again = document("import", files / "prices", files / "fx", "--store", store)
     assert not any(file["skipped"] for file in again["files"])

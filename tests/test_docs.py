@@ -16,7 +16,7 @@ from engine.simulate import CAUSES
 from engine.strategies import STRATEGIES
 from store import contracts, open_archive, sample
 from store.row_rules import bar_rules
-from tests import doc_pictures, doc_tables, market_files
+from tests import doc_pictures, doc_tables, market_files, soak
 from tests.conftest import REPO
 
 PAGES = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
@@ -112,11 +112,14 @@ def test_every_guarantee_names_tests_that_there_are():
     page = (REPO / "docs" / "guarantees.md").read_text(encoding="utf-8")
     promises = re.split(r"^\*\*(\d+)\. ", page, flags=re.M)[1:]
     assert [int(number) for number in promises[::2]] == list(range(1, 11))
-    for promise in promises[1::2]:
+    told = set()
+    for number, promise in zip(promises[::2], promises[1::2], strict=True):
         named = re.findall(r"^- `(test_\w+\.py)`: `(test_\w+)`", promise, flags=re.M)
         assert named
+        told |= {(file, int(number)) for file, _ in named}
         for file, name in named:
             assert f"\ndef {name}(" in (REPO / "tests" / file).read_text(encoding="utf-8"), (file, name)
+    assert told == {(path.name, number) for path in soak.battery() for number in soak.proves(path)}
 
 
 def test_every_rule_and_cause_is_told():
@@ -151,6 +154,7 @@ SAMPLES = {
     "verify": ["verify"],
     "snapshots": ["snapshots"],
     "tag NAME": ["tag", "first", "1"],
+    "import SOURCE": ["import", "prices", "fx"],
     "compact": ["compact"],
     "gc": ["gc", "--keep-days", "0"],
     "backup DIR": ["backup", "copy"],

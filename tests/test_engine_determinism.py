@@ -13,6 +13,8 @@ from tests.conftest import REPO
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
 
+PROVES = (5,)  # guarantees
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):

@@ -14,6 +14,8 @@ from engine.strategy import load_user
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
 
+PROVES = (7,)  # guarantees
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):

@@ -15,6 +15,8 @@ from store.segments import Refused
 from tests.backups import ended, files, flip, made, put, rewrite, run, same
 from tests.s3_server import cloud, service
 
+PROVES = (5, 9)  # guarantees
+
 pytestmark = pytest.mark.folder
 __all__ = ["cloud", "service"]  # fixtures
 

@@ -18,6 +18,8 @@ from tests.backups import drop, ended, made, put
 from tests.conftest import REPO
 from tests.killing import without_links
 
+PROVES = (9, 10)  # guarantees
+
 pytestmark = pytest.mark.folder
 
 

@@ -15,6 +15,8 @@ from tests import killing
 from tests.buckets import always, another_machine
 from tests.conftest import REPO
 
+PROVES = (1,)  # guarantees
+
 pytest_plugins = ("tests.s3_server",)
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("quick")]
 

@@ -20,6 +20,8 @@ from store.tables import TABLES
 from tests import small_store
 from tests.sample_files import LINES, changed, put
 
+PROVES = (5,)  # guarantees
+
 CUT = date(2022, 11, 28)  # before it all comes at once, from then on two days a night
 PORTFOLIO = """
 [portfolio]

@@ -8,6 +8,8 @@ import pytest
 from store import checks, ingest, open_archive, raw
 from tests.corrupt_files import FILES, GOOD, NAME, text
 
+PROVES = (8,)  # guarantees
+
 
 @pytest.fixture
 def archive(tmp_path):

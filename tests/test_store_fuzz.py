@@ -15,6 +15,8 @@ import pytest
 from store import ingest, open_archive
 from tests.conftest import REPO
 
+PROVES = (8,)  # guarantees
+
 FOLDER = REPO / "tests" / "samples"
 SAMPLES = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path.name != "README.md")
 PLAIN = ("barchart", "contract-csv", "pysystemtrade")  # vendors whose every line after the first is a row

@@ -14,6 +14,8 @@ from store.places import Folder
 from store.sealed import sealed, unsealed
 from tests.backups import files, made, rewrite
 
+PROVES = (9,)  # guarantees
+
 pytestmark = pytest.mark.folder
 LEADS_AWAY = (
     "../x.csv",

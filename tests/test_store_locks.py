@@ -19,6 +19,8 @@ from store.durable import DiskFull, NotWritten
 from store.locks import Busy, hold, holders
 from tests.conftest import REPO
 
+PROVES = (4,)  # guarantees
+
 HOLD = """
 import sys
 from store import open_archive

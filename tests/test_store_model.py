@@ -29,6 +29,8 @@ from store.compact import compact
 from store.verify import verify
 from tests.store_days import Clock, rates
 
+PROVES = (6,)  # guarantees
+
 SOURCES, NAMES, RUNS = ("a", "b", "c"), ("one", "two"), ("r1", "r2")
 VALUES = st.lists(st.integers(0, 9), max_size=3)
 DAYS = st.sampled_from([0, 1, 5, 20, 31, 50])

@@ -16,6 +16,8 @@ from tests.faults import fill, small_disk
 from tests.killing import without_links
 from tests.store_days import Clock, rates
 
+PROVES = (6,)  # guarantees
+
 NOW = datetime(2031, 6, 15, 12, tzinfo=UTC)
 AT_ONCE = timedelta(0)
 DAYS = ("2031-01-10", "2031-01-20", "2031-02-05", "2031-02-06", "2031-05-01", "2031-05-30", "2031-06-14")

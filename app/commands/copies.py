@@ -1,4 +1,4 @@
-"""Verbs that copy the store or ask it: backup, restore, export, sql."""
+"""Verbs that copy the store: backup, restore, export."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,6 @@
 """Verbs that keep the store: verify, snapshots, tag, undo, drop, compact, gc."""
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 from typing import Annotated
 
@@ -136,7 +137,7 @@ def undo(
     from store.undo import undo as back
 
     archive = opened(context)
-    with holding(context, archive):
+    with nullcontext() if dry_run else holding(context, archive):
         document = back(archive, tags.number_of(archive, version), note, dry_run)
     emit(context, document, _show_undo)
 
@@ -180,7 +181,7 @@ def drop(
 
     archive = opened(context)
     ids = archive.read("imports", columns=["import_id"])["import_id"].unique().to_list()
-    with holding(context, archive):
+    with nullcontext() if dry_run else holding(context, archive):
         if what in ids:
             if source:
                 raise typer.BadParameter("it goes with a market, not with an import", param_hint="--source")
@@ -194,10 +195,13 @@ def _show_drop(document):
     _show_changes(document["tables"])
     for note in document["notes"]:
         say(f"note: {note}")
+    dropped = document["dropped"]
+    what = f"import {dropped['import']}" if "import" in dropped else dropped["root"]
+    what += f" of {dropped['source']}" if dropped.get("source") else ""
     if document["dry_run"]:
-        say(f"nothing was changed; without --dry-run {document['dropped']} would be dropped")
+        say(f"nothing was changed; without --dry-run {what} would be dropped")
     else:
-        say(f"{document['dropped']} is dropped; `frontmonth undo {document['snapshot'] - 1}` brings it back")
+        say(f"{what} is dropped; `frontmonth undo {document['snapshot'] - 1}` brings it back")
 
 
 def compact(
@@ -211,7 +215,7 @@ def compact(
     from store.compact import compact as merge
 
     archive = opened(context)
-    with holding(context, archive), progress("compact") as bar:
+    with nullcontext() if dry_run else holding(context, archive), progress("compact") as bar:
         document = merge(archive, resolved(archive, roots) if roots else None, dry_run, bar)
     emit(context, document, _show_compact)
 

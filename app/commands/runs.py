@@ -248,7 +248,8 @@ def demo(
     others = {s.labels["source"] for s in archive.files("contract_bars")} - {sample.SOURCE}
     if others:
         raise ValueError(
-            f"{archive.place} holds prices of {', '.join(sorted(others))}: give the demo a store of its own, --store DIR"
+            f"{archive.place} holds prices of {', '.join(sorted(others))}: "
+            "give the demo a store of its own, --store DIR"
         )
     from app.report import report as write
     from engine.backtest import run as backtest

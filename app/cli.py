@@ -112,7 +112,7 @@ def repeated(arguments, option="--compare"):
 
 def main(arguments=None):
     """Run the command; returns only by `sys.exit`."""
-    arguments = repeated(hoisted(sys.argv[1:] if arguments is None else arguments))
+    arguments, before = repeated(hoisted(sys.argv[1:] if arguments is None else arguments)), len(_made())
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one, and the work goes on
     try:
@@ -126,14 +126,33 @@ def main(arguments=None):
     except Exception as error:  # noqa: BLE001  the one place where a failure becomes a sentence
         code = _failed(error, "--debug" in arguments)
     if code == INTERRUPTED:  # newer versions of typer return it, older ones raise
-        _say("interrupted; nothing was left half done", code)
+        _say(f"interrupted; {_stands(_made()[before:])}", code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _made():
+    """Numbers of the snapshots that this process made."""
+    manifest = sys.modules.get("store.manifest")
+    return manifest.made if manifest else []
+
+
+def _stands(numbers):
+    """What an interrupted command leaves.
+
+    >>> _stands([]), _stands([7])
+    ('nothing was left half done', 'snapshot 7 was made and stands; `frontmonth undo 6` takes that back')
+    """
+    if not numbers:
+        return "nothing was left half done"
+    which = f"snapshot {numbers[0]} was made and stands" if len(numbers) == 1 else f"snapshots {numbers} stand"
+    return f"{which}; `frontmonth undo {numbers[0] - 1}` takes that back"
 
 
 def _failed(error, debug):
     if hasattr(error, "format_message"):  # of the option parser: wrong usage
         text = error.format_message().replace("Value error, ", "").rstrip(".")
-        return _say(f"{text}; see `frontmonth --help`", 2)
+        verb = getattr(getattr(error, "ctx", None), "command_path", None) or "frontmonth"
+        return _say(f"{text}; see `{verb} --help`", 2)
     if debug:
         raise error
     return _say(reason(error), 1)

@@ -1,9 +1,10 @@
-"""SQL of the page, answered by a process of its own, so that the server goes on whatever a question does.
+"""SQL of the page and of the command, answered by a process of its own, so that whatever a question does can be ended.
 
 The process answers one question after the other, as it has then seen that the files are right. A job is a line of JSON
-on its standard input; it says `ready` once the question itself begins, then the answer or why there is none. It is
-killed when it is told to stop, takes too long or too much memory, and the next question starts another. Nothing that
-it sends is more than text: no object, no markup.
+on its standard input; it says `ready` once the question itself begins, `found` before an answer is written to a file,
+then the answer or why there is none. It is ended when it is told to stop, takes too long or too much memory, and the
+next question starts another; it ends itself with the process that asked. Nothing that it sends is more than text: no
+object, no markup. A large answer is a file that it writes.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import logging
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +25,8 @@ from store import system
 SECONDS = 30.0  # for a question
 GRACE = 3.0  # after which a process that did not stop by itself is killed [s]
 PREPARING = 900.0  # for starting, and for checking files that were not read yet [s]
+WRITING = 900.0  # for an answer that goes to a file [s]
+TIDYING = 0.5  # for a process that is to end, to remove what it keeps on the disk [s]
 MEMORY = 4 * 2**30  # of the process [bytes]
 KEPT = 2**30  # that a process may hold while there is no question [bytes]
 ROWS = 10_000  # shown
@@ -38,7 +42,7 @@ class Limits:
     """What a question may take."""
 
     seconds: float = SECONDS
-    rows: int = ROWS
+    rows: int | None = ROWS  # None: as many as a query may have
     memory: int = MEMORY
 
 
@@ -59,7 +63,7 @@ class Question:
         """How long the question has been running. [s]"""
         return 0.0 if self.began is None else time.monotonic() - self.began
 
-    def ask(self, text, snapshot="head"):
+    def ask(self, text, snapshot="head", file=None, name=None):
         """Begin to answer a text; the one before it is given up.
 
         Parameters
@@ -67,6 +71,11 @@ class Question:
         text : str
         snapshot : str
             A number, a tag, `head`, or a day.
+        file : path, optional
+            Where the rows are to be written; it must not exist, and what is there is whole only if there is an answer,
+            which then tells how many rows it has.
+        name : path, optional
+            What the file is called in the end: its suffix, `.csv` or `.parquet`, tells the format.
         """
         if self.began is not None:
             self.cancel()
@@ -76,6 +85,7 @@ class Question:
         self._deadline = self.began + PREPARING
         limits = {"seconds": self.limits.seconds, "limit": self.limits.rows}
         job = {"store": self.store, "text": text, "snapshot": snapshot, **limits}
+        job |= {"file": file and str(file), "name": file and str(name or file)}
         try:
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
@@ -92,17 +102,28 @@ class Question:
         with contextlib.suppress(queue.Empty):
             while True:
                 said = self._said.get(timeout=wait) if wait else self._said.get_nowait()
-                if not said.get("ready"):
+                if not (said.get("ready") or said.get("found")):
                     self.began = None
                     if self._held() > KEPT:
                         self.close()
                     return said
-                self.ready, self._deadline = True, time.monotonic() + self.limits.seconds + GRACE
+                left = WRITING if said.get("found") else self.limits.seconds + GRACE
+                self.ready, self._deadline = True, time.monotonic() + left
         if time.monotonic() > self._deadline:
             return self._end(f"the query was stopped after {self.seconds:.0f} seconds: ask for less")
         if self._held() > self.limits.memory:
-            return self._end(f"the query was stopped as it took more than {self.limits.memory / 2**30:g} GB of memory")
+            told = f"the query was stopped as it took more than {self.limits.memory / 2**30:g} GB of memory"
+            return self._end(told, patience=0.0)
         return None
+
+    def wait(self):
+        """What comes of the question; its process is ended, also where the wait is interrupted."""
+        try:
+            while (found := self.poll(wait=0.2)) is None:
+                pass
+            return found
+        finally:
+            self.close()
 
     def cancel(self):
         """Give the question up, by ending its process."""
@@ -126,9 +147,12 @@ class Question:
         except OSError:  # it has just ended: what it said last is waiting
             return 0
 
-    def _end(self, reason):
+    def _end(self, reason, patience=TIDYING):
         self.began = None
         if self._process is not None:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._process.stdin.close()
+                self._process.wait(patience)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -153,9 +177,10 @@ def main():
     from store.archive import open_archive
     from store.durable import StoreError
 
-    archive = None
-    for line in sys.stdin:
-        job = json.loads(line)
+    archive, jobs = None, queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
+    while True:
+        job = jobs.get()
         try:
             archive = archive or open_archive(job["store"])
             found = {"answer": _answer(archive, job)}
@@ -164,6 +189,17 @@ def main():
                 log.exception("question")
             found = {"refused": _sentence(error)}
         _say(found)
+
+
+def _receive(jobs):
+    """Hand on questions; where nobody is left to ask, end the process whatever it is at."""
+    from store import query
+
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    for folder in tuple(query.spills):
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 def _answer(archive, job):
@@ -178,7 +214,20 @@ def _answer(archive, job):
 
     snapshot = archive.snapshot(number)
     found = ask(archive, job["text"], snapshot=snapshot, seconds=job["seconds"], limit=job["limit"], ready=ready)
-    return document(found) | {"seconds": time.monotonic() - began[0]}
+    made = _filed(found, Path(job["file"]), Path(job["name"])) if job["file"] else document(found)
+    return made | {"seconds": time.monotonic() - began[0]}
+
+
+def _filed(found, file, name):
+    """Write an answer to a file; what is told of it."""
+    from store import answer, durable
+
+    _say({"found": True})
+    try:
+        answer.write(found.frame, file, name.suffix)
+    except OSError as error:
+        raise durable.not_written(name, error) from error
+    return {"rows": found.frame.height, "cut": found.cut, "snapshot": found.snapshot}
 
 
 def document(found):

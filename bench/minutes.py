@@ -27,7 +27,6 @@ from bench.run import machine
 
 REPO = Path(__file__).resolve().parent.parent
 LOAD = "import sys, engine, store; engine.load(store.open_archive(sys.argv[1]))"
-AGGREGATE = "import sys, store; from store.aggregate import aggregate; aggregate(store.open_archive(sys.argv[1]))"
 WATCH = """
 import json, runpy, subprocess, sys, time
 began = time.perf_counter()
@@ -45,8 +44,8 @@ COMMANDS = {  # name -> the words of the process; {files} and {store} are put in
     "verify": (*COMMAND, "verify", "--store", "{store}"),
     "load minutes": ("-c", LOAD, "{store}"),
     "load made": ("-c", LOAD, "{store}"),
-    "aggregate": ("-c", AGGREGATE, "{store}"),
-    "nothing": ("-c", AGGREGATE, "{store}"),
+    "aggregate": (*COMMAND, "aggregate", "--store", "{store}"),
+    "nothing": (*COMMAND, "aggregate", "--store", "{store}"),
     "load daily": ("-c", LOAD, "{store}"),
 }
 DRAWN = ("import", "markets", "verify", "load minutes", "aggregate", "load daily")

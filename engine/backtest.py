@@ -32,6 +32,7 @@ from engine.simulate import (
     Prices,
     simulate,
 )  # fmt: skip
+from store import tags
 
 SPAN = 32.0  # of the volatility under an estimated margin [bars]
 COST_CAUSES = (SLIPPAGE, IMPACT, COMMISSION, ROLL_SLIPPAGE, ROLL_COMMISSION)
@@ -51,12 +52,9 @@ def run(archive, portfolio, snapshot=None, force=False):
     (RunResult, bool)
         And whether it was stored already.
     """
-    if snapshot is not None and snapshot.number != archive.head().number:
-        from store import tags
-
-        with tags.hold(archive, [snapshot.number], "run"):  # gc leaves it until the run names it
-            return _run(archive, portfolio, snapshot, force)
-    return _run(archive, portfolio, snapshot or archive.head(), force)
+    snapshot = snapshot or archive.head()
+    with tags.hold(archive, [snapshot.number], "run"):  # gc leaves it until the run names it, the newest one too
+        return _run(archive, portfolio, snapshot, force)
 
 
 def _run(archive, portfolio, snapshot, force):

@@ -21,8 +21,9 @@ from engine.portfolio import Portfolio
 from engine.rows import carried
 from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user
-from store import durable
-from store.archive import Conflict
+from store import durable, recorded
+from store.answer import guarded
+from store.archive import Conflict, Damaged
 
 LAST = "last-run"  # in the cache: the run that was asked for last
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
@@ -121,14 +122,19 @@ class RunResult:
         staged = archive.stage()
         try:
             self._write(staged)
-            if there:
-                archive.drop_run(self.id)
-            archive.publish(staged, self.id)
-        except Conflict:  # another process saved the same run meanwhile
-            durable.remove_tree(staged)
+            self._publish(archive, staged, there)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)  # gc takes what stays
             raise
+
+    def _publish(self, archive, staged, replace):
+        try:
+            archive.publish(staged, self.id, replace)
+        except Conflict:
+            if self.id in archive.run_ids():  # another process saved the same run meanwhile
+                durable.remove_tree(staged)
+            else:  # a folder that lost its run.json
+                archive.publish(staged, self.id, replace=True)
 
     def _differs(self, archive):
         """Whether the stored run is damaged or has other numbers."""
@@ -155,7 +161,7 @@ class RunResult:
             "meta": self.meta,
             "files": files,
         }
-        record["checksum"] = _checksum(json.loads(json.dumps(record)))
+        record["checksum"] = recorded.checksum(json.loads(json.dumps(record)))
         durable.write_new(folder / "run.json", json.dumps(record, indent=1, sort_keys=True).encode())
 
     def delete(self, archive):
@@ -171,15 +177,8 @@ class RunResult:
         folder.mkdir(parents=True, exist_ok=True)
         for name in TABLES:
             frame = self._table(name)
-            texts = [c for c, t in frame.schema.items() if t in (pl.String, pl.Categorical) or isinstance(t, pl.Enum)]
-            safe = [
-                pl.when(pl.col(c).cast(pl.String).str.contains(r"^[=+\-@\t\r]"))
-                .then("'" + pl.col(c).cast(pl.String))
-                .otherwise(pl.col(c).cast(pl.String))
-                .alias(c)
-                for c in texts
-            ]
-            frame.with_columns(safe).write_csv(folder / f"{name}.csv")
+            texts = [c for c, t in frame.schema.items() if t == pl.Categorical or isinstance(t, pl.Enum)]
+            guarded(frame.with_columns(pl.col(texts).cast(pl.String))).write_csv(folder / f"{name}.csv")
         (folder / "portfolio.toml").write_text(self.portfolio.to_toml())
         return [f"{name}.csv" for name in TABLES] + ["portfolio.toml"]
 
@@ -239,15 +238,13 @@ def listed(archive, damaged=None):
 
 def _record(archive, run_id):
     """What `run.json` holds, if it is as it was written; one of a program before 0.4 has no checksum."""
+    name = f"runs/{run_id}/run.json"
     try:
-        record = json.loads(archive.run_file(run_id, "run.json").read_text())
-        if record.pop("checksum", None) != (_checksum(record) if "files" in record else None):
-            raise ValueError("its checksum is wrong")
-        return record
-    except (OSError, ValueError) as error:
+        return recorded.record(archive.run_file(run_id, "run.json").read_bytes(), name)
+    except (OSError, Damaged) as error:
+        reason = str(error).removeprefix(f"{name} ")
         raise RunDamaged(
-            f"runs/{run_id}/run.json cannot be used: {error}; restore it from a backup, or delete its folder and run "
-            "it again"
+            f"{name} cannot be used: {reason}; restore it from a backup, or delete its folder and run it again"
         ) from error
 
 
@@ -264,10 +261,6 @@ def _read(archive, run_id, table, files):
             "run it again with --force"
         )
     return pl.read_parquet(content)
-
-
-def _checksum(record):
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def result_hash(ledger):

@@ -256,3 +256,28 @@ def _keep_note(archive, snapshot, one):
             f"{one['root']}-{one['source']}",
             one["note"] | {"format": FORMAT, "made": made},
         )
+
+
+def joined(archive, pairs):
+    """Keep the notes although files were joined into others of the same rows: [(new, parts)] of segments.
+
+    A part that a note did not know yet is in it then, as a file that went: its days are made again.
+    """
+    folder = archive.cache / "aggregate"
+    for path in sorted(folder.glob("*.json")):
+        note = kept.read(folder, path.stem)
+        if note is None or note["format"] != FORMAT:
+            continue
+        inputs, made = note["inputs"], set(note["made"])
+        for new, parts in pairs:
+            days = {part.sha256: _days(part) for part in parts}
+            known = days.keys() & inputs.keys()
+            if known:
+                left = {sha256: inputs[sha256] for sha256 in inputs.keys() - known}
+                inputs = left | {new.sha256: _days(new)} | {sha256: days[sha256] for sha256 in days.keys() - known}
+            if days.keys() <= made:
+                made = made - days.keys() | {new.sha256}
+        told = note | {"inputs": inputs, "made": sorted(made)}
+        if told != note:
+            with contextlib.suppress(OSError):  # then all days are made again
+                kept.write(folder, path.stem, told)

@@ -1,12 +1,12 @@
 """An answer to a question in SQL: its rows, the same as text, and as a file that a spreadsheet may open."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import polars as pl
 
-from store import durable
-from store.durable import NotWritten
+KINDS = (".csv", ".parquet")  # of files
+RISKY = r"^[=+\-@\t\r]"
 
 
 @dataclass(frozen=True)
@@ -18,33 +18,29 @@ class Answer:
     snapshot: int | None = None
 
 
-def write(frame, path):
-    """Write an answer as a file, in the format that its name tells; texts are safe to open in a spreadsheet.
+def write(frame, path, kind):
+    """Write an answer as a file; texts of a CSV are safe to open in a spreadsheet.
 
     Parameters
     ----------
     frame : DataFrame
     path : path
-        `.csv` or `.parquet`; what is there is replaced.
+        Must not exist.
+    kind : str
+        One of `KINDS`.
 
-    Returns
-    -------
-    Path
+    Raises
+    ------
+    OSError
+        Part of it may stand there.
     """
-    path = Path(path)
-    if path.suffix not in (".csv", ".parquet"):
-        raise NotWritten(f"{path} cannot be written: its name must end in .csv or .parquet")
-    staged = durable.temporary_name(path.parent)
-    try:
-        if path.suffix == ".csv":
-            staged.write_text(csv(frame), encoding="utf-8", newline="")
+    with open(path, "xb") as file:
+        if kind == ".csv":
+            file.write(csv(frame).encode())
         else:
-            frame.write_parquet(staged)
-        staged.replace(path)
-    except OSError as error:
-        staged.unlink(missing_ok=True)
-        raise NotWritten(f"{path} cannot be written: {error.strerror or error}") from error
-    return path
+            buffer = BytesIO()  # polars tells a full disk by errors of its own
+            frame.write_parquet(buffer)
+            file.write(buffer.getbuffer())
 
 
 def csv(frame):
@@ -61,11 +57,19 @@ def csv_of_texts(told, risky, heads=None):
 
     `heads` stand above the columns instead of their names.
     """
-    from store.export import guarded
-
     heads = guarded(pl.DataFrame({"head": heads or told.columns}, schema={"head": pl.String})).transpose()
     rows = told.with_columns(guarded(told.select(risky)))
     return "".join(part.write_csv(include_header=False) for part in (heads, rows))
+
+
+def guarded(frame):
+    """The frame with an apostrophe before each text that a spreadsheet would take for a formula.
+
+    >>> guarded(pl.DataFrame({"raw": ["=1+1", "5", None], "low": [-37.63, 1.0, 2.0]})).rows()
+    [("'=1+1", -37.63), ('5', 1.0), (None, 2.0)]
+    """
+    text = pl.col(pl.String)
+    return frame.with_columns(pl.when(text.str.contains(RISKY)).then(pl.lit("'") + text).otherwise(text).name.keep())
 
 
 def texts(frame):

@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import polars as pl
 
-from store.copies import is_sound
+from store import locks
 from store.durable import DiskFull, NotWritten, StateUnknown, StoreError
+from store.fetched import is_sound
 from store.manifest import EMPTY, Conflict, Damaged, Manifests, NotKept, Problem, Segment, Snapshot
 from store.places import place_of
 from store.segments import (
@@ -238,8 +239,9 @@ class Archive:
 
         `change` is asked again for each head that another writer made meanwhile; it raises Conflict to give up.
         """
-        self._settle(add)
-        return self.manifests.append(change, note)
+        with locks.committing(self):
+            self._settle(add)
+            return self.manifests.append(change, note)
 
     # ---- runs
 
@@ -258,12 +260,13 @@ class Archive:
         """A fresh folder to write a run in, to be given to `publish`."""
         return self.place.stage()
 
-    def publish(self, staged, run_id):
-        """Make a staged folder a run, so that it is there whole or not at all."""
+    def publish(self, staged, run_id, replace=False):
+        """Make a staged folder a run, so that it is there whole or not at all; Conflict if there is one, unless it may
+        be replaced."""
         if not NAME.fullmatch(run_id):
             raise Refused(f"{run_id!r} is no name of a run: letters, digits, dot, dash and underscore only")
         try:
-            self.place.publish(staged, f"runs/{run_id}")
+            self.place.publish(staged, f"runs/{run_id}", replace)
         except FileExistsError:
             raise Conflict(f"{run_id} exists already; nothing was changed") from None
 
@@ -372,7 +375,9 @@ class Archive:
             For `?` or `$name` in the text.
         snapshot : Snapshot or int, optional
         seconds : float
-            After which it is stopped. [s]
+            After which it is stopped, where DuckDB hears it: between the rows that it works on. Not while it plans (a
+            text of thousands of UNIONs), nor inside one call of a function on one value (`levenshtein` of very long
+            texts), nor by Ctrl-C: there only the end of the process helps. `frontmonth sql` asks in one of its own. [s]
         limit : int, optional
             Rows at most; `query.ask` tells whether there were more.
 
@@ -409,7 +414,7 @@ class Archive:
         return [self._checked_path(segment) for segment in segments]
 
     def _checked_path(self, segment):
-        with _damage_told(segment):
+        with self._damage_told(segment):
             path = self.place.local(segment.path, segment.sha256)
             if is_sound(path, segment.sha256):
                 return str(path)
@@ -428,13 +433,16 @@ class Archive:
         except OSError as error:
             raise NotWritten(f"{self.place} could not be flushed ({error.strerror}); nothing was changed") from error
 
-
-@contextlib.contextmanager
-def _damage_told(segment):
-    """A file that cannot be read is damage."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise Damaged(f"{segment.path} is missing: restore it from a backup") from None
-    except OSError as error:
-        raise Damaged(f"{segment.path} cannot be read ({error.strerror}): restore it from a backup") from error
+    @contextlib.contextmanager
+    def _damage_told(self, segment):
+        """A file that cannot be read is damage, unless it went with the snapshots that held it."""
+        try:
+            yield
+        except FileNotFoundError:
+            if self.manifests.let_go(segment.path):
+                raise NotKept(
+                    f"{segment.path} went with the snapshots that held it, which were dropped since: read the newest"
+                ) from None
+            raise Damaged(f"{segment.path} is missing: restore it from a backup") from None
+        except OSError as error:
+            raise Damaged(f"{segment.path} cannot be read ({error.strerror}): restore it from a backup") from error

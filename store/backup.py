@@ -8,14 +8,18 @@ What lies in a backup is told in `listing`; `restore` makes a store of it. Rules
    backup. Stopped before that it is the one that it was, and the next one goes on.
 3. A backup belongs to one store: its newest snapshot must be one of the store's chain.
 4. What `gc` drops meanwhile is missing for a reason: then the ledger names it, and the chain is read again. What it
-   dropped after it was copied stays in the backup, for `restore` as of then.
-5. Files that no listing vouches for, of a backup that was stopped, are read before they count as copied; one that is
+   dropped after it was copied stays in the backup, which then is the store as it was when the chain was read.
+5. What is held already is not believed for ever: of a folder's files each call reads a seventh anew, another one each
+   day, and copies again what is damaged; the damaged file goes when the good one has been read.
+6. Files that no listing vouches for, of a backup that was stopped, are read before they count as copied; one that is
    shorter or longer than it should be is copied again.
+7. Nothing is durable because it lies there: a backup that was stopped may not have flushed the names that it gave. All
+   that a listing names is flushed before it is written, copied or held.
 """
 
 import contextlib
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 
 from store import durable, listing
@@ -31,12 +35,18 @@ from store.verify import run_files, side_by_side
 __all__ = ["backup", "check", "restore"]
 
 _DAY = 86400.0
+NIGHTS = 7  # in so many days each file that is held is read anew
 _HARMLESS = ("lost+found", ".DS_Store", "System Volume Information", "backups")  # an empty disk; begun, and stopped
 _STANDS = "the backup is what it was before"
 
 
-def backup(archive, target, progress=None):
-    """Copy what a backup lacks.
+def backup(archive, target, progress=None, check_all=False):
+    """Copy what a backup lacks, and what is damaged in it of this store as it is now.
+
+    Of files that are held already the size is looked at, and of a seventh of them, another one each day of a week, the
+    sha256: of segments, snapshots, runs, tags and the user's files. In a bucket neither is, but for `check_all`: the
+    service vouches for its objects, and reading them costs. What only earlier backups or dropped snapshots need is left
+    to `check`.
 
     Parameters
     ----------
@@ -44,13 +54,16 @@ def backup(archive, target, progress=None):
     target : path or str
         A folder, or s3://bucket/prefix: empty, or this store's backup.
     progress : callable(done, total, name), optional
+    check_all : bool
+        Read all files that are held, not a seventh.
 
     Returns
     -------
     dict
-        target; snapshot, hash : the newest one in it; files_copied, bytes_copied; files_held : what was there; runs;
-        seconds; left_out : names of what lies in the store's folder and is neither part of the store nor of what
-        belongs beside one, and of links, which are not followed.
+        target; snapshot, hash : the newest one in it; files_copied, bytes_copied; files_held : what was there;
+        checked : how many of these were read; mended : names of those that were damaged, in the backup, and copied
+        again; runs; seconds; left_out : names of what lies in the store's folder and is neither part of the store nor
+        of what belongs beside one, of links, which are not followed, and of tags that no other system could name.
 
     Raises
     ------
@@ -74,7 +87,7 @@ def backup(archive, target, progress=None):
     ...     (first["files_copied"], second["files_copied"], made["hash"] == head.hash)
     (2, 0, True)
     """
-    began, copy = time.perf_counter(), _Copy(archive, place_of(target), progress)
+    began, copy = time.perf_counter(), _Copy(archive, place_of(target), progress, check_all)
     try:
         head = copy.work()
     except Damaged as error:
@@ -90,6 +103,8 @@ def backup(archive, target, progress=None):
         "files_copied": len(copy.copied),
         "bytes_copied": sum(copy.copied.values()),
         "files_held": max(0, copy.wanted - len(copy.copied)),
+        "checked": len(copy.checked),
+        "mended": sorted(copy.mended),
         "runs": copy.runs,
         "seconds": round(time.perf_counter() - began, 3),
         "left_out": copy.left_out,
@@ -99,10 +114,13 @@ def backup(archive, target, progress=None):
 class _Copy:
     """One backup that is being made."""
 
-    def __init__(self, archive, target, progress):
+    def __init__(self, archive, target, progress, check_all):
         self.archive, self.source, self.target, self.progress = archive, archive.place, target, progress
         self.manifests, self.there = Manifests(archive.place), Untrusted(target)
         self.copied, self.left_out = {}, []  # name -> bytes; names
+        self.part = None if check_all else date.today().toordinal() % NIGHTS
+        self.look = check_all or isinstance(target, Folder)
+        self.checked, self.bad, self.mended = set(), set(), set()  # names
         self.wanted = self.runs = 0
 
     def work(self):
@@ -118,10 +136,9 @@ class _Copy:
             chain = Chain.read(self.manifests)
             try:
                 self._copy_chain(chain)
-                if self._still(chain):
-                    break
+                break
             except Damaged:
-                if self._still(chain):
+                if self.manifests.ledger.dropped().keys() == chain.dropped.keys():
                     raise
         self.wanted += len(chain.segments) + len(chain.hashes)
         self._list(chain, files)
@@ -195,7 +212,8 @@ class _Copy:
             files |= held
             self.runs += bool(held)
             self._tell(done, len(ids), f"runs/{run_id}")
-        for name in filter(listing.allowed, self.source.names("tags")):
+        found = self.source.names("tags")
+        for name in filter(listing.allowed, found):
             with contextlib.suppress(FileNotFoundError):  # it was moved or taken away
                 content = self.source.read(name)
                 unsealed(content, name)
@@ -203,11 +221,13 @@ class _Copy:
         own, left_out = listing.own_files(self.archive.path)
         here = isinstance(self.source, Folder)  # else a working copy, in which other things lie too
         self.left_out = [name for name in left_out if here or "/" in name]
+        self.left_out += [name for name in found if "/." not in name and not listing.allowed(name)]
         for name in own:
             with contextlib.suppress(FileNotFoundError):
                 files[name] = self._put((self.archive.path / name).read_bytes())
-        self.wanted = len({digest for digest, _ in files.values()})
-        self.target.settle(list(self.copied))
+        wanted = {f"files/{digest}" for digest, _ in files.values()}
+        self.wanted = len(wanted)
+        self.target.settle(sorted(wanted))
         return files
 
     def _run(self, run_id, before):
@@ -263,21 +283,19 @@ class _Copy:
 
         for done, (path, _) in enumerate(side_by_side(segment, sorted(chain.segments)), 1):
             self._tell(done, len(chain.segments), path)
-        self.target.settle([name for name in self.copied if name.startswith("data/")])
+        self.target.settle(list(chain.segments))
+        names = {number: f"snapshots/{number:010d}.json" for number in chain.hashes}
+        self.target.settle(sorted(self.held.intersection(names.values())))
         for number, hash_ in chain.hashes.items():
-            name = f"snapshots/{number:010d}.json"
-            if name in self.held and number <= self.last.head:
+            name = names[number]
+            if number <= self.last.head and not self._lacks_manifest(name, hash_):
                 continue
             text = self._original(name)
             if text[:64] != hash_.encode():
                 raise Damaged(f"{name} was altered while it was copied")
-            if self._lacks(name, sha256(text).hexdigest(), len(text), False):
+            if name in self.bad or self._lacks(name, sha256(text).hexdigest(), len(text), False):
                 self._write(name, text)
                 self.target.settle([name])
-
-    def _still(self, chain):
-        """Whether the same snapshots are dropped as when the chain was read."""
-        return self.manifests.ledger.dropped().keys() == chain.dropped.keys()
 
     def _original(self, name, digest=None):
         """The bytes of a file of the store."""
@@ -296,6 +314,7 @@ class _Copy:
         last = self.last
         same = last.number and (last.head, last.hash, last.files) == (chain.number, chain.hash, files)
         if same and last.dropped.keys() == chain.dropped.keys():
+            listing.settle(self.target, last.number)
             return
         number = max(listing.numbers(self.there)) + 1
         try:
@@ -306,20 +325,43 @@ class _Copy:
     # ---- one file
 
     def _lacks(self, name, digest, size, vouched):
-        """Whether the target must get a file; what stands there and is not it is removed."""
+        """Whether the target must get a file, as it is not there, or not as it should be."""
         if name not in self.held:
             return True
+        read = not vouched or self._due(digest)
+        if read and vouched:
+            self.checked.add(name)
         with contextlib.suppress(Damaged, FileNotFoundError):
-            if not vouched:
+            if read:
                 self.there.checked(name, digest, size)
                 return False
             if not isinstance(self.target, Folder) or self.target.facts(name).bytes == size:
                 return False
-        self.target.remove(name)
-        self.held.discard(name)
+        self.bad.add(name)
         return True
 
+    def _lacks_manifest(self, name, hash_):
+        """The same of a manifest that a listing vouches for, and whose hash the chain tells."""
+        if name not in self.held:
+            return True
+        if not self._due(hash_):
+            return False
+        self.checked.add(name)
+        with contextlib.suppress(Damaged, FileNotFoundError, OSError):
+            if sha256((text := self.there.read(name))[65:]).hexdigest() == hash_ and text[:65] == f"{hash_}\n".encode():
+                return False
+        self.bad.add(name)
+        return True
+
+    def _due(self, digest):
+        """Whether a file is to be read today."""
+        return self.look and (self.part is None or int(digest[:15], 16) % NIGHTS == self.part)
+
     def _write(self, name, content):
+        if name in self.bad:
+            self.target.remove(name)
+            self.bad.discard(name)
+            self.mended.add(name)
         with contextlib.suppress(FileExistsError):  # of another run, or by another backup; it is there whole
             self.target.write_once(name, content)
             self.copied[name] = len(content)

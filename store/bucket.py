@@ -2,7 +2,7 @@
 
     s3://bucket/prefix/data/...       as in a folder
     s3://bucket/prefix/snapshots/.begun   says that a store was begun here, and shows that conditional puts work
-    <cache>/objects/<sha256>          copies of what was read (see `copies`)
+    <cache>/objects/<sha256>          copies of what was read (see `fetched`)
     <cache>/s3/<hash of the address>/ the working copy: the user's own files, derived files, locks, runs being written
 
 A name is taken by a conditional put, which one writer gets; an object is durable when the service has confirmed it, and
@@ -25,7 +25,7 @@ from shutil import rmtree
 from threading import Lock
 from uuid import uuid4
 
-from store import copies, durable
+from store import durable, fetched
 from store.durable import NotWritten, StateUnknown, StoreError
 from store.objects import Objects, Unreachable
 from store.places import STAGED, Facts
@@ -55,10 +55,10 @@ class Bucket:
             )
         self._name = f"s3://{found[1]}{found[2]}"
         self._objects = Objects(found[1], found[2].strip("/"), self._name)
-        cache = copies.folder()
+        cache = fetched.folder()
         self._key = self._name, self._objects.endpoint
         self.path = cache / "s3" / hasher("\n".join(self._key).encode()).hexdigest()[:24]
-        self._copies = copies.Copies(cache)
+        self._copies = fetched.Copies(cache)
         self._texts, self._proven, self._lock = {}, False, Lock()
 
     def __str__(self):
@@ -277,8 +277,11 @@ class Bucket:
         folder.mkdir(parents=True)
         return folder
 
-    def publish(self, folder, name):
+    def publish(self, folder, name, replace=False):
         """Upload a staged folder, `run.json` last and by one writer only: it is there whole, or not at all.
+
+        With `replace` it takes the place of the run of that name; if that is stopped midway, the run is one that is
+        told to be damaged, and can be replaced again.
 
         Raises
         ------
@@ -290,22 +293,34 @@ class Bucket:
         folder = Path(folder)
         files = {f"{name}/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
         last = f"{name}/{_LAST}"
-        if self.has(last):
+        tag = self._tag(last)
+        if tag and not replace:
             raise FileExistsError(f"{name} is taken in {self._name}")
         rest = {name: path for name, path in files.items() if name != last}
-        _side_by_side(lambda item: self._upload(*item), list(rest.items()))
-        self._objects.create(last, files[last].read_bytes() if last in files else b"{}")
+        _side_by_side(lambda item: self._upload(*item, replace=bool(tag)), list(rest.items()))
+        text = files[last].read_bytes() if last in files else b"{}"
+        if tag:
+            self._objects.update(last, text, tag)
+        else:
+            self._objects.create(last, text)
         there = set(self.tree(name))
         lost = [item for item in rest.items() if item[0] not in there]
         _side_by_side(lambda item: self._upload(*item), lost)  # a run of that name was removed meanwhile
         rmtree(folder)
 
     def remove_tree(self, name):
-        """Remove a folder or file; of a run its `run.json` first, so that none is left by half."""
-        found = [facts["path"] for facts in self._objects.list(name)]
-        if f"{name}/{_LAST}" in found:
-            self.remove(f"{name}/{_LAST}")
-        _side_by_side(self.remove, found or [name])
+        """Remove a folder or file; of a run its `run.json` first, so that none is left by half.
+
+        A run that another machine saves under the name meanwhile may take tables for its own that go now: then it
+        goes, too, as if it had been saved before.
+        """
+        while True:
+            found = [facts["path"] for facts in self._objects.list(name)]
+            if f"{name}/{_LAST}" in found:
+                self.remove(f"{name}/{_LAST}")
+            _side_by_side(self.remove, found or [name])
+            if not self._torn(name):
+                return
 
     def unfinished(self):
         """Names of files in `runs` that belong to no run: an upload is under way, or was killed."""
@@ -350,7 +365,25 @@ class Bucket:
     def _gone(self, name):
         raise Unreachable(f"the copy of {self._name}/{name} in {self._copies.folder} went as it was made: try again")
 
-    def _upload(self, name, path):
+    def _tag(self, name):
+        """Tag of an object; None where there is none."""
+        try:
+            return self._objects.head(name)["e_tag"]
+        except FileNotFoundError:
+            return None
+
+    def _torn(self, name):
+        """Whether a run lacks tables that its `run.json` names."""
+        there = self.tree(name)
+        if f"{name}/{_LAST}" not in there:
+            return False
+        try:
+            files = json.loads(self._objects.read(f"{name}/{_LAST}")[0]).get("files") or ()
+        except (FileNotFoundError, ValueError, AttributeError):
+            return False
+        return any(f"{name}/{file}" not in there for file in files)
+
+    def _upload(self, name, path, replace=False):
         """Put a file of a run; what an upload that was killed left under its name gives way."""
         data = path.read_bytes()
         try:
@@ -359,7 +392,7 @@ class Bucket:
             content, tag, _ = self._objects.read(name)
             if content == data:
                 return
-            if self.now() - self.facts(name).changed < ABANDONED:
+            if not replace and self.now() - self.facts(name).changed < ABANDONED:
                 raise NotWritten(
                     f"{self._name}/{name} belongs to no run yet: another process is saving that run, or was killed "
                     f"less than {ABANDONED / 60:.0f} minutes ago; repeat the command then"

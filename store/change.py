@@ -4,14 +4,14 @@ A new file stands in the list of files where the one stood whose place it takes:
 and of a log that order tells what came later.
 """
 
+import json
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from store.imported import TAKEN_BACK
 from store.manifest import Conflict
 from store.tables import TABLES
-
-_LOGS = ("imports", "quarantine")
 
 
 @dataclass
@@ -83,8 +83,11 @@ class Change:
         return self.archive.replace(add, change, note[:200]).number
 
 
-def forget(change, log):
-    """Take files of the log out of it, and their quarantined rows, so that they can be imported again."""
+def forget(change, log, again=None):
+    """Take files of the log out of it, and their quarantined rows, so that they can be imported again.
+
+    `again` is {(import_id, file): rows} of files that stay in it and can be imported again too (`imported`).
+    """
     if log.is_empty():
         return
     here = change.archive.read("imports", change.head).filter(pl.col("import_id").is_in(log["import_id"].to_list()))
@@ -92,6 +95,22 @@ def forget(change, log):
     whole = set(here["import_id"]) - set(left["import_id"])
     files = [f"{import_id}/{file}" for import_id, file in log.select("import_id", "file").unique().iter_rows()]
     mine = pl.format("{}/{}", "import_id", pl.col("file").str.split("/").list.first()).is_in(files)
-    for table in _LOGS:
-        ids = log["import_id"].unique().to_list()
-        change.filter(table, pl.col("import_id").is_in(list(whole)) | mine, import_id=ids)
+    gone, ids = pl.col("import_id").is_in(list(whole)) | mine, log["import_id"].unique().to_list()
+    change.filter("quarantine", gone, import_id=ids)
+    for segment in change.files("imports", import_id=[*ids, *{import_id for import_id, _ in again or ()}]):
+        rows = change.read([segment])
+        kept = _marked(rows.filter(~gone.fill_null(False)), again or {})
+        if not kept.equals(rows):
+            change.swap([segment], [(kept, segment.labels)])
+
+
+def _marked(log, again):
+    """A log with how many rows of some files were taken back."""
+    told = [json.loads(text or "{}") for text in log["reasons"]]
+    for reasons, place in zip(told, log.select("import_id", "file").iter_rows(), strict=True):
+        if place in again:
+            reasons[TAKEN_BACK] = reasons.get(TAKEN_BACK, 0) + again[place]
+    texts = [json.dumps(one, sort_keys=True) for one in told]
+    here = [place in again for place in log.select("import_id", "file").iter_rows()]
+    new = pl.when(pl.Series(here, dtype=pl.Boolean)).then(pl.Series(texts, dtype=pl.String)).otherwise("reasons")
+    return log.with_columns(new.alias("reasons"))

@@ -70,6 +70,8 @@ def commit(archive, intake, known, history, dry_run=False):
             return
         try:
             archive.commit(add, remove, f"import {work.import_id}: {len(live)} files", base=head)
+            for report in live:
+                report.import_id = work.import_id
             return
         except Conflict:
             if not left:

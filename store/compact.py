@@ -13,14 +13,14 @@
 4. The joined file stands in the list of files where the first of its parts stood: a log keeps its order though an
    import comes meanwhile, and an import is in the way only where it replaced one of the parts. Then these are left to
    the next call, as he has just written them anew.
-5. Series in the cache go on: they are told that their rows lie in other files now.
+5. Series in the cache, and notes of what was aggregated, go on: they are told that their rows lie in other files now.
 6. Each commit is of `PORTION` bytes at most and complete in itself. What a killed call had written, and no commit
    names, is taken by `gc`.
 """
 
 from dataclasses import dataclass, replace
 
-from store import derived
+from store import aggregate, derived
 from store.commit import GROWING
 from store.manifest import Conflict, Damaged
 from store.naming import axis
@@ -181,7 +181,8 @@ def _joined(archive, portion, made, tell):
         try:
             pairs = [(made[one], one.files) for one in fit]
             _swap(archive, pairs)
-            derived.joined(archive, pairs)
+            for told in (derived, aggregate):
+                told.joined(archive, pairs)
             return
         except Conflict:
             if not left:

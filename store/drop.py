@@ -149,4 +149,4 @@ def _without_root(change, root, source):
     change.notes += [f"{root} of {one}, made of {source}, stays: drop it too, or aggregate again" for one in made]
     decided = decisions.in_force(archive, head).filter(pl.col("root") == root)
     if len(decided):
-        change.notes.append(f"{len(decided)} decisions about {root} stay in force: `frontmonth decisions` lists them")
+        change.notes.append(f"{len(decided)} decisions about {root} stay in force: `frontmonth check --log` lists them")

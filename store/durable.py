@@ -38,6 +38,19 @@ class StateUnknown(StoreError):
     """Written and visible, but the disk did not confirm it: look at the head before repeating anything."""
 
 
+def not_written(path, error):
+    """An OSError of writing a file as a StoreError to be raised: DiskFull, or NotWritten.
+
+    >>> str(not_written("a.csv", OSError(errno.ENOSPC, "No space left on device")))
+    'the disk is full: a.csv could not be written; nothing was changed'
+    """
+    if isinstance(error, StoreError):
+        return error
+    if error.errno in _FULL:
+        return DiskFull(f"the disk is full: {path} could not be written; nothing was changed")
+    return NotWritten(f"{path} could not be written ({error.strerror or error}); nothing was changed")
+
+
 def write_new(path, data, awaited=False, flushed=True):
     """Write `data` under a name that must not exist yet and flush it; read-only from then on.
 
@@ -67,7 +80,7 @@ def write_new(path, data, awaited=False, flushed=True):
     except FileExistsError:
         raise
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise not_written(path, error) from error
     try:
         try:
             while rest:
@@ -81,7 +94,7 @@ def write_new(path, data, awaited=False, flushed=True):
             raise StateUnknown(f"{path} is written but the disk did not confirm it ({error.strerror})") from error
         with contextlib.suppress(OSError):  # half a file under a name that nobody was told; `gc` takes what stays
             remove(path)
-        raise _not_written(path, error) from error
+        raise not_written(path, error) from error
 
 
 def write_once(path, data):
@@ -111,7 +124,7 @@ def write_once(path, data):
     except FileExistsError:
         raise
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise not_written(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # an idle second name of the same bytes; `gc` takes it
             remove(temporary)
@@ -119,14 +132,23 @@ def write_once(path, data):
 
 def replace_hint(path, data):
     """Put `data` under a name, replacing what stood there; not flushed, so only for what may be lost."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replaced(path):
+    """A fresh name beside `path` for a file that the block writes; at its end it takes the place of what stood there.
+
+    If the block fails nothing is changed, and nothing is left of it.
+    """
     temporary = temporary_name(Path(path).parent)
     try:
-        temporary.write_bytes(data)
+        yield temporary
         os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
+    finally:
+        with contextlib.suppress(OSError):  # an idle file that nobody looks for
             remove(temporary)
-        raise
 
 
 def links_work(folder):
@@ -160,7 +182,7 @@ def make_folder(folder):
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
     except OSError as error:
-        raise _not_written(folder, error) from error
+        raise not_written(folder, error) from error
 
 
 def move_folder(source, target):
@@ -182,11 +204,40 @@ def move_folder(source, target):
     except OSError as error:
         if target.exists():  # another process was first: a rename onto a folder that holds something fails
             raise FileExistsError(errno.EEXIST, "taken", str(target)) from error
-        raise _not_written(target, error) from error
+        raise not_written(target, error) from error
     try:
         sync_folder(target.parent)
     except OSError as error:
         raise StateUnknown(f"{target} is written but the disk did not confirm it ({error.strerror})") from error
+
+
+def replace_folder(source, target):
+    """As `move_folder`, but what has the name gives way, and is removed afterwards.
+
+    Where the system can exchange two names there is no moment without the folder, else one that a kill may find.
+    """
+    source, target = Path(source), Path(target)
+    aside = source
+    try:
+        _sync_tree(source)
+        if not system.exchange(source, target):
+            aside = source.with_name(f"{source.name}-old")
+            os.rename(target, aside)
+            try:
+                os.rename(source, target)
+            except OSError:
+                os.rename(aside, target)
+                raise
+    except FileNotFoundError:  # it was removed meanwhile
+        return move_folder(source, target)
+    except OSError as error:
+        raise not_written(target, error) from error
+    try:
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StateUnknown(f"{target} is written but the disk did not confirm it ({error.strerror})") from error
+    with contextlib.suppress(OSError):  # `gc` takes what stays
+        remove_tree(aside)
 
 
 def remove_tree(path):
@@ -220,11 +271,3 @@ def _flush_path(path):
         _flush(handle)
     finally:
         os.close(handle)
-
-
-def _not_written(path, error):
-    if isinstance(error, StoreError):
-        return error
-    if error.errno in _FULL:
-        return DiskFull(f"the disk is full: {path} could not be written; nothing was changed")
-    return NotWritten(f"{path} could not be written ({error.strerror}); nothing was changed")

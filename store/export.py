@@ -29,6 +29,7 @@ from pathlib import Path
 import polars as pl
 
 from store import delta, durable
+from store.answer import guarded
 from store.durable import StoreError
 from store.naming import axis
 from store.segments import choose
@@ -38,7 +39,6 @@ FORMATS = ("parquet", "csv", "delta")
 LARGE = 4_000_000  # rows of a market that are one file
 SLICE = 200_000  # rows of CSV that are written at a time
 PORTION = 2_000_000  # rows that Delta is given at a time
-RISKY = r"^[=+\-@\t\r]"
 STAMP = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")  # names that Windows keeps for itself
 _TYPES = {pl.String: "text", pl.Int32: "int32", pl.Int64: "int64", pl.Float64: "float64", pl.Date: "date"}
@@ -129,7 +129,7 @@ def export(archive, folder, format="parquet", tables=None, snapshot=None, progre
         made = _written(archive, snapshot, staged, format, dict.fromkeys(names), tables is None, progress)
         _move(staged, target)
     except OSError as error:
-        raise durable._not_written(target, error) from error
+        raise durable.not_written(target, error) from error
     finally:
         with contextlib.suppress(OSError):
             if staged.exists():
@@ -232,16 +232,6 @@ def _csv(frame, file):
         buffer = BytesIO()
         piece.write_csv(buffer, include_header=number == 0, datetime_format=STAMP)
         file.write(buffer.getbuffer())
-
-
-def guarded(frame):
-    """The frame with an apostrophe before each text that a spreadsheet would take for a formula.
-
-    >>> guarded(pl.DataFrame({"raw": ["=1+1", "5", None], "low": [-37.63, 1.0, 2.0]})).rows()
-    [("'=1+1", -37.63), ('5', 1.0), (None, 2.0)]
-    """
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.str.contains(RISKY)).then(pl.lit("'") + text).otherwise(text).name.keep())
 
 
 def _safe(text):

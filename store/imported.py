@@ -5,15 +5,19 @@
 2. It is new again once a later import brought another content of that name into the same market and table: somebody
    brings the earlier one back. Not so where the call holds the later content too, or a new one of that name: a folder
    with old and new versions of a file is read once.
-3. A file with a row that was released since it came is read for that row alone; such an import replaces no other.
+3. It is new again, too, where rows that it held were taken back with another import, which had brought them before it
+   (`takeback`): the log has `TAKEN_BACK` among its reasons.
+4. A file with a row that was released since it came is read for that row alone; such an import replaces no other.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 from store import decisions
 from store.tables import TABLES
 
+TAKEN_BACK = "taken_back"  # of so many rows at most that the file held too
 NEW, HELD, AGAIN, REPLACED = "new", "held", "again", "replaced"  # states of a content
 
 
@@ -37,20 +41,21 @@ class History:
     def __init__(self, archive, snapshot):
         self.archive, self.snapshot, self.newer = archive, snapshot, None
         self._of, self._named, self._number = {}, {}, 0
-        columns = ["import_id", "sha256", "file", "vendor", "roots", "tables", "asked"]
+        columns = ["import_id", "sha256", "file", "vendor", "roots", "tables", "asked", "reasons"]
         for row in archive.read("imports", snapshot, columns).iter_rows():
             self._add(*row)
         self.then = {sha256: {past.under for past in pasts} for sha256, pasts in self._of.items()}
         self._reopened = _reopened(archive, snapshot, self._of)
 
-    def _add(self, import_id, sha256, file, vendor, roots, tables, asked):
+    def _add(self, import_id, sha256, file, vendor, roots, tables, asked, reasons=None):
         self._number += 1
         names = frozenset(TABLES) if tables is None else frozenset(tables.split(",")) - {""}
         under = file, vendor, roots
         past = Past(
             self._number, import_id, sha256, file, vendor, frozenset(roots.split(",")), names, asked or "", under
         )
-        self._of.setdefault(sha256, []).append(past)
+        if TAKEN_BACK not in json.loads(reasons or "{}"):
+            self._of.setdefault(sha256, []).append(past)
         self._named.setdefault((file, vendor), []).append(past)
 
     def took(self, report, under, asked):

@@ -19,7 +19,7 @@ import polars as pl
 from store import durable, raw, row_rules, years
 from store.merge import behind
 from store.naming import axis, of_one_market, told, translated, vendor_of
-from store.pieces import Seen
+from store.pieces import Seen, alone
 from store.segments import NAME, Refused
 from store.tables import TABLES, TIME
 
@@ -55,6 +55,7 @@ class FileReport:
     again: bool = False  # imported before, and read again as a row of it was released
     tables: list = field(default_factory=list)
     path: Path | None = None  # `file` is for messages
+    import_id: str = ""  # of the import that it was stored with
 
     def clear(self):
         """As if nothing had been read."""
@@ -246,7 +247,7 @@ class Intake:
         self._count(counted.clear() if reading.derived else counted, bad)
         if bad.height:
             bad = bad.with_columns(pl.col("column").replace(reading.headings))
-            self.quarantine.append(bad.select(QUARANTINED))
+            self.quarantine.append(alone(bad.select(QUARANTINED)))
             for row in bad.unique("ticket", keep="first", maintain_order=True).iter_rows(named=True):
                 report = self.reports[row["ticket"]]
                 report.first = report.first or _sentence(row)

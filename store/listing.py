@@ -24,7 +24,7 @@ from store import system
 from store.durable import StateUnknown, StoreError
 from store.ledger import Dropped
 from store.manifest import NOTHING
-from store.places import Folder
+from store.places import Folder, place_of
 from store.sealed import Damaged, Problem, checksum, sealed, unsealed
 from store.segments import NAME, Refused
 
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"backups/(\d{10})\.json")
 _TAG = re.compile(rf"{NAME.pattern}(~[1-9][0-9]{{0,8}})?\.json")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r'[^\x00-\x1f\x7f/\\:*?"<>|]{1,200}')  # what every file system takes as a name
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what is no file on Windows
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what is no file on Windows
 _MOST = 1 << 30  # a manifest or listing is at most so long [bytes]
 
 
@@ -231,16 +231,21 @@ def write(place, listing):
     """Write a listing for good; what is in it must be durable. FileExistsError if its number is taken."""
     fields = {key: getattr(listing, key) for key in ("number", "head", "hash", "time", "files")}
     text = sealed(fields | {"dropped": [asdict(entry) for entry in listing.dropped.values()]})
-    name = _name(listing.number)
-    place.write_once(name, text)
+    place.write_once(_name(listing.number), text)
+    settle(place, listing.number)
+    with suppress(OSError, StoreError):  # the backup stands; the hint may lag
+        place.hint(_HEAD, f"{listing.number} {checksum(text)}\n".encode())
+
+
+def settle(place, number):
+    """Make a listing that is written durable."""
+    name = _name(number)
     try:
         place.settle([name])
     except OSError as error:
         raise StateUnknown(
             f"{name} is written but the disk of {place} did not confirm it ({error.strerror}): make the backup again"
         ) from error
-    with suppress(OSError, StoreError):  # the backup stands; the hint may lag
-        place.hint(_HEAD, f"{listing.number} {checksum(text)}\n".encode())
 
 
 @dataclass
@@ -277,10 +282,16 @@ def refuse_nested(store, target):
     """A store and its backup may not lie one in the other."""
     if store == target:
         raise Refused(f"store and backup are one place, {target}: name another folder")
-    if isinstance(store, Folder) and isinstance(target, Folder):
-        for inner, outer in ((store, target), (target, store)):
-            if inner.path.is_relative_to(outer.path):
-                raise Refused(f"{inner} lies in {outer}: store and backup must lie apart")
+    for inner, outer in ((store, target), (target, store)):
+        if isinstance(inner, Folder) is isinstance(outer, Folder) and str(outer) in _above(inner):
+            raise Refused(f"{inner} lies in {outer}: store and backup must lie apart")
+
+
+def refuse_inside(place):
+    """Nothing is made in the folder of a store or of a backup."""
+    for above in map(place_of, _above(place)):
+        if _taken(above):
+            raise Refused(f"{place} lies in {above}, which is a store or a backup: name a folder outside of it")
 
 
 def holds_something(place, besides=()):
@@ -293,6 +304,23 @@ def holds_something(place, besides=()):
         return False
     except NotADirectoryError:
         raise Refused(f"{place} is a file: name a folder") from None
+
+
+def _above(place):
+    """Addresses of the places in which a place lies."""
+    if isinstance(place, Folder):
+        return [str(path) for path in place.path.parents]
+    bucket, *parts = str(place).removeprefix("s3://").split("/")
+    return ["/".join(["s3:/", bucket, *parts[:k]]) for k in range(len(parts))]
+
+
+def _taken(place):
+    """Whether a place is a store or a backup."""
+    try:
+        begun = place.exists()
+    except StoreError:  # who may not look into all of a bucket keeps no store of his there
+        return False
+    return begun and (not isinstance(place, Folder) or any((place.path / one).is_dir() for one in ("data", "backups")))
 
 
 def _wrong(listing):
@@ -323,7 +351,7 @@ def _plain(part):
         and part.isprintable()
         and part[0] != "."
         and part[-1] not in ". "
-        and not _DEVICE.fullmatch(part)
+        and not DEVICE.fullmatch(part)
     )
 
 

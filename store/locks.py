@@ -2,15 +2,16 @@
 
     locks/writing-<host>-<pid>-<start>.json     verb, user, host and since when, for messages; its name alone counts
 
-The store needs no lock to be safe: commits are checked against each other (see `manifest`). Locks save two imports from
-doing their work twice, and tell people what they wait for.
+Commits need no lock against each other: they are checked (see `manifest`). Locks save two imports from doing their work
+twice, and tell people what they wait for. One is needed: a commit that has seen its files, and has not named them yet,
+and a clean-up that removes files without a name keep out of each other's way. Any number of commits go on at once.
 
 Rules. (1) Whoever wants to hold makes a file of his own, then looks for files of others; if a living one has one, he
 takes his own away, waits and tries again. Of two that try at once, the one that looks last sees the other, so that at
 most one holds. (2) A process that is gone holds nothing: the name tells it by number and start, so that another process
 under the same number is not taken for it. (3) A name is never used by another process, so that anybody may remove that
-of one that is gone, any number of times and at any moment. (4) Of a process of another machine nothing is known: it
-holds until it takes its file away, or somebody does.
+of one that is gone, any number of times and at any moment. (4) Of a process of another machine, or of another
+container, whose numbers are its own, nothing is known: it holds until it takes its file away, or somebody does.
 """
 
 import contextlib
@@ -22,12 +23,17 @@ import time
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from store import durable, system
 from store.durable import DiskFull, NotWritten, StoreError
 
 KINDS = {"writing": "writing to the store", "backup": "making a backup", "gc": "removing files"}
-_NAME = re.compile(r"(?P<what>[a-z]+)-(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]{1,10})-(?P<start>[0-9a-f]{16})\.json")
+KINDS |= {"commit": "committing", "sweep": "removing files that no snapshot names"}
+_AGAINST = {"commit": "sweep", "sweep": "commit"}  # what a kind waits for; the others wait for their like
+_NAME = re.compile(
+    r"(?P<what>[a-z]+)-(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]{1,10})-(?P<start>[0-9a-f]{16})(-[0-9a-f]{8})?\.json"
+)
 _MOMENT = 0.2  # two that try at once see each other for less; who waits longer waits for somebody [s]
 _PAUSE = (0.02, 0.1)  # between two tries, by chance, so that two do not try in step [s]
 
@@ -45,7 +51,7 @@ def hold(archive, what="writing", verb="import", wait=600.0, tell=None):
     archive : Archive
     what : str
         "writing", "backup" or "gc": each kind is held by one process at a time, those of different kinds are not in
-        each other's way.
+        each other's way; "commit" by any number, but while none holds "sweep".
     verb : str
         What this process does, for the messages of those that wait.
     wait : float
@@ -80,6 +86,20 @@ def hold(archive, what="writing", verb="import", wait=600.0, tell=None):
         claim.give_up()
 
 
+def committing(archive):
+    """Hold a store while a commit looks at its files and names them: `sweeping` waits, other commits do not."""
+    return hold(archive, "commit", "the commit")
+
+
+@contextlib.contextmanager
+def sweeping(archive):
+    """Hold a store while files go that no snapshot names: no commit is between its look at them and its name."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(DiskFull):  # none is there, and none can begin: it has to make a file first, too
+            held.enter_context(hold(archive, "sweep", "gc"))
+        yield
+
+
 def holders(archive):
     """Who holds what, now.
 
@@ -97,7 +117,8 @@ class _Claim:
 
     def __init__(self, folder, what, verb):
         self.folder, self.what, self.verb, self.pid = folder, what, verb, os.getpid()
-        self.path = folder / f"{what}-{_digest(system.host())}-{self.pid}-{system.process_started(self.pid)}.json"
+        name = f"{what}-{_here()}-{self.pid}-{system.process_started(self.pid)}"
+        self.path = folder / f"{name}{f'-{uuid4().hex[:8]}' if what == 'commit' else ''}.json"
         self.made = False
 
     def wait(self, seconds, tell):
@@ -125,7 +146,8 @@ class _Claim:
         try:
             durable.make_folder(self.folder)
             self.made = True
-            durable.write_new(self.path, json.dumps(content).encode(), flushed=False)  # after a power cut nobody holds
+            told = b"" if self.what in _AGAINST else json.dumps(content).encode()  # held for moments, on full disks too
+            durable.write_new(self.path, told, flushed=False)  # after a power cut nobody holds
         except FileExistsError:
             self.made = False
             raise Busy(f"this process is {KINDS[self.what]} already: {self.verb} must wait until that ends") from None
@@ -140,7 +162,7 @@ class _Claim:
 
     def _living(self):
         try:
-            return _living(self.folder, self.what, besides=self.path.name, clean=True)
+            return _living(self.folder, _AGAINST.get(self.what, self.what), besides=self.path.name, clean=True)
         except OSError as error:
             raise NotWritten(
                 f"{self.verb} needs a store that it may write to: {error.filename or self.folder} ({error.strerror}); "
@@ -170,12 +192,12 @@ def _living(folder, what=None, besides=None, clean=False):
 
 def _gone(named):
     """Whether a process of this machine is known not to run any more."""
-    return named["host"] == _digest(system.host()) and system.process_started(int(named["pid"])) != named["start"]
+    return named["host"] == _here() and system.process_started(int(named["pid"])) != named["start"]
 
 
 def _known(path, named):
     """What a file tells of its holder, as far as it can be read; None if it was just taken away."""
-    host = system.host() if named["host"] == _digest(system.host()) else "unknown"
+    host = system.host() if named["host"] == _here() else "unknown"
     try:
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         told = _told(path.read_bytes())
@@ -206,7 +228,7 @@ def _name(known):
 
 def _refusal(known, verb, waited):
     """One sentence: who holds it, how long this process waited, what to do."""
-    here = known["host"] == system.host()
+    here = _NAME.fullmatch(Path(known["file"]).name)["host"] == _here()
     end = "wait until it ends, or end that process" if here else f"if it runs no more, remove {known['file']}"
     return (
         f"{verb} cannot begin: {_name(known)} of user {known['user']} is {KINDS.get(known['what'], known['what'])}; "
@@ -218,5 +240,6 @@ def _now():
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _digest(text):
-    return sha256(text.encode()).hexdigest()[:8]
+def _here():
+    """What tells this machine, and on it the container whose processes this one can see."""
+    return sha256(f"{system.host()} {system.processes()}".encode()).hexdigest()[:8]

@@ -20,7 +20,7 @@ import contextlib
 import random
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from store.durable import StateUnknown, StoreError
@@ -32,6 +32,7 @@ _FOLDER, _HEAD = "snapshots", "snapshots/head"
 _NAME = re.compile(r"snapshots/\d{10}\.json")
 _PATH = re.compile(r"data/[a-z_]{1,64}/[0-9a-f]{32}\.parquet")
 _PATIENCE = 60.0  # how long a commit tries against others [s]
+made = []  # numbers of the snapshots that this process made: who is interrupted tells them
 _TORN = 5.0  # a torn snapshot that has been left alone for so long is nobody's work any more [s]
 
 
@@ -152,6 +153,7 @@ class Manifests:
                 raise Conflict(f"other writers kept committing for {_PATIENCE:.0f} s; nothing was changed")
             time.sleep(random.uniform(0.001, 0.02))
         self._confirm(number, text, linked)
+        made.append(number)
         return _decode(text, number)
 
     def numbers(self, after=0):
@@ -179,6 +181,15 @@ class Manifests:
                 yield Problem(_name(before.number), f"is not the one that snapshot {number} was made on")
             yield step
             before = None if isinstance(step, Problem) else step
+
+    def let_go(self, path):
+        """Whether a file is in no snapshot any more because those that held it were dropped; else it is missed."""
+        if not self.ledger.dropped() or any(segment.path == path for segment in self.head().files):
+            return False
+        for step in self.chain():
+            if isinstance(step, Problem) or any(segment.path == path for segment in getattr(step, "files", ())):
+                return False
+        return True
 
     def step(self, number):
         """A snapshot as its manifest stands there; else a Dropped, or a Problem."""
@@ -259,7 +270,7 @@ def _name(number):
 
 def _encode(number, parent, note, stamp, files):
     body = {"number": number, "parent": parent, "note": note, "time": stamp}
-    return sealed(body | {"files": [asdict(segment) for segment in files]})
+    return sealed(body | {"files": [vars(segment) for segment in files]})
 
 
 def _decode(text, number):

@@ -10,6 +10,7 @@
 """
 
 import hashlib
+import io
 import os
 import stat
 from dataclasses import dataclass, replace
@@ -151,8 +152,8 @@ class Seen:
         for contract, (low, high) in _spans(good).items():
             old = spans.get(contract, (low, high))
             spans[contract] = min(low, old[0]), max(high, old[1])
-        last |= {contract: rows for (contract,), rows in
-                 good.group_by("contract").tail(1).partition_by("contract", as_dict=True).items()}  # fmt: skip
+        ends = alone(good.group_by("contract").tail(1)).partition_by("contract", as_dict=True)
+        last |= {contract: rows for (contract,), rows in ends.items()}
         if guessed:
             self.counts[guessed, group[1]] = self.counts.get((guessed, group[1]), 0) + good.height
 
@@ -165,6 +166,18 @@ class Seen:
                 most[same] = source
         found = {(source, name): most[vendor_of(source), name] for source, name in self.counts}
         return {group: source for group, source in found.items() if group[0] != source}
+
+
+def alone(frame):
+    """A copy that holds its own text alone: a few rows taken out of a frame keep the text of all in memory.
+
+    >>> alone(pl.DataFrame({"raw": ["a", "b"]}).head(1))["raw"].to_list()
+    ['a']
+    """
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    buffer.seek(0)
+    return pl.read_ipc(buffer).cast(dict(frame.schema))
 
 
 def _spans(frame):

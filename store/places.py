@@ -5,6 +5,7 @@ above them (`manifest`, `archive`, `retention`, `backup`) knows no other way to 
 is changed in place but hints, which may be lost.
 """
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ class Folder:
         except OSError:  # nothing can be written: nothing depends on the age of a file then
             return time.time()
         finally:
-            probe.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a read-only disk, on which there is no probe either
+                durable.remove(probe)
 
     # ---- writing
 
@@ -146,20 +148,17 @@ class Folder:
 
     def hint(self, name, data):
         """Replace a file; it is not flushed and may be lost."""
+        durable.make_folder((self.path / name).parent)
         durable.replace_hint(self.path / name, data)
 
     def put_beside(self, name, data):
         """Replace one of the user's own files beside the store; durable when this returns."""
         path = self.path / name
         durable.make_folder(path.parent)
-        temporary = durable.temporary_name(path.parent)
-        try:
+        with durable.replaced(path) as temporary:
             durable.write_new(temporary, data)
             temporary.chmod(0o644)
-            os.replace(temporary, path)
-            durable.sync_folder(path.parent)
-        finally:
-            durable.remove(temporary)
+        durable.sync_folder(path.parent)
 
     def set_aside(self, name, suffix):
         """Give a torn file a name that readers pass over."""
@@ -179,9 +178,12 @@ class Folder:
         folder.mkdir()
         return folder
 
-    def publish(self, folder, name):
-        """A staged folder gets its name, whole or not at all; FileExistsError if that is taken."""
-        durable.move_folder(folder, self.path / name)
+    def publish(self, folder, name, replace=False):
+        """A staged folder gets its name, whole or not at all; FileExistsError if that is taken.
+
+        With `replace` it takes the place of what has the name, which stays if that fails.
+        """
+        (durable.replace_folder if replace else durable.move_folder)(folder, self.path / name)
 
     def unfinished(self):
         """Names of files of runs that are under way, or were killed on it; here such a run has another name."""

@@ -15,6 +15,7 @@ never come from here.
 
 import re
 import shutil
+import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ import polars as pl
 
 from store.answer import Answer
 from store.durable import NotWritten
-from store.statement import BadQuery, check
+from store.statement import DEEP, BadQuery, check
 from store.tables import TABLES
 
 __all__ = ["Answer", "BadQuery", "answer", "ask", "named", "select"]
@@ -36,6 +37,7 @@ MOST = 10_000_000  # rows of an answer, if no limit is asked for
 CELLS = 100_000_000  # values of an answer
 COLUMNS = 2_000  # of an answer
 AGAIN = 0.05  # an interrupt that came too early is repeated after this [s]
+spills = set()  # folders of queries that this process is at
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999  # 0001-01-01 and the end of 9999 [ms since 1970]
 _TYPES = {pl.String: "VARCHAR", pl.Int32: "INTEGER", pl.Int64: "BIGINT", pl.Float64: "DOUBLE", pl.Date: "DATE"}
 _FITS = re.compile(  # types that polars takes as they are; others are handed on as text
@@ -79,7 +81,8 @@ def ask(archive, text, params=None, snapshot=None, seconds=SECONDS, limit=None, 
     snapshot : Snapshot or int, optional
         The newest, if not given.
     seconds : float
-        After which the query is stopped; checking files that this process has not read yet is not counted. [s]
+        After which the query is stopped; checking files that this process has not read yet is not counted. What cannot
+        be interrupted ends later, or never: see `Archive.sql`. [s]
     limit : int, optional
         Rows of the answer at most; `Answer.cut` says whether there were more. Without it all rows are given, up to
         `MOST`.
@@ -193,19 +196,29 @@ def _handed(number, kind, name):
 
 @contextmanager
 def _folder(scratch):
-    """A fresh folder for DuckDB's own files, gone at the end."""
+    """A fresh folder for DuckDB's own files, gone at the end; the one around it stays, as others may be using it."""
     folder = Path(scratch) / "sql" / uuid4().hex
     try:
         folder.mkdir(parents=True)
-    except OSError as error:
-        raise NotWritten(f"{folder} cannot be made, in which a query keeps what is large ({error.strerror})") from error
+    except OSError:  # a store on a disk that is read-only, or full
+        folder = _elsewhere()
+    spills.add(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        for empty in (folder.parent, folder.parent.parent):
-            if not any(empty.iterdir()):
-                empty.rmdir()
+        spills.discard(folder)
+
+
+def _elsewhere():
+    """A fresh folder where the system has its temporary files."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="frontmonth-sql-"))
+    except OSError as error:
+        raise NotWritten(
+            f"a query has no folder to keep in what is large, neither in the cache nor in {tempfile.gettempdir()} "
+            f"({error.strerror}): name one in TMPDIR"
+        ) from error
 
 
 @contextmanager
@@ -273,6 +286,8 @@ def _reason(connection, error, sql):
             connection.execute(f"EXPLAIN {sql}")  # told so, an error has a place
         except duckdb.Error as placed:
             error = placed
+    if "expression depth" in str(error):  # its hint is a setting, which is locked here
+        return DEEP
     message, _, shown = str(error).partition("\n\nLINE ")
     message = re.sub(r"^[A-Z]\w*( \w+)? Error: ", "", message.partition("\n\tCandidate functions")[0])
     parts = [part.strip().rstrip(".!") for part in message.splitlines() if part.strip()]

@@ -6,36 +6,39 @@ snapshot that it was made from, and does not need it.
 
 Steps of `gc`. After each of them a process may be killed: the store is whole, and the next call goes on.
 
-1. The whole chain is read. Nothing is removed from a damaged store.
+1. The ledgers are listed, then the whole chain is read with them. Nothing is removed from a damaged store.
 2. A ledger is written that names what nothing needs, and what was dropped before. Now these snapshots are dropped.
 3. Tags, holds and runs are looked at again. If one has come to need such a snapshot, the ledger is taken back and
-   written without it; so it is with what a killed call had dropped but not removed. Then older ledgers are removed.
+   written without it; so it is with what a killed call had dropped but not removed. Then the ledgers of step 1 are
+   removed, no others: what one says that came since was not taken over.
    Who tags or holds looks into the ledger afterwards (`tags`), so that one of the two sees the other.
 4. The manifests of dropped snapshots are removed, and that is flushed: none comes back after its data have gone.
-5. Files of data that no manifest names are removed, if they are old enough not to be some writer's work. The manifests
-   are read after the files were listed: what was committed in between is named there.
+5. Files of data that no manifest names are removed, if they are old enough not to be some writer's work. The newest
+   manifests are read after the files were listed: what was committed in between is named there. No commit is between
+   its look at its files and its name meanwhile (`locks`), whatever their age.
 6. Leftovers are removed: temporary files, folders of runs that never were, files of the cache that are of no use.
 
-One process does this at a time (`locks`; for a bucket: one of this machine). A backup that goes on reads the ledger.
+One process does this at a time (`locks`). Of a bucket that is one of this machine; of two machines neither takes away
+what the other wrote: ledgers are joined as above; what was dropped today is not taken back, as its manifest may be
+going right now; and no file of data goes that is younger than `FLOOR`. A backup that goes on reads the ledger.
 """
 
 import contextlib
-import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
-from store import durable, locks, tags
+from store import durable, locks, recorded, tags
 from store import kept as cached
 from store.durable import DiskFull, NotWritten
 from store.ledger import Dropped
 from store.manifest import Conflict, NotKept, Snapshot
-from store.places import STAGED
+from store.places import Folder
 from store.sealed import Damaged, Problem
 
 DAYS = 30  # of which all snapshots are kept
 KINDS = ("head", "tags", "runs", "recent", "monthly", "held")  # reasons; of several the first is told
 TRIES = 10  # ledgers that are taken back in one call
+FLOOR = timedelta(hours=1)  # younger data in a bucket stay: a commit of another machine may be about to name them
 HABIT = timedelta(
     days=30
 )  # what the cache holds without telling of what, as qualities of markets, is made anew so often
@@ -108,7 +111,7 @@ def snapshots(archive, keep_days=DAYS, now=None):
     """
     rows = listed(archive)
     moment, times = _moment(archive, now), {row["number"]: row["time"] for row in rows if not row["dropped"]}
-    named, runs = tags.needed(archive)[0], _runs(archive, strict=False)
+    named, runs = tags.needed(archive)[0], recorded.needed(archive, strict=False)
     reasons = _reasons(archive, times, keep_days, moment, strict=False)
     for row in rows:
         number = row["number"]
@@ -125,14 +128,18 @@ class _Clearance:
         self.archive, self.place, self.manifests = archive, archive.place, archive.manifests
         self.moment, self.keep_days, self.dry_run = moment, keep_days, dry_run
         self.limit = moment - older_than.total_seconds()
-        self.names, self.bytes = [], 0
+        shared = not isinstance(self.place, Folder)  # with machines that see no lock of this one
+        self.floor = min(self.limit, moment - FLOOR.total_seconds()) if shared else self.limit
+        self.settled = _stamp(moment - tags.HELD.total_seconds()) if shared else "9999"
+        self.names, self.bytes, self.files = [], 0, {}
 
     def document(self):
         """Do it all; what `gc` returns."""
+        old = self.manifests.ledger.names()
         known, dropped = self._chain()
-        gone, reasons = self._drop(known, dropped)
+        gone, reasons = self._drop(known, dropped, old)
         self._manifests_of(gone)
-        shas = self._data(set(gone))
+        shas = self._unnamed(known.keys() | dropped.keys(), gone)
         self._leftovers()
         self._local(shas)
         counts = Counter(kind for kind, _ in reasons.values())
@@ -142,29 +149,24 @@ class _Clearance:
     def free(self):
         """Remove what no snapshot names; that needs no ledger, and may be done by two at once."""
         self._leftovers()
-        self._local(self._data(set()))
+        known, dropped = self._chain()
+        self._local(self._unnamed(known.keys() | dropped.keys(), set()))
+        self.files = {}
 
     def _chain(self):
         """What stands, {number: Dropped, as it would be}, and what was dropped before, {number: Dropped}."""
-        known, dropped = {}, {}
-        stamp = datetime.fromtimestamp(self.moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        for step in self._steps():
-            if isinstance(step, Snapshot):
+        known, dropped, stamp, same = {}, {}, _stamp(self.moment), {}
+        for step in self.manifests.chain():
+            if isinstance(_whole(step), Snapshot):
                 known[step.number] = Dropped(step.number, step.hash, step.parent, step.note, step.time, stamp)
+                self.files[step.number] = [same.setdefault(pair, pair) for pair in _files(step)]
             else:
                 dropped[step.number] = step
         return known, dropped
 
-    def _steps(self):
-        for step in self.manifests.chain():
-            if isinstance(step, Problem):
-                raise Damaged(f"{step}; nothing is removed from a damaged store")
-            yield step
-
-    def _drop(self, known, dropped):
+    def _drop(self, known, dropped, old):
         """Write the ledger; numbers that are dropped now though their manifests stand, and why the others are kept."""
         ledger, standing = self.manifests.ledger, set(self.manifests.numbers())
-        old = ledger.names()
         open_ = {number: one for number, one in dropped.items() if number in standing}  # of a call that was killed
         all_ = known | open_
         times = {number: one.time for number, one in all_.items()}
@@ -173,7 +175,8 @@ class _Clearance:
             gone = all_.keys() - reasons.keys()
             if self.dry_run or (gone == open_.keys() and len(old) < 2):
                 return gone, reasons
-            rest = {number: one for number, one in dropped.items() if number not in standing}
+            going = {number for number in open_.keys() - gone if open_[number].dropped > self.settled}
+            rest = {number: one for number, one in dropped.items() if number not in standing or number in going}
             name = ledger.write([one for _, one in sorted((rest | {n: all_[n] for n in gone}).items())])
             if self._confirmed(name, gone, times, known):
                 for one in old:
@@ -192,7 +195,7 @@ class _Clearance:
         return confirmed
 
     def _reasons(self, times, known):
-        """Why snapshots are kept; of those dropped by a killed call only tags, holds and runs count."""
+        """Why snapshots are kept; of those that a killed call dropped only tags, holds and runs count."""
         found = _reasons(self.archive, times, self.keep_days, self.moment, strict=True)
         return {number: one for number, one in found.items() if number in known or one[0] in ("tags", "runs", "held")}
 
@@ -203,18 +206,27 @@ class _Clearance:
         if numbers and not self.dry_run:
             self.place.settle([f"snapshots/{self.manifests.head().number:010d}.json"])
 
-    def _data(self, gone):
-        """Remove files of data that nothing names; sha256 of those that something does."""
-        found = [name for name in self.place.tree("data") if _is_data(name)]
-        named, shas = set(), set()
-        for step in self._steps():
-            if isinstance(step, Snapshot) and step.number not in gone:
-                named.update(segment.path for segment in step.files)
-                shas.update(segment.sha256 for segment in step.files)
-        for name in found:
-            if name not in named and self._changed(name) < self.limit:
-                self._remove(name)
+    def _unnamed(self, read, gone):
+        """Remove files of data that nothing names, of which the manifests `read` were read; sha256 of those that
+        something does."""
+        with contextlib.nullcontext() if self.dry_run else locks.sweeping(self.archive):
+            found = [name for name in self.place.tree("data") if _is_data(name)]
+            named, shas = self._named(read, gone)
+            for name in found:
+                if name not in named and self._changed(name) < self.floor:
+                    self._remove(name)
         return shas
+
+    def _named(self, read, gone):
+        """Paths and sha256 of what the kept snapshots hold: those read before as they were then, newer ones anew."""
+        newest = self.manifests.head().number
+        wanted = {*range(max(read, default=0) + 1, newest + 1), *read} - gone
+        pairs = {pair for number in wanted & self.files.keys() for pair in self.files[number]}
+        standing = set(self.manifests.numbers())
+        for number in sorted(wanted - self.files.keys()):  # new, or dropped and maybe taken back
+            if number in standing or number not in read:
+                pairs.update(_files(_whole(self.manifests.step(number))))
+        return {path for path, _ in pairs}, {sha256 for _, sha256 in pairs}
 
     def _leftovers(self):
         """Remove what is no part of the store from its place."""
@@ -229,7 +241,7 @@ class _Clearance:
         cache."""
         path, cache = self.archive.path, self.archive.cache
         found = [*path.glob(f"{durable.TEMPORARY}*"), *(path / "locks").glob(f"{durable.TEMPORARY}*")]
-        found += [*_staged(self.archive), *cached.loose(cache), *_useless(cache, shas), *cache.glob("sql/*")]
+        found += [*recorded.staged(self.archive), *cached.loose(cache), *_useless(cache, shas), *cache.glob("sql/*")]
         found += [one for one in cache.glob("quality/*.json") if _age(one, self.moment) > HABIT.total_seconds()]
         for one in dict.fromkeys(found):
             if self.moment - _age(one, self.moment) < self.limit:
@@ -262,11 +274,11 @@ def _reasons(archive, times, keep_days, moment, strict):
     firsts = {}
     for number in sorted(times):
         firsts.setdefault(times[number][:7], number)
-    runs = {n: f"run {ids[0]}" if len(ids) == 1 else f"{len(ids)} runs" for n, ids in _runs(archive, strict).items()}
+    runs = recorded.needed(archive, strict)
     found = {
         "head": {max(times): "newest"} if times else {},
         "tags": {number: f"tag {', '.join(sorted(names))}" for number, names in named.items()},
-        "runs": runs,
+        "runs": {n: f"run {ids[0]}" if len(ids) == 1 else f"{len(ids)} runs" for n, ids in runs.items()},
         "recent": {number: "recent" for number, time in times.items() if time >= since},
         "monthly": {number: f"first of {month}" for month, number in firsts.items()},
         "held": dict.fromkeys(held, "held by a process"),
@@ -275,45 +287,6 @@ def _reasons(archive, times, keep_days, moment, strict):
     for kind in reversed(KINDS):
         out |= {number: (kind, text) for number, text in found[kind].items() if number in times}
     return out
-
-
-def _runs(archive, strict):
-    """{number of a snapshot: ids of the runs that were made of it}, runs on their way in or out too.
-
-    `strict`: Damaged where one cannot be read; else it does not count.
-    """
-    found = {}
-    for run_id in archive.run_ids():
-        try:
-            text = archive.place.read(f"runs/{run_id}/run.json")
-            found.setdefault(_made_of(text, strict), []).append(run_id)
-        except FileNotFoundError:
-            continue  # it was dropped just now
-        except (ValueError, KeyError, TypeError) as error:
-            if strict:
-                raise Damaged(
-                    f"runs/{run_id}/run.json is damaged ({error}): nobody knows which snapshot it needs; restore it "
-                    "from a backup, or drop that run"
-                ) from error
-    for path in [folder / "run.json" for folder in _staged(archive)]:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not written to its end: no run yet
-            found.setdefault(_made_of(path.read_bytes(), strict), []).append("on its way")
-    found.pop(None, None)
-    return found
-
-
-def _staged(archive):
-    """Folders of this machine in which runs are written, or were."""
-    return [*(archive.path / "runs").glob(f"{STAGED}*"), *(archive.path / "staged").glob("*")]
-
-
-def _made_of(text, strict):
-    """Number of the snapshot that a run was made of; None of one that does not say."""
-    record = json.loads(text)
-    told = record.pop("checksum", None)
-    if strict and told is not None and sha256(json.dumps(record, sort_keys=True).encode()).hexdigest() != told:
-        raise ValueError("its checksum is wrong")
-    return int(record["summary"]["snapshot"]["number"]) if "snapshot" in record["summary"] else None
 
 
 # ---- what is of no use
@@ -332,6 +305,22 @@ def _size(path):
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _stamp(moment):
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _whole(step):
+    """A step of the chain; Damaged if it is a Problem."""
+    if isinstance(step, Problem):
+        raise Damaged(f"{step}; nothing is removed from a damaged store")
+    return step
+
+
+def _files(step):
+    """(path, sha256) of what a step holds; nothing of one that was dropped."""
+    return [(segment.path, segment.sha256) for segment in getattr(step, "files", ())]
 
 
 def _is_data(name):

@@ -12,8 +12,11 @@ Compared are the rows `before` the import, `after` it, and `now`. What it change
 5. What `before` holds of imports that were dropped since does not come back: there the import's own revisions tell the
    value before it, as rule 3 has left them. Values that are no numbers have none and are null then.
 
-What a later import brought in the same values leaves no trace in the store, and goes with this one's.
+What a later import brought in the same values leaves no trace in the store, and goes with this one's: `Counts` tell of
+how many rows that may be so.
 """
+
+from typing import NamedTuple
 
 import polars as pl
 
@@ -22,6 +25,15 @@ from store.naming import axis
 from store.tables import TIME
 
 _ROW = ("time", "contract", "column")  # what tells the revisions of a market and table apart
+
+
+class Counts(NamedTuple):
+    """What became of what an import did: values that were left, as a later one changed them; rows that were taken back
+    whole, and rows of which a later one changed a part and the rest was taken back."""
+
+    left: int = 0
+    whole: int = 0
+    part: int = 0
 
 
 def reverted(now, after, before, table, mine, later, gone=()):
@@ -43,11 +55,11 @@ def reverted(now, after, before, table, mine, later, gone=()):
         In the order of the key where any changed; else as they came.
     later : DataFrame
         The later revisions as they would be.
-    changed_again : int
-        Values of the import that a later one changed; they were left.
+    counts : Counts
     """
     if table.name == "roll_calendars":
-        return _calendars(now, after, before), later, 0
+        rows = _calendars(now, after, before)
+        return rows, later, Counts(whole=max(0, now.height - rows.height))
     key = [name for name in table.key if name not in ("source", axis(table.name))]
     values = [name for name in table.columns if name not in (*table.key, axis(table.name), "known", "day")]
     moved = _moved(after, before, key, values, table)
@@ -55,7 +67,7 @@ def reverted(now, after, before, table, mine, later, gone=()):
     if "known" in table.columns:  # a row that is known since earlier has come back to what it was
         wide = wide.filter((pl.col("known") >= pl.col("known after")).fill_null(True))
     if wide.is_empty():
-        return now, later, 0
+        return now, later, Counts()
     wide = wide.with_columns(_same(values, table).alias("same"), *_told(table))
     if gone:
         wide = _corrected(wide, values, table, mine, gone)
@@ -63,8 +75,11 @@ def reverted(now, after, before, table, mine, later, gone=()):
         wide = _standing(wide, name, later)
     rest = now.with_row_index("row").join(wide.select("row"), on="row", how="anti").drop("row")
     done = _restored(wide, values, table).select(now.columns)
-    left = wide.select(pl.sum_horizontal(_left(name) for name in values).sum()).item()
-    return pl.concat([rest, done]).sort(key, maintain_order=True), _later(wide, values, later, table), int(left)
+    part = ~pl.col("same") & pl.any_horizontal(f"{name} stands" for name in values)
+    left = pl.sum_horizontal(_left(name) for name in values)
+    counts = wide.select(left.sum().alias("left"), pl.col("same").sum().alias("whole"), part.sum().alias("part"))
+    rows = pl.concat([rest, done]).sort(key, maintain_order=True)
+    return rows, _later(wide, values, later, table), Counts(*map(int, counts.row(0)))
 
 
 def _moved(after, before, key, values, table):

@@ -11,6 +11,7 @@ as a value. So the tree of the text is walked before it is run, and a part that 
 
 import json
 from difflib import get_close_matches
+from string import ascii_lowercase, ascii_uppercase
 
 from store.durable import StoreError
 from store.tables import TABLES
@@ -19,8 +20,10 @@ LONGEST = 100_000  # of a text [characters]
 ROWS = ("generate_series", "json_each", "json_tree", "range", "repeat", "unnest")  # functions that make rows of values
 CLOSED = {  # functions of single values that are not for a question
     "combine", "current_setting", "currval", "finalize", "getenv", "json_serialize_plan", "json_serialize_sql",
-    "json_deserialize_sql", "nextval", "pg_sleep", "sleep_ms", "to_aggregate_state", "write_log",
+    "json_deserialize_sql", "nextval", "pg_get_viewdef", "pg_sleep", "setval", "sleep_ms", "to_aggregate_state",
+    "write_log",
 }  # fmt: skip
+DEEP = "its parts stand too deep inside one another"
 _SELECTS = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _SOURCES = {"BASE_TABLE", "EMPTY", "EXPRESSION_LIST", "JOIN", "PIVOT", "SHOW_REF", "SUBQUERY", "TABLE_FUNCTION"}
 _ORDERS = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"}
@@ -30,6 +33,7 @@ _VALUES = {  # classes of expressions
     "LAMBDA_REF", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
 }  # fmt: skip
 _SHOWN = {"DESCRIBE", "SUMMARY"}
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _HOMES = ([], ["main"], ["memory"], ["memory", "main"])
 
 
@@ -66,7 +70,7 @@ def check(connection, text):
     try:
         walk(json.loads(tree), text)
     except RecursionError:
-        raise BadQuery("the query cannot be run: its parts stand too deep inside one another") from None
+        raise BadQuery(f"the query cannot be run: {DEEP}") from None
 
 
 def walk(part, text, sight=frozenset()):
@@ -80,7 +84,7 @@ def walk(part, text, sight=frozenset()):
     if part.get("error") is True:
         raise BadQuery("the query cannot be run: it must be one SELECT")
     for each in (part.get("cte_map") or {}).get("map", ()):
-        name, made = each["key"].lower(), each["value"]
+        name, made = _lower(each["key"]), each["value"]
         own = {name} if (made.get("query_node") or {}).get("type") == "RECURSIVE_CTE_NODE" else set()
         walk(made, text, sight | own)
         sight |= {name}
@@ -116,7 +120,9 @@ def _allow_table(part, text, sight):
     path = _path(part)
     if len(path) == 1 and path[0] in sight:
         return
-    if path[-1] in TABLES and path[:-1] in _HOMES and not part.get("at_clause"):
+    if path[-1] in TABLES and path[:-1] in _HOMES:
+        if part.get("at_clause"):
+            raise _refused("AT is not open here; a query asks one snapshot, which is named beside its text", part, text)
         return
     near = get_close_matches(path[-1], [*TABLES, *sight], 1)
     meant = f" (did you mean {near[0]}?)" if near else ""
@@ -131,7 +137,16 @@ def _allow_function(part, text):
 
 
 def _path(part):
-    return [name.lower() for name in part["qualified_name"]["path"]]
+    return [_lower(name) for name in part["qualified_name"]["path"]]
+
+
+def _lower(name):
+    """A name as DuckDB compares it: A to Z only; Python makes a k of the Kelvin sign too, and so one of two names.
+
+    >>> _lower("FX"), _lower("\\u212a") == "k"
+    ('fx', False)
+    """
+    return name.translate(_SMALL)
 
 
 def _refused(reason, part, text):

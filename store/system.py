@@ -5,6 +5,7 @@ the documentation of those systems and were not run. On Linux all comes from the
 tells of processes.
 """
 
+import ctypes
 import errno
 import getpass
 import os
@@ -22,6 +23,7 @@ PLAIN = (  # how a file is read that must be one: no link is followed, no pipe w
 )
 _TO_FLUSH = os.O_RDWR if WINDOWS else os.O_RDONLY  # Windows flushes only what may be written
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EMLINK}
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD; RENAME_EXCHANGE of renameat2(2), RENAME_SWAP of renamex_np(2)
 _MAXRSS = 1 if MACOS else 1024  # unit of getrusage [bytes]
 _PROCESSES = Path("/proc")
 _DEAD = {"Z", "X", "x"}  # states of a process that has ended and is only waited for, proc(5)
@@ -73,6 +75,30 @@ def link(source, target):
     return True
 
 
+def exchange(one, other):
+    """Let two files or folders have each other's names, at once.
+
+    Returns
+    -------
+    bool
+        False where system or file system cannot do that; nothing was changed.
+    """
+    libc = None if WINDOWS else ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(libc, "renameat2"):
+        done = libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE)
+    elif hasattr(libc, "renamex_np"):
+        done = libc.renamex_np(*names, _EXCHANGE)
+    else:
+        return False
+    if done == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_LINKS:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
+
+
 def remove(path):
     """Remove a file, read-only or not; one that is gone already is no error."""
     try:
@@ -102,6 +128,14 @@ def process_started(pid):
     """
     text = _started_linux(pid) if _PROCESSES.joinpath("self", "stat").exists() else _started(pid)
     return text and sha256(text.encode()).hexdigest()[:16]
+
+
+def processes():
+    """What tells the processes whose numbers this one shares from those of another container; "" where nothing does."""
+    try:
+        return os.readlink(_PROCESSES / "self" / "ns" / "pid")
+    except OSError:
+        return ""
 
 
 def memory(pid=None):

@@ -8,7 +8,8 @@
 2. Who writes a tag or a hold looks into the ledger afterwards, and takes it back if the snapshot was dropped;
    `retention` writes the ledger, looks for tags and holds afterwards, and takes the ledger back. So one of the two
    gives way.
-3. A hold that is older than `HELD` is of a process that is gone.
+3. A hold is of a process that is gone when it is older than `HELD`, or cannot be read: it is not flushed, so that a
+   power cut may leave it torn; then nobody holds.
 """
 
 import contextlib
@@ -17,7 +18,8 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from uuid import uuid4
 
-from store.durable import NotWritten, StateUnknown
+from store import listing
+from store.durable import NotWritten, StateUnknown, not_written
 from store.manifest import Conflict, NotKept
 from store.sealed import Damaged, sealed, unsealed
 from store.segments import NAME, Refused, choose
@@ -39,7 +41,8 @@ def tag(archive, name, number=None, note="", move=False):
     ----------
     archive : Archive
     name : str
-        1 to 64 letters, digits, dots, dashes and underscores; nothing that means a snapshot already.
+        1 to 64 letters, digits, dots, dashes and underscores; nothing that means a snapshot already, that is no file
+        name on some system (`con`, `nul.x`), or that differs from another tag in case only.
     number : int or str, optional
         See `number_of`; the newest, if not given.
     note : str
@@ -73,6 +76,7 @@ def tag(archive, name, number=None, note="", move=False):
     (1, 1, ['paper'])
     """
     name, found = _checked(name), _found(archive.place)
+    _refuse_alike(name, found)
     snapshot = archive.snapshot(number_of(archive, "head" if number is None else number))
     before = _one(archive.place, name, found[name]) if name in found else None
     if before and before["number"] == snapshot.number and note in ("", before["note"]):
@@ -89,6 +93,9 @@ def tag(archive, name, number=None, note="", move=False):
         _written(archive, new, fields, [snapshot.number])
     except FileExistsError:
         raise Conflict(f"tag {name} was written by another process, or by a name that differs in case only") from None
+    if _file(name, max(_found(archive.place).get(name, [0]))) != new:  # moved on since it was read: that one counts
+        _remove(archive.place, [new])
+        raise Conflict(f"tag {name} was moved by another process meanwhile; look at it before repeating the command")
     _remove(archive.place, [_file(name, generation) for generation in sorted(found.get(name, ()))])
     return fields | {"before": before and before["number"]}
 
@@ -161,11 +168,17 @@ def hold(archive, numbers, why):
     name, numbers = f"tags/.hold-{uuid4().hex}.json", [number for number in numbers if number]
     if numbers:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        _written(archive, name, {"numbers": numbers, "why": why, "time": stamp, "author": user()}, numbers)
+        fields = {"numbers": numbers, "why": why, "time": stamp, "author": user()}
+        try:
+            archive.place.hint(name, sealed(fields))
+        except OSError as error:
+            raise not_written(name, error) from error
     try:
+        _refuse_dropped(archive, name, numbers)
         yield
     finally:
-        archive.place.remove(name)
+        if numbers:
+            archive.place.remove(name)
 
 
 def needed(archive):
@@ -174,7 +187,7 @@ def needed(archive):
     for one in tags(archive):
         named.setdefault(one["number"], []).append(one["name"])
     for name in place.names("tags"):
-        with contextlib.suppress(FileNotFoundError):  # it has just ended
+        with contextlib.suppress(FileNotFoundError, Damaged):  # it has just ended, or was torn: rule 3
             if is_hold(name) and not ended(place, name):
                 held.update(_opened(place, name, ("numbers",))["numbers"])
     for name, generations in _found(place).items():
@@ -229,7 +242,16 @@ def _checked(name):
         )
     if any(kind.fullmatch(name) for kind in (_NUMBER, _HEAD, _DAY)):
         raise Refused(f"{name!r} is no name of a tag, as it means a snapshot already: {_WAYS}")
+    if not listing.allowed(_file(name, 1)):
+        raise Refused(f"{name!r} is no name of a tag, as Windows keeps it for a device: choose another name")
     return name
+
+
+def _refuse_alike(name, found):
+    """On a disk that ignores case two such names would be one."""
+    for other in sorted(found):
+        if other != name and other.casefold() == name.casefold():
+            raise Refused(f"there is a tag {other}, and {name} differs in case only: choose another name")
 
 
 def _day(text):
@@ -291,7 +313,12 @@ def _written(archive, name, fields, numbers):
         archive.place.settle([name])
     except OSError as error:
         raise StateUnknown(f"{name} is written but the disk did not confirm it ({error.strerror})") from error
-    dropped = archive.manifests.ledger.dropped()
+    _refuse_dropped(archive, name, numbers)
+
+
+def _refuse_dropped(archive, name, numbers):
+    """Take a file back and raise NotKept, if one of the snapshots that it keeps was dropped before it was there."""
+    dropped = archive.manifests.ledger.dropped() if numbers else {}
     for number in numbers:
         if number in dropped:
             _remove(archive.place, [name])

@@ -2,18 +2,18 @@
 
     the chain   every snapshot's checksum, number and parent; of those that were dropped, what the ledger holds of them
     segments    of every snapshot that is kept: sha256
-    runs        `run.json`: its checksum; its tables: sha256 (programs before 0.4 wrote neither)
+    runs        `run.json`: its checksum, and that the snapshot that it was made of was not dropped; its tables: sha256
+                (programs before 0.4 wrote neither checksum nor sha256)
     tags        their checksums, and that they name a snapshot that is kept
 
 Chain, `run.json` and tags are always read. Segments and tables of runs can be taken in n parts by their sha256, so that
 n nights see all of them. What a `gc` removes meanwhile is no damage: what seems missing is looked for once more.
 """
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 
+from store import recorded
 from store.ledger import Dropped
 from store.manifest import EMPTY, Manifests, Snapshot
 from store.places import Folder
@@ -70,7 +70,7 @@ def examined(place, part=None, progress=None):
     lying, tags = place.tree("data"), _tags(place)  # read before the chain: it has what is committed meanwhile
     head, hashes, segments, problems = _chain(Manifests(place))
     problems += [wrong for name, tag in tags if (wrong := _misnamed(name, tag, hashes))]
-    ids, tables = _runs(place, problems)
+    ids, tables = _runs(place, problems, hashes)
     files = [*segments.values(), *tables]
     chosen = [held for held in files if part is None or int(held.sha256[:15], 16) % part[1] == part[0] - 1]
     doubtful, size = [], 0
@@ -80,7 +80,7 @@ def examined(place, part=None, progress=None):
         if progress:
             progress(done, len(chosen), held.name)
     if doubtful:
-        still = {*_chain(Manifests(place))[2].values(), *_runs(place, [])[1]}
+        still = {*_chain(Manifests(place))[2].values(), *_runs(place, [], {})[1]}
         problems += [wrong for held, wrong in doubtful if held in still]
     always = sum(one is not None for one in hashes.values()) + ids + len(tags)
     told = {"snapshot": head.number, "hash": head.hash, "checked": always + len(chosen), "of": always + len(files)}
@@ -109,15 +109,23 @@ def run_files(place, run_id):
     """
     name = f"runs/{run_id}/run.json"
     content = place.read(name)
+    return content, _tables(run_id, _record(content, name))
+
+
+def _record(content, name):
     try:
-        record = json.loads(content)
-        checksum, files = record.pop("checksum", None), record.get("files")
-        if checksum != (None if files is None else sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()):
-            raise ValueError("its checksum is wrong")
-        tables = [Held(f"runs/{run_id}/{table}", digest, None) for table, digest in sorted((files or {}).items())]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise Damaged(f"{name} is damaged: {_reason(error)}; {_AGAIN}") from error
-    return content, tables
+        return recorded.record(content, name)
+    except Damaged as error:
+        raise Damaged(f"{error}; {_AGAIN}") from error
+
+
+def _tables(run_id, record):
+    try:
+        return [
+            Held(f"runs/{run_id}/{table}", sha256, None) for table, sha256 in sorted(record.get("files", {}).items())
+        ]
+    except (AttributeError, TypeError) as error:
+        raise Damaged(f"runs/{run_id}/run.json is damaged: it is no record of a run; {_AGAIN}") from error
 
 
 def _chain(manifests):
@@ -136,23 +144,35 @@ def _chain(manifests):
     return head, hashes, segments, problems
 
 
-def _runs(place, problems):
-    """How many runs there are, and their tables."""
+def _runs(place, problems, hashes):
+    """How many runs there are, and their tables; `hashes` are those of the snapshots that they were made of."""
     ids, tables = [name.rpartition("/")[2] for name in place.folders("runs")], []
     ids = [run_id for run_id in ids if not run_id.startswith(".")]
     if not isinstance(place, Folder):  # in a bucket such files are on their way in
         ids = [run_id for run_id in ids if place.has(f"runs/{run_id}/run.json")]
     for run_id in ids:
+        name = f"runs/{run_id}/run.json"
         try:
-            tables += run_files(place, run_id)[1]
+            record = _record(place.read(name), name)
+            tables += _tables(run_id, record)
+            problems += _unmade(name, record, hashes)
         except FileNotFoundError:
             if f"runs/{run_id}" in place.folders("runs"):  # else it was deleted since it was listed
-                problems.append(Problem(f"runs/{run_id}/run.json", f"is missing: {_AGAIN}"))
+                problems.append(Problem(name, f"is missing: {_AGAIN}"))
         except Damaged as error:
             problems.append(problem(error))
         except OSError as error:
-            problems.append(Problem(f"runs/{run_id}/run.json", f"cannot be read ({error.strerror}); {_AGAIN}"))
+            problems.append(Problem(name, f"cannot be read ({error.strerror}); {_AGAIN}"))
     return len(ids), tables
+
+
+def _unmade(name, record, hashes):
+    """A Problem of a run whose snapshot the store does not hold any more, else nothing."""
+    number, hash_ = recorded.made_of(record, name)
+    if number not in hashes or (hashes[number] is not None and hash_ in (None, hashes[number])):
+        return []  # one that is not in `hashes` is newer than this reading, or damaged and told already
+    why = "was dropped" if hashes[number] is None else "is another one now"
+    return [Problem(name, f"was made of snapshot {number}, which {why}: it cannot be made again; {_AGAIN}")]
 
 
 def _tags(place):
@@ -204,7 +224,3 @@ def _compared(place, held):
 def _advised(one):
     """A problem of chain, ledger or tag that also says what to do."""
     return one if _LOST in one.reason else Problem(one.path, f"{one.reason}; {_LOST}")
-
-
-def _reason(error):
-    return str(error) if isinstance(error, ValueError) else "it is no record of a run"

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from engine import result
+from store import durable
 from store.archive import ArchiveMissing, open_archive
 from store.backup import backup, check, restore
 from store.retention import gc
@@ -204,17 +205,37 @@ class Run(Ground):
 
 
 class RunAgain(Run):
-    """A stored run is computed again by force: there is never a moment without it."""
+    """A stored run that was damaged is computed again by force: it stays until the new one takes its place."""
+
+    damaged = b"damaged"  # is in its table each time
 
     def work(self):
         return self.words("run", "cross", "--force")
 
+    @property
+    def table(self):
+        return self.store / "runs" / self.run / "equity.parquet"
+
+    def opened(self):
+        assert self.table.exists(), "a run that was there is lost"
+        if self.table.read_bytes() == self.damaged:
+            self._written(self.whole)
+        return super().opened()
+
     def judge(self, ended):
-        assert super().judge(ended), "a run that was there is lost"
-        return True
+        assert self.table.exists(), "a run that was there is lost"
+        replaced = self.table.read_bytes() != self.damaged
+        assert replaced or ended.code != 0, "a run that was reported as made again is as it was"
+        assert super().judge(ended)
+        return replaced
 
     def again(self, archive):
-        pass
+        self.whole = self.table.read_bytes()
+        self._written(self.damaged)
+
+    def _written(self, content):
+        durable.remove(self.table)
+        self.table.write_bytes(content)
 
 
 class Nights(Ground):

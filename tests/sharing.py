@@ -1,4 +1,4 @@
-"""Processes that share a store: two writers, a reader, a notebook with SQL, one that compacts, one that cleans up.
+"""Processes that share a store: two writers, a reader, two notebooks with SQL, one that compacts, one that cleans up.
 
 `python -m tests.sharing STORE ROLE NAME LOG` prints `ready`, reads the moment at which to stop from its standard input
 [s, time.monotonic, which all processes share], works until then and writes a line of JSON into LOG for each thing done.

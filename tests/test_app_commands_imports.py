@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from app.commands import imports
 from store import open_archive
 from tests import market_files
 from tests.sample_files import zipped
 
 COUNTS = {"rows_read", "accepted", "warned", "quarantined"}
-TOLD = {"file", "vendor", "roots", "reasons", "skipped", "left_out", "first", "notes", "error"}
+TOLD = {"file", "vendor", "roots", "reasons", "skipped", "left_out", "first", "notes", "error", "import_id"}
 OWN = """Symbol;Trade Day;O;H;L;Settlement;Vol;OI
 ZCH24;15/01/2024;447.25;449.5;446.0;448.25;1200;5000
 ZCH24;16/01/2024;448.25;451.5;447.0;450.25;1300;5100
@@ -24,6 +25,8 @@ def test_import_counts_every_row_file_by_file(document, files, tmp_path):
     made = document("import", files / "prices", "--store", tmp_path / "new")
     assert set(made) == {"snapshot", "dry_run", "files", "totals"}
     assert made["snapshot"] == 1
+    ids = open_archive(tmp_path / "new").read("imports")["import_id"].unique().to_list()
+    assert ids == [made["files"][0]["import_id"]]
     assert set(made["totals"]) == COUNTS
     for file in made["files"]:
         assert set(file) == TOLD | COUNTS
@@ -37,7 +40,7 @@ def test_import_counts_every_row_file_by_file(document, files, tmp_path):
 def test_import_again_changes_nothing_and_says_so(call, document, files, store):
     before = open_archive(store).head()
     made = document("import", files / "prices", files / "fx", "--store", store)
-    assert all(file["skipped"] and file["rows_read"] == 0 for file in made["files"])
+    assert all(file["skipped"] and file["rows_read"] == 0 and not file["import_id"] for file in made["files"])
     assert made["snapshot"] == before.number
     assert open_archive(store).head().hash == before.hash
     assert "Nothing new" in call("import", files / "fx", "--store", store).out
@@ -66,7 +69,7 @@ def test_a_file_that_cannot_be_read_exits_1_with_one_line_and_no_traceback(call,
 @pytest.mark.parametrize("words", [("",), ("x.csv", ""), ("x.csv", "--root", ""), ("--watch", ".", "--root", "")])
 def test_an_empty_name_of_a_file_or_a_market_is_wrong_usage(call, tmp_path, words):
     found = call("import", *words, "--store", tmp_path / "new", code=2)
-    assert "see `frontmonth --help`" in found.err and not (tmp_path / "new").exists()
+    assert "see `frontmonth import --help`" in found.err and not (tmp_path / "new").exists()
 
 
 def test_a_dry_run_makes_no_store(document, files, tmp_path):
@@ -271,3 +274,13 @@ def test_a_watched_folder_is_imported_as_files_come(tmp_path):
         watcher.kill()
     assert watcher.returncode == 130
     assert '"ZC"' in out and archive.read("contract_bars").height == text.count("\n") - 1
+
+
+def test_who_interrupts_after_the_commit_is_told_what_stands(call, files, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imports, "emit", interrupted)
+    told = call("import", files / "prices", "--store", tmp_path / "new", code=130).err
+    assert told == "frontmonth: interrupted; snapshot 1 was made and stands; `frontmonth undo 0` takes that back\n"
+    assert open_archive(tmp_path / "new").head().number == 1

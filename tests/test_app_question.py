@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from datetime import date
 
 import polars as pl
@@ -128,3 +129,62 @@ def test_rows_are_cut_at_the_limit(asked):
     one.ask("select range from range(9)")
     found = outcome(one)["answer"]
     assert found["cut"] and found["rows"] == [[str(k)] for k in range(5)]
+
+
+def test_an_answer_can_be_a_file_and_is_told_in_numbers_only(asked, tmp_path):
+    one = asked(rows=None)
+    one.ask("select range as n from range(20000)", file=tmp_path / "staged", name="a.parquet")
+    found = outcome(one)["answer"]
+    assert found.pop("seconds") < 30 and found == {"rows": 20_000, "cut": False, "snapshot": 2}
+    assert one._deadline > time.monotonic() + question.WRITING - 30  # it said when it began to write
+    assert pl.read_parquet(tmp_path / "staged")["n"].to_list() == list(range(20_000))
+    one.ask("select 7 as x", file=tmp_path / "nowhere" / "staged", name="b.csv")
+    assert outcome(one)["refused"] == "b.csv could not be written (No such file or directory); nothing was changed"
+
+
+def test_the_time_that_a_large_answer_takes_to_be_written_is_not_the_questions(asked, monkeypatch):
+    one = asked(seconds=5.0)
+    monkeypatch.setattr(question, "GRACE", 0.0)
+    one.ask("select 7")
+    assert "answer" in outcome(one)
+    one.began, said = time.monotonic(), one._said
+    said.put({"ready": True})
+    assert one.poll() is None and one._deadline < time.monotonic() + 5.1
+    said.put({"found": True})
+    assert one.poll() is None and one._deadline > time.monotonic() + question.WRITING - 1
+    said.put({"answer": {}})
+    assert one.poll() == {"answer": {}}
+
+
+def begun(one, sql, store):
+    """Ask; the folder of what is large, once the question runs."""
+    folder = store / "cache" / "sql"
+    before = set(folder.iterdir()) if folder.exists() else set()
+    one.ask(sql)
+    while not (one.ready and set(folder.iterdir()) - before):
+        assert one.poll(wait=0.05) is None
+    return (set(folder.iterdir()) - before).pop()
+
+
+@pytest.mark.parametrize("sql", [LONG, DEAF])
+def test_nothing_is_left_of_a_question_whose_asker_is_gone(asked, store, sql):
+    one = asked()
+    spill, process = begun(one, sql, store), one._process
+    process.stdin.close()  # as the end of this process would
+    assert process.wait(20) == 0 and not spill.exists()
+
+
+def test_a_cancelled_question_leaves_no_files(asked, store):
+    one = asked()
+    spill = begun(one, LONG, store)
+    one.cancel()
+    assert not spill.exists()
+
+
+def test_what_lies_in_the_folder_of_the_caller_is_not_run(asked, tmp_path, monkeypatch):
+    for name in ("json", "polars", "queue", "app"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    one = asked()
+    one.ask("select 7")
+    assert outcome(one)["answer"]["rows"] == [["7"]] and not (tmp_path / "ran").exists()

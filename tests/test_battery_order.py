@@ -5,6 +5,7 @@ written down: their order is asserted, and a disk that keeps only what was flush
 each of them.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ ALL = (*faults.CHANGING, *faults.WRITING)
 FLUSH = ("fsync", "fdatasync")
 OPEN = ("open", "openat")
 LINK = ("link", "linkat")
+UNLINK = ("unlink", "unlinkat")
 RENAME = ("rename", "renameat", "renameat2")
 
 
@@ -147,6 +149,47 @@ def test_a_power_cut_at_any_moment_leaves_the_store_before_or_after(verb, first,
     assert disk.tree() == whole(ground.store), "the disk did not follow the command"
     assert cuts > 20 and after.items() > before.items()
     record_property("cuts", cuts)
+
+
+def test_gc_flushes_the_ledger_before_a_manifest_goes_and_the_manifests_before_data_go(
+    forks, tmp_path, record_property
+):
+    ground = grounds.Collect(tmp_path)
+    log, snapshots = Log(forks, ground), ground.store / "snapshots"
+    ledger = log.at(LINK, lambda path: path.name.startswith("dropped-"))
+    gone = [k for k in log.all(UNLINK, snapshots) if re.fullmatch(r"\d{10}\.json", log.calls[k].paths[-1].name)]
+    data = [k for k in log.all(UNLINK, ground.store / "data") if log.calls[k].paths[-1].suffix == ".parquet"]
+    flushes = [k for k, c in enumerate(log.calls) if c.name in FLUSH and c.paths == (snapshots,) and c.result == 0]
+    assert gone and data
+    assert any(ledger < k < gone[0] for k in flushes) and any(gone[-1] < k < data[0] for k in flushes)
+    record_property("files", len(gone) + len(data))
+
+
+def test_a_power_cut_in_gc_leaves_a_store_that_is_whole_and_gc_goes_on(forks, tmp_path, record_property):
+    chance, ground = seeded(record_property), grounds.Collect(tmp_path / "ground")
+    disk, cuts = Disk(ground.store), 0
+    log = Log(forks, ground)
+    for call in log.calls:
+        disk.apply(call)
+        if call.name in (*UNLINK, *LINK, *FLUSH) and any(path.is_relative_to(ground.store) for path in call.paths):
+            for tree in (disk.cut(), disk.cut(chance)):
+                archive = left(tree, tmp_path / "left")
+                assert problems(archive) == [] and archive.head() == ground.head
+                grounds.collect(archive, keep_days=0)
+                assert problems(archive) == []
+                assert grounds.same(grounds.content(archive), ground.expected)
+                assert grounds.same(grounds.content(archive, 3), ground.kept)
+                cuts += 1
+    assert cuts > 20
+    record_property("cuts", cuts)
+
+
+def left(tree, folder):
+    """The store that a cut left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    write_tree(tree, folder)
+    return open_archive(folder / "store")
 
 
 def test_the_judge_of_a_cut_sees_a_flush_that_is_missing(forks, tmp_path):

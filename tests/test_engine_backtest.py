@@ -1,14 +1,17 @@
 """Runs over a small store: accounts, dates, margins, what is said about them."""
 
+import sys
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from engine import Portfolio, backtest, load
 from engine.backtest import NoRows, identity
 from engine.margin import MarginUnknown
+from store import open_archive, retention
 from tests.small_store import build
 
 PORTFOLIO = """
@@ -90,6 +93,32 @@ def test_no_position_is_wanted_where_the_account_cannot_pay_the_margin(market, p
 def test_a_start_after_the_end_of_the_data_is_said(market, portfolio):
     with pytest.raises(NoRows, match="no bar on or after start = 2030-01-01; the markets end on 2022-12-30"):
         backtest(market, portfolio.with_settings(["start=2030-01-01"]))
+
+
+def test_a_run_holds_its_snapshot_while_it_is_computed(tmp_path, portfolio, monkeypatch):
+    archive, module = build(tmp_path / "store"), sys.modules["engine.backtest"]  # the package has a function there
+    number, real = _committed(archive), module.backtest
+
+    def slow(market, portfolio):  # meanwhile: an import, and a gc that keeps nothing
+        other = open_archive(archive.path)
+        _committed(other)
+        later = datetime.now(UTC) + timedelta(seconds=2)
+        assert retention.gc(other, keep_days=0, dry_run=False, now=later)["snapshots"] == []
+        return real(market, portfolio)
+
+    monkeypatch.setattr(module, "backtest", slow)
+    made, _ = module.run(archive, portfolio)
+    monkeypatch.undo()
+    assert made.summary["snapshot"]["number"] == number
+    again = open_archive(archive.path)
+    assert retention.kept(again, keep_days=0)[number] == f"run {made.id}" and archive.place.names("tags") == []
+    stored, repeated = module.replay(again, made.id)
+    assert stored.summary["hashes"] == repeated.summary["hashes"]
+
+
+def _committed(archive):
+    rate = pl.DataFrame({"currency": ["EUR"], "rate": [1.0]})
+    return archive.commit([archive.write("rates", rate, source="x", currency="EUR")]).number
 
 
 def test_the_id_is_made_of_all_that_goes_in(market, portfolio):

@@ -1,7 +1,9 @@
 """Saved runs: whole or not there, found by id or name, exported so that they add up."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,6 +13,8 @@ from engine.backtest import run
 from engine.result import RunDamaged, RunUnknown, listed, load
 from engine.strategies import STRATEGIES
 from engine.strategy import load_user
+from store import durable, system
+from store.durable import NotWritten
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
 
@@ -86,6 +90,41 @@ def test_a_run_of_which_a_file_was_changed_is_named_and_not_shown(archive, made,
     assert load(archive, made.id).equity().equals(made.equity())
 
 
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_damaged_run_is_replaced_by_force_and_stays_if_that_fails(archive, made, monkeypatch, exchange):
+    folder = archive.path / "runs" / made.id
+    if not exchange:
+        monkeypatch.setattr(system, "exchange", lambda one, other: False)
+    durable.remove(folder / "equity.parquet")
+    (folder / "equity.parquet").write_bytes(b"damaged")
+    again = load(archive, made.id)
+    again._tables["equity"] = made.equity()
+    with monkeypatch.context() as patch:
+        rename = os.rename
+
+        def fails(source, target):
+            if Path(target) == folder and not str(source).endswith("-old"):
+                raise OSError(5, "Input/output error")
+            rename(source, target)
+
+        patch.setattr(os, "rename", fails)
+        if exchange:
+            patch.setattr(system, "exchange", fails)
+        with pytest.raises(NotWritten):
+            again.save(archive, replace=True)
+    assert (folder / "equity.parquet").read_bytes() == b"damaged" and archive.run_ids() == [made.id]
+    again.save(archive, replace=True)
+    assert load(archive, made.id).equity().equals(made.equity())
+    assert [path.name for path in (archive.path / "runs").iterdir()] == [made.id]
+
+
+def test_a_run_that_lost_its_record_is_saved_again(archive, made):
+    durable.remove(archive.path / "runs" / made.id / "run.json")
+    assert archive.run_ids() == []
+    made.save(archive)
+    assert load(archive, made.id).equity().equals(made.equity())
+
+
 def test_a_run_of_an_older_program_has_no_checksums_and_is_read(archive, made):
     path = archive.path / "runs" / made.id / "run.json"
     content = path.read_bytes()
@@ -129,9 +168,13 @@ def test_an_export_adds_up(archive, made, tmp_path):
 
 
 def test_an_export_holds_no_formula(archive, made, tmp_path):
-    made._tables["trades"] = made.trades().with_columns(pl.lit("=cmd|' /C calc'!A0").alias("exit_reason"))
+    trades, risky = made.trades(), ["=cmd|' /C calc'!A0", "@SUM(A1)"]
+    names = pl.Series(risky, dtype=pl.Enum(risky)).gather([0] * trades.height)
+    made._tables["trades"] = trades.with_columns(pl.lit(risky[1]).alias("exit_reason"), names.alias("root"))
     made.export(tmp_path)
-    assert "'=cmd" in (tmp_path / "trades.csv").read_text()
+    rows = pl.read_csv(tmp_path / "trades.csv")
+    assert set(rows["root"]) == {"'" + risky[0]} and set(rows["exit_reason"]) == {"'" + risky[1]}
+    assert rows["net"].to_list() == pytest.approx(trades["net"].to_list())  # numbers keep their signs
 
 
 def test_positions_are_told_in_the_contract_held_overnight(made):

@@ -14,6 +14,7 @@ from store import aggregate as module
 from store import decisions, history, kept, open_archive, segments
 from store.aggregate import READ, aggregate, daily
 from store.archive import Conflict
+from store.compact import compact
 from store.held import sources
 from store.ingest import import_paths
 from store.tables import TABLES
@@ -318,3 +319,19 @@ def test_real_minutes_of_a_month_are_the_days_of_a_slow_twin(shared, archive):
     found = archive.read("contract_bars", source="ninjatrader-minute-daily").sort(KEY)
     assert found.select(BAR).rows() == expected and 20 <= len(expected) <= 23  # sessions of January 2024
     assert not found["day"].dt.weekday().is_in([6, 7]).any()
+
+
+def test_files_that_were_joined_are_not_read_again(archive, minutes, monkeypatch):
+    es = minutes.filter((pl.col("root") == "ES") & (pl.col("day").dt.year() == 2014))  # one group of files
+    days = es["day"].unique().sort()
+    for number, day in enumerate(days[:-1]):
+        aggregate(taken(archive, es.filter(pl.col("day") == day), f"day{number}"))
+    assert compact(archive, whole=True)["groups"]
+    told = read_days(monkeypatch)
+    assert [market["changed"] for market in aggregate(archive)["markets"]] == [0]
+    assert told == []
+    taken(archive, es.filter(pl.col("day") == days[-1]), "new")  # joined before it was aggregated
+    assert [one["files"] for one in compact(archive, whole=True)["groups"] if one["table"] == "contract_bars"] == [2]
+    aggregate(archive)
+    assert told == [("ES", [(days[-1], days[-1])])]
+    assert bars(archive).select(BAR).rows() == one_by_one(archive.read("contract_bars", source=MINUTES))

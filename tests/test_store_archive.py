@@ -11,8 +11,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from store import copies, durable
-from store.archive import ArchiveMissing, Conflict, Damaged, DiskFull, NotWritten, Refused, StateUnknown, open_archive
+from store import durable, fetched, retention
+from store.archive import (
+    ArchiveMissing,
+    Conflict,
+    Damaged,
+    DiskFull,
+    NotKept,
+    NotWritten,
+    Refused,
+    StateUnknown,
+    open_archive,
+)
 from store.tables import TABLES
 
 
@@ -252,7 +262,7 @@ def test_every_flipped_bit_cut_or_lost_file_is_reported_by_name_and_never_served
             path.write_bytes(altered)
         elif trial % 3 == 1:
             path.write_bytes(content[: chance.randrange(len(content))])
-        copies.checked.clear()  # as in a new process
+        fetched.checked.clear()  # as in a new process
         for read in (archive.read, archive.scan, lambda table: archive.sql("select * from fx")):
             with pytest.raises(Damaged, match=segment.path):
                 read("fx")
@@ -338,6 +348,7 @@ def test_a_full_disk_stops_the_command_and_it_goes_on_once_there_is_space(tmp_pa
 
 @pytest.mark.folder
 def test_rows_are_flushed_then_their_folder_then_the_snapshot_that_names_them(archive, monkeypatch):
+    durable.make_folder(archive.path / "locks")
     calls, flush, folder, link = [], durable._flush, durable.sync_folder, os.link
     monkeypatch.setattr(durable, "_flush", lambda handle: (calls.append("flush"), flush(handle)))
     monkeypatch.setattr(durable, "sync_folder", lambda path: (calls.append(Path(path).name), folder(path)))
@@ -371,6 +382,20 @@ def test_gc_takes_only_what_no_snapshot_names_and_tells_first(archive):
     assert not any(one() for one in there)
     assert archive.gc(timedelta(seconds=-10)) == []
     assert (values(archive), values(archive, old)) == ([2], [1])
+
+
+@pytest.mark.folder
+def test_a_reader_whose_snapshot_was_dropped_is_told_so_and_not_of_damage(archive):
+    for rate in (1, 2, 3):
+        archive.commit([archive.write("fx", rates(rate))], archive.head().files)
+    reader, snapshot = open_archive(archive.path), archive.snapshot(2)
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert retention.gc(archive, keep_days=0, dry_run=False, now=later)["snapshots"] == [2]
+    with pytest.raises(NotKept, match=r"went with the snapshots that held it, which were dropped since"):
+        reader.read("fx", snapshot)
+    durable.remove(archive.path / archive.head().files[0].path)
+    with pytest.raises(Damaged, match="is missing: restore it"):
+        open_archive(archive.path).read("fx")
 
 
 def test_gc_removes_nothing_from_a_damaged_store(archive):

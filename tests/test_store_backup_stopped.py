@@ -1,18 +1,22 @@
 """Backup that is stopped, by a full disk or a kill at any call, or made while others commit and drop snapshots (T7)."""
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from store import open_archive, retention
-from store.backup import backup, check, restore
+from store import durable, open_archive, retention
+from store.backup import _Copy, backup, check, restore
 from store.durable import DiskFull
+from store.places import Folder
 from store.segments import Refused
 from tests.backups import drop, ended, made, put
 from tests.conftest import REPO
@@ -134,6 +138,68 @@ def test_a_first_backup_that_was_killed_goes_on_too(store, tmp_path, monkeypatch
     assert nth > 20
 
 
+def steps(target, monkeypatch):
+    """A list that gets, from now on, each folder of the backup that is flushed, and each name that is given there."""
+    found, sync, write = [], durable.sync_folder, Folder.write_once
+
+    def flushed(folder):
+        found.append(f"flush {Path(folder).relative_to(target).as_posix()}")
+        sync(folder)
+
+    def given(place, name, data):
+        found.append(name)
+        return write(place, name, data)
+
+    monkeypatch.setattr(durable, "sync_folder", flushed)
+    monkeypatch.setattr(Folder, "write_once", given)
+    return found
+
+
+def killed_before_it_flushes(store, target, nth, monkeypatch):
+    """Make a backup that is ended at its nth flush; whether it was."""
+    count = [0]
+
+    def settle(place, names):
+        count[0] += 1
+        if count[0] >= nth:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "settle", settle)
+        with contextlib.suppress(Killed):
+            backup(store, target)
+    return count[0] >= nth
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_backup_that_goes_on_flushes_what_the_one_before_may_not_have_flushed(store, tmp_path, monkeypatch, known):
+    nth = 1
+    while True:
+        target = tmp_path / f"copy{nth}"
+        if known:
+            backup(store, target)
+            put(store, 6 + nth)
+        if not killed_before_it_flushes(store, target, nth, monkeypatch):
+            break
+        with monkeypatch.context() as patch:
+            made = steps(target, patch)
+            backup(store, target)
+        assert {"flush files", "flush data/fx", "flush data", "flush snapshots"} <= set(made[: listed(made)])
+        assert made[-1] == "flush backups"
+        manifests = [k for k, step in enumerate(made) if step.startswith("snapshots/")]
+        assert not manifests or {"flush data/fx", "flush data"} <= set(made[: manifests[0]])
+        steps_of_each = itertools.pairwise([*manifests, listed(made)])
+        assert all("flush snapshots" in made[this:next_] for this, next_ in steps_of_each)
+        nth += 1
+    assert nth > 4
+
+
+def listed(made):
+    """Where a listing was written that is not empty; else where the one that was there was flushed."""
+    written = [k for k, step in enumerate(made) if step.startswith("backups/") and step != "backups/0000000000.json"]
+    return written[0] if written else len(made) - 1
+
+
 # ---- while others work
 
 
@@ -170,6 +236,24 @@ def test_commands_that_drop_snapshots_and_commit_meanwhile_do_no_harm(store, tmp
     again = open_archive(tmp_path / "again")
     assert again.verify() == [] and again.head() == store.snapshot(found["snapshot"])
     assert again.read("fx").equals(store.read("fx", found["snapshot"]))
+
+
+def test_what_is_dropped_once_it_was_copied_is_in_the_backup_which_is_whole(store, tmp_path, monkeypatch):
+    shutil.copytree(store.path, tmp_path / "before")
+    listed = _Copy._list
+
+    def late(copy, chain, files):
+        for number in (1, 2, 5):
+            drop(store, number)
+        listed(copy, chain, files)
+
+    monkeypatch.setattr(_Copy, "_list", late)
+    backup(store, tmp_path / "copy")
+    assert check(tmp_path / "copy") == []
+    assert ended(tmp_path / "copy", tmp_path / "again", tmp_path / "before") == ""
+    monkeypatch.undo()
+    backup(store, tmp_path / "copy")
+    assert ended(tmp_path / "copy", tmp_path / "again", store.path) == ""
 
 
 def test_what_gc_dropped_stays_in_the_backup_and_comes_back_as_of_then(store, tmp_path):

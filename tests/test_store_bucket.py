@@ -1,6 +1,8 @@
 """A store in a bucket: runs are there whole, own files come along, and of four writers none loses anything."""
 
 import contextlib
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +84,64 @@ def test_a_run_that_was_replaced_elsewhere_is_read_anew(archive, monkeypatch, tm
         for name in ("one", "two"):
             another_machine(monkeypatch, tmp_path / name)
             assert open_archive(str(archive.place)).run_file("abc", "run.json").read_text() == text
+
+
+def _run(archive, text):
+    """A staged run of one table."""
+    folder = archive.stage()
+    (folder / "equity.parquet").write_bytes(text)
+    (folder / "run.json").write_text(json.dumps({"files": {"equity.parquet": hashlib.sha256(text).hexdigest()}}))
+    return folder
+
+
+def _whole(archive, text):
+    """Whether the run is there with its table, or not at all."""
+    names = archive.place.tree("runs/abc")
+    if "runs/abc/run.json" in names:
+        assert archive.place.read("runs/abc/equity.parquet") == text
+    return "runs/abc/run.json" in names
+
+
+@pytest.mark.parametrize("first", ["drop", "publish"])
+def test_a_run_that_is_dropped_here_and_saved_there_is_whole_or_not_there(archive, monkeypatch, first):
+    other, objects = open_archive(str(archive.place)), archive.place._objects
+    for nth in range(1, 50):
+        with contextlib.suppress(Conflict):
+            archive.publish(_run(archive, b"1"), "abc") if first == "drop" else archive.place.remove_tree("runs/abc")
+        count = []
+
+        def act():
+            with contextlib.suppress(Conflict, FileNotFoundError):
+                other.publish(_run(other, b"1"), "abc") if first == "drop" else other.drop_run("abc")
+
+        with monkeypatch.context() as patch:
+            for call in ("read", "head", "list", "create", "update", "delete"):
+                original = getattr(objects, call)
+
+                def step(*args, original=original, count=count, nth=nth, **words):
+                    count.append(1)
+                    if len(count) == nth:
+                        act()
+                    return original(*args, **words)
+
+                patch.setattr(objects, call, step)
+            archive.drop_run("abc") if first == "drop" else archive.publish(_run(archive, b"1"), "abc")
+        _whole(archive, b"1")
+        if len(count) < nth:
+            assert nth > 4
+            return
+    pytest.fail("it never ended")
+
+
+def test_a_run_is_replaced_and_is_never_away(archive, between, cloud):
+    archive.publish(_run(archive, b"1"), "abc")
+    through = open_archive(cloud)
+    between.rule = always("PUT", "/run.json", (403, "AccessDenied", ""))
+    with pytest.raises(NotWritten):
+        through.publish(_run(archive, b"2"), "abc", replace=True)
+    assert archive.run_ids() == ["abc"]
+    archive.publish(_run(archive, b"2"), "abc", replace=True)
+    assert _whole(archive, b"2")
 
 
 # ---- the user's own files

@@ -20,6 +20,7 @@ from tests.sharing import ROWS, Timed, faults, read, share
 pytestmark = pytest.mark.service
 PROVES = (1, 3, 4)
 ROLES = {"first": "write", "second": "write", "reader": "read", "notebook": "ask", "compact": "join", "gc": "clean"}
+ROLES |= {"other": "ask"}  # two notebooks
 
 
 def test_all_that_work_on_a_store_at_once_find_it_whole(tmp_path, seconds, record_property):

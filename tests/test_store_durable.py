@@ -166,3 +166,19 @@ def test_every_file_of_a_store_can_be_written_where_its_name_appears_before_its_
     assert durable.write_once(tmp_path / "name", b"abcdefgh") is False
     assert (tmp_path / "name").read_bytes() == b"abcdefgh"
     assert seen == [False, False, False, 0, 3, 6]  # the temporary file, then the name itself, in short writes
+
+
+def test_what_is_written_beside_takes_the_place_at_the_end_or_leaves_nothing(tmp_path):
+    file = tmp_path / "name"
+    for text in (b"first", b"second"):
+        with durable.replaced(file) as beside:
+            assert beside.parent == tmp_path and not beside.exists()
+            beside.write_bytes(text)
+            assert not file.exists() or file.read_bytes() == b"first"
+        assert file.read_bytes() == text
+    for error in (OSError(errno.ENOSPC, "full"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), durable.replaced(file) as beside:
+            beside.write_bytes(b"half")
+            raise error
+        assert file.read_bytes() == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["name"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,7 @@ from store.locks import Busy, hold, holders
 from tests.conftest import REPO
 
 PROVES = (4,)  # guarantees
+WHO = {"user": "ann", "since": "2024-03-01T00:00:00+00:00"}
 
 HOLD = """
 import sys
@@ -85,7 +87,7 @@ def holding(archive):
 def lock_file(archive, pid, start, content=b"", host=None, what="writing"):
     """A lock's file as another process leaves it."""
     (archive.path / "locks").mkdir(exist_ok=True)
-    digest = locks._digest(host or system.host())
+    digest = sha256(host.encode()).hexdigest()[:8] if host else locks._here()
     path = archive.path / "locks" / f"{what}-{digest}-{pid}-{start}.json"
     path.write_bytes(content)
     return path
@@ -185,6 +187,17 @@ def test_a_torn_file_counts_while_its_process_lives_and_no_longer(archive, sleep
 
 
 @pytest.mark.service
+def test_a_process_of_another_container_is_not_taken_for_one_that_is_gone(archive, monkeypatch):
+    number, start = os.getpid() + 1, "0" * 16  # of no process here
+    assert system.processes().startswith("pid:[")
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "processes", lambda: "pid:[7]")
+        path = lock_file(archive, number, start, json.dumps({"verb": "gc", "host": system.host()} | WHO).encode())
+    with pytest.raises(Busy, match=f"if it runs no more, remove {re.escape(str(path))}"), hold(archive, wait=0):
+        pass
+    assert path.exists()
+
+
 def test_a_number_that_another_process_got_is_no_holder(archive, sleeper):
     real = system.process_started(sleeper.pid)
     other = f"{int(real, 16) ^ 1:016x}"

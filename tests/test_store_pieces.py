@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,6 +12,9 @@ import pytest
 from store import columnar, open_archive, pieces, raw
 from store.ingest import import_paths
 from store.tables import TABLES
+from tests.conftest import REPO
+
+WORDS = {"check": True, "capture_output": True, "text": True}
 
 SECTION = """
 [mine]
@@ -178,3 +183,22 @@ def test_the_source_of_the_most_rows_counts_for_a_market():
     seen = pieces.Seen()
     seen.counts = {("v-minute", "ES"): 9, ("v", "ES"): 1, ("v-5-minute", "ES"): 2, ("v-hour", "CL"): 3, ("w", "ES"): 1}
     assert seen.alike() == {("v", "ES"): "v-minute", ("v-5-minute", "ES"): "v-minute"}
+
+
+KEEP = """
+import sys, resource, polars as pl
+from store import pieces
+text = "a line of text that is too long to stand in a view of its own"
+rows = pl.DataFrame({"raw": [f"{k} {text}" for k in range(200_000)]})
+take = pieces.alone if sys.argv[1] == "alone" else lambda frame: frame
+kept = [take(rows.select(pl.col("raw") + str(k)).tail(2)) for k in range(40)]
+assert kept[-1]["raw"].to_list() == [f"{k} {text}39" for k in (199_998, 199_999)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@pytest.mark.service
+def test_a_few_rows_taken_out_do_not_keep_the_text_of_all():
+    """Of 40 pieces of 16 MB each; in a process of its own, whose peak is its own."""
+    run = lambda how: int(subprocess.run([sys.executable, "-c", KEEP, how], cwd=REPO, **WORDS).stdout)  # noqa: E731
+    assert run("alone") + 300e6 < run("views")

@@ -1,5 +1,7 @@
 """Where the files of a store lie: whatever holds for a folder holds for a bucket."""
 
+import errno
+import time
 from hashlib import sha256
 
 import pytest
@@ -124,3 +126,14 @@ def test_a_file_beside_the_store_is_replaced_there_and_here(place):
         place.put_beside("contracts.csv", text)
         place.bring_own()
         assert (place.path / "contracts.csv").read_bytes() == text == place.read("contracts.csv")
+
+
+def test_a_read_only_place_has_a_clock_too(tmp_path, monkeypatch):
+    place = Folder(tmp_path)
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    monkeypatch.setattr("os.unlink", refuse)
+    assert abs(place.now() - time.time()) < 60

@@ -1,5 +1,8 @@
 """SQL: one SELECT over the pinned files, and nothing else can be reached."""
 
+import subprocess
+import sys
+import tempfile
 import time
 from datetime import UTC, date, datetime
 from random import Random
@@ -8,9 +11,10 @@ import polars as pl
 import pytest
 
 from store import query
-from store.archive import StoreError, open_archive
+from store.archive import NotWritten, StoreError, open_archive
 from store.query import BadQuery, answer, ask
 from store.tables import TABLES
+from tests.conftest import REPO
 
 
 @pytest.fixture
@@ -76,7 +80,12 @@ def test_anything_but_a_select_over_the_tables_is_refused_in_one_sentence(archiv
         archive.sql(sql)
     assert isinstance(caught.value, BadQuery)
     assert "\n" not in str(caught.value)
-    assert not (archive.path / "cache").exists()
+    assert kept_on_disk(archive) == []
+
+
+def kept_on_disk(archive):
+    """What queries have left in the cache."""
+    return list((archive.cache / "sql").iterdir())
 
 
 @pytest.fixture
@@ -156,7 +165,7 @@ def test_a_regular_expression_cannot_blow_up(asked):
 def test_what_does_not_fit_into_memory_goes_to_files_that_are_gone_afterwards(archive, asked, monkeypatch):
     sql = "select md5(range::varchar) as a, range from range(600000) order by a limit 1 offset 599990"
     assert asked(sql, memory="40MB").frame.height == 1
-    assert not (archive.path / "cache").exists()
+    assert kept_on_disk(archive) == []
     monkeypatch.setattr(query, "SPILL", "1KB")
     with pytest.raises(BadQuery, match="needs more than 40MB of memory"):
         asked(sql, memory="40MB")
@@ -213,3 +222,32 @@ def test_names_of_folders_cannot_reach_the_text(tmp_path):
 def test_a_limit_below_one_is_refused(asked):
     with pytest.raises(BadQuery, match="a limit of 0 rows leaves nothing"):
         asked("select 1", limit=0)
+
+
+def test_where_the_cache_cannot_be_written_the_systems_temporary_folder_serves(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file, in which no folder can be made")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    seen, run = [], query._run
+    monkeypatch.setattr(query, "_run", lambda *of: (seen.extend((tmp_path / "temporary").iterdir()), run(*of))[1])
+    sql = "select md5(range::varchar) as a, range from range(600000) order by a limit 1 offset 599990"
+    assert answer(sql, None, [], tmp_path / "cache", memory="40MB").frame.height == 1
+    assert len(seen) == 1 and list((tmp_path / "temporary").iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(NotWritten, match=r"no folder to keep in what is large.*: name one in TMPDIR"):
+        answer("select 1", None, [], tmp_path / "cache")
+
+
+@pytest.mark.service
+def test_many_that_ask_at_once_are_not_in_each_others_way(archive):
+    code = (
+        "import sys; from store import open_archive; archive = open_archive(sys.argv[1])\n"
+        "sys.stdin.read(1)\n"
+        "for _ in range(60): assert archive.sql('select count(*) from fx').item() == 2"
+    )
+    command = [sys.executable, "-c", code, str(archive.path)]
+    running = [subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in running:
+        process.stdin.write(b"g")
+        process.stdin.flush()
+    assert [process.communicate()[1] for process in running] == [b"", b"", b""]

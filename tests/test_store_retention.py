@@ -28,8 +28,12 @@ KEPT = {1: "first of 2031-01", 3: "first of 2031-02", 5: "first of 2031-05", 6: 
 
 @pytest.fixture
 def archive(tmp_path):
+    return seven(tmp_path)
+
+
+def seven(folder):
     """A store whose snapshot n holds the one file that says n, and was made on day n of `DAYS`."""
-    archive = open_archive(tmp_path / "store", create=True)
+    archive = open_archive(folder / "store", create=True)
     with Clock() as clock:
         for number, day in enumerate(DAYS, 1):
             clock.at(f"{day}T12:00:00")
@@ -232,8 +236,7 @@ def test_leftovers_go_when_they_are_old_and_what_is_the_users_stays(archive):
     (path / "data" / "notes.txt").write_text("mine")
     names = [loose, *temporary, staged.relative_to(path).as_posix()]
     with tags.hold(archive, [2], "test"):
-        with pytest.raises(Damaged, match="hold"):
-            clear(archive)
+        assert 2 not in clear(archive, dry_run=True)["snapshots"]  # though another hold is torn
         os.utime(path / old, (1, 1))
         os.utime(path / "cache/quality/old.json", (1, 1))
         assert retention.gc(archive, keep_days=10**4)["files"] == [old, "cache/quality/old.json"][::-1]
@@ -366,7 +369,7 @@ def test_who_comes_to_need_a_snapshot_meanwhile_has_it_or_is_told(archive, tmp_p
             try:
                 clear(store)
             except Killed:
-                clear(open_archive(store.path))
+                clear(open_archive(store.path), now=NOW + timedelta(days=2))  # in a bucket it may be going for a day
         again = open_archive(store.path)
         assert whole(again)
         if len(count) < nth:
@@ -392,6 +395,7 @@ def late(store):
 
 @pytest.mark.folder
 def test_a_commit_meanwhile_is_not_touched(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "sweeping", lambda archive: contextlib.nullcontext())  # as of a machine that is not seen
     for nth, store in enumerate(copies(archive, tmp_path), 1):
         with monkeypatch.context() as patch:
             count = at_call(patch, store, nth, lambda store=store: late(store))

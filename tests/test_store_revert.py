@@ -52,10 +52,10 @@ class World:
         import_id, (before, after) = pl.col("import_id").cast(pl.Int64), self.snapshots[k]
         mine, later = self.revisions.filter(import_id == k), self.revisions.filter(import_id > k)
         gone = [at(other) for other in self.dropped if other < k]
-        self.now, later, again = reverted(self.now, after, before, BARS, mine, later, gone)
+        self.now, later, counts = reverted(self.now, after, before, BARS, mine, later, gone)
         self.revisions = pl.concat([self.revisions.filter(import_id < k), later])
         self.dropped.append(k)
-        return again
+        return counts.left
 
     def told(self, known=False):
         """All of it, to be compared."""

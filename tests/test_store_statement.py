@@ -133,6 +133,11 @@ TELLS = (  # of the machine, of settings, of what others asked
     "select json_serialize_plan('from fx')",
     "select nextval('x')",
     "select * from sql",
+    "select pg_get_viewdef(range) from range(5000)",
+    "select setval('x', 1)",
+    'with "duc\u212adb_views" as (select 1) select sql from duckdb_views',  # Python's lower() makes a k of that sign
+    'with "duckdb_v\u0130ews" as (select 1) select sql from duckdb_views',
+    'with "{folder}/\u212a.csv" as (select 1) select * from "{folder}/k.csv"',
 )
 PASS = (  # (text, its rows, worked out by hand: two currencies of one day, 1.1 and 1.0)
     ("select count(*) from fx", [(2,)]),
@@ -169,10 +174,12 @@ def place_of_crime(tmp_path_factory):
     rows = pl.DataFrame({"currency": ["EUR", "USD"], "day": [date(2024, 1, 1)] * 2, "rate": [1.1, 1.0]})
     archive.commit([archive.write("fx", rows, source="ecb")])
     segment = archive.place.local(archive.head().files[0].path)
+    archive.sql("select 1")  # makes the folder of what is large
     segment.chmod(0o644)  # the file's own mode is another fence; here it must stand without
     outside = top / "outside"
     outside.mkdir()
-    (outside / "secret.txt").write_text("a,secret\n")
+    for name in ("secret.txt", "k.csv"):
+        (outside / name).write_text("a,secret\n")
     pl.DataFrame({"secret": ["a secret"]}).write_parquet(outside / "other.parquet")
     (segment.parent / "link.parquet").symlink_to(outside / "other.parquet")
     with socket.socket() as listening:
@@ -253,7 +260,8 @@ def test_every_kind_of_statement_but_select_is_refused():
         ("show tables", "the tables are contract_bars, .*DESCRIBE"),
         ("pivot fx on currency using sum(rate)", r"must be one SELECT; a PIVOT tells its values: ON column IN"),
         ("select " + "1 + " * 900 + "1", "too deep"),
-        ("select " + "(" * 5000 + "1" + ")" * 5000, "depth"),
+        ("select " + "(" * 5000 + "1" + ")" * 5000, "too deep inside one another$"),
+        ("select 1 from fx at (version => 1)", r"AT is not open here; a query asks one .* \(line 1, column 15\)"),
         ("select " + "1," * LONGEST + "1", "200,008 characters, at most 100,000"),
         ("select '\ud800'", "half of a character"),
     ],

@@ -174,6 +174,23 @@ def test_of_two_that_write_a_tag_at_once_one_is_told(archive, monkeypatch):
 
 
 @pytest.mark.folder
+def test_a_move_that_others_overtook_is_told(archive, monkeypatch):
+    tags.tag(archive, "paper", 1)
+    other, write = open_archive(archive.path), archive.place.write_once
+
+    def late(name, data):  # two whole moves come between the look and the writing
+        tags.tag(other, "paper", 2, move=True)
+        tags.tag(other, "paper", 3, move=True)
+        return write(name, data)
+
+    monkeypatch.setattr(archive.place, "write_once", late)
+    with pytest.raises(Conflict, match="was moved by another process"):
+        tags.tag(archive, "paper", 2, note="mine", move=True)
+    monkeypatch.undo()
+    assert tags.number_of(archive, "paper") == 3
+    assert archive.place.names("tags") == ["tags/paper~3.json"]
+
+
 def test_a_disk_that_fails_is_told_in_one_sentence(archive, monkeypatch):
     def fail(*args):
         raise OSError(5, "Input/output error")

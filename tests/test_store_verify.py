@@ -70,6 +70,14 @@ def test_a_tag_of_a_snapshot_that_is_not_there_is_told(store):
     assert problem.startswith("tags/paper.json names snapshot 1, which the store does not hold as it was then")
 
 
+def test_a_run_whose_snapshot_was_dropped_is_told(store):
+    run(store, "cc33", 5)
+    assert verify(store)["problems"] == []
+    drop(store, 5)
+    [problem] = verify(store)["problems"]
+    assert problem.startswith("runs/cc33/run.json was made of snapshot 5, which was dropped: it cannot be made again")
+
+
 def test_a_run_of_an_older_program_passes_unless_it_is_no_record(store):
     run(store, "old1", 1, old=True)
     assert verify(store)["problems"] == []

@@ -1,5 +1,6 @@
 """Verbs that copy the store: backup, restore, export."""
 
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,20 @@ def backup(
     from store.backup import backup as copy
 
     archive = opened(context)
-    with holding(context, archive, "backup"), progress("backup") as bar:
+    with _alone(context, archive), progress("backup") as bar:
         document = copy(archive, target, bar)
     emit(context, document, _show_backup)
+
+
+@contextmanager
+def _alone(context, archive):
+    """The lock of backups, where one can be made: a store on a disk that is read-only, or full, is backed up too."""
+    from store.durable import NotWritten
+
+    with ExitStack() as held:
+        with suppress(NotWritten):
+            held.enter_context(holding(context, archive, "backup"))
+        yield
 
 
 def _show_backup(document):

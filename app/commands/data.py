@@ -1,5 +1,6 @@
 """Verbs on what is stored: markets, contracts, sql; and what other verbs share."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -311,25 +312,51 @@ def sql(
 
     It is stopped after 30 seconds. Tables and columns: the dashboard's page Data, or docs/data.md.
     """
-    from store import answer, query, tags
+    import polars as pl
 
-    if out is not None and out.suffix not in (".csv", ".parquet"):
+    from app.question import ROWS
+    from store import answer, durable, tags
+
+    if out is not None and out.suffix not in answer.KINDS:
         raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{out}: there is no folder {out.absolute().parent}", param_hint="--out")
     archive = opened(context)
-    frame = query.ask(archive, text, snapshot=tags.number_of(archive, version)).frame
+    number = tags.number_of(archive, version)
     if out is not None:
-        answer.write(frame, out)
-        document = {"rows": frame.height, "file": str(out)}
+        try:
+            with durable.replaced(out) as staged:
+                found = _asked(archive, text, number, None, staged, out)
+        except OSError as error:
+            raise durable.not_written(out, error) from error
+        document = {"rows": found["rows"], "file": str(out)}
         return emit(context, document, lambda d: say(f"{d['rows']:,} rows written to {out}"))
-    return emit(context, frame.to_dicts() if context.obj.json else [], lambda _: _show_sql(frame))
+    with tempfile.TemporaryDirectory(prefix="frontmonth-") as folder:
+        file = Path(folder) / "answer.parquet"
+        cut = _asked(archive, text, number, None if context.obj.json else ROWS, file, file)["cut"]
+        frame = pl.read_parquet(file.read_bytes())
+    return emit(context, frame.to_dicts() if context.obj.json else [], lambda _: _show_sql(frame, cut))
 
 
-def _show_sql(frame):
+def _asked(archive, text, number, rows, file, name):
+    """Let a process of its own write the answer, as no other can always be stopped; how many rows, and if all."""
+    from app.question import Limits, Question
+    from store.statement import BadQuery
+
+    question = Question(archive.place, Limits(rows=rows))
+    question.ask(text, str(number), file, name)
+    found = question.wait()
+    if "refused" in found:
+        raise BadQuery(found["refused"])
+    return found["answer"]
+
+
+def _show_sql(frame, cut):
     shown = frame.head(SHOWN).to_dicts()
     if frame.width:
         table(shown, {name: (lambda row, name=name: row[name]) for name in frame.columns})
     if frame.height > SHOWN:
-        say(f"The first {SHOWN} of {frame.height:,} rows; --out FILE has all.")
+        say(f"The first {SHOWN} of {'more than ' * cut}{frame.height:,} rows; --out FILE has all.")
     elif not frame.height:
         say("no rows")
 

@@ -132,7 +132,8 @@ def _document(archive, reports, dry_run=False):
         "files": [
             {"file": r.file, "vendor": r.vendor or None, "roots": r.roots} | {c: getattr(r, c) for c in COUNTS}
             | {"reasons": r.reasons, "first": r.first or None, "notes": r.notes}
-            | {"skipped": r.skipped, "left_out": r.left_out or None, "error": r.error or None}
+            | {"import_id": r.import_id or None, "skipped": r.skipped}
+            | {"left_out": r.left_out or None, "error": r.error or None}
             for r in reports
         ],
         "totals": {c: sum(getattr(r, c) for r in reports) for c in COUNTS},
@@ -320,6 +321,8 @@ def _show_import(document):
         say("A dry run: nothing was stored.")
     elif skipped and skipped + left_out == len(files):
         say("Nothing new: the store is as it was.")
+    for import_id in dict.fromkeys(file["import_id"] for file in files if file["import_id"]):
+        say(f"import {import_id}: snapshot {document['snapshot']}; `frontmonth drop {import_id}` takes it back")
     for first in [file["first"] for file in files if file["first"]][:SHOWN_FIRST]:
         say(f"first in quarantine: {first}")
     for sentence in _left_out(files):

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from store import bucket, copies
+from store import bucket, fetched
 from store.archive import Damaged, StoreError, open_archive
 from store.bucket import Bucket
 from tests.buckets import another_machine, stored
@@ -53,7 +53,7 @@ def test_many_files_are_fetched_side_by_side(archive, cloud, between, monkeypatc
 def test_a_damaged_copy_is_fetched_anew(archive):
     [segment] = stored(archive).files
     assert archive.read("fx").height == 3
-    copy = copies.folder() / "objects" / segment.sha256
+    copy = fetched.folder() / "objects" / segment.sha256
     whole = copy.read_bytes()
     for spoiled in (b"", whole[:-1], whole[:50] + b"?" + whole[51:]):
         copy.chmod(0o644)

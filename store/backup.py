@@ -27,12 +27,12 @@ from store.durable import NotWritten
 from store.listing import Chain, Listing, Untrusted, holds_something, refuse_nested
 from store.manifest import NOTHING, Conflict, Manifests
 from store.places import Folder, place_of
-from store.restore import HEALED, check, of_backup, restore
+from store.restore import HEALED, check, of_backup, repair, restore
 from store.sealed import Damaged, unsealed
 from store.segments import Refused
 from store.verify import run_files, side_by_side
 
-__all__ = ["backup", "check", "restore"]
+__all__ = ["backup", "check", "repair", "restore"]
 
 _DAY = 86400.0
 NIGHTS = 7  # in so many days each file that is held is read anew
@@ -240,7 +240,8 @@ class _Copy:
                 if tables and held.get(first, ("",))[0] == sha256(content).hexdigest() and self._holds(held):
                     return held
                 digests = {table.name: table.sha256 for table in tables}
-                names = digests or [name for name in self.source.tree(f"runs/{run_id}") if name != first]
+                names = digests or [name for name in self.source.tree(f"runs/{run_id}") if "/." not in name]
+                names = [name for name in names if name != first]
                 held = {name: self._put(self._table(name, digests.get(name))) for name in names}
                 return held | {first: self._put(content)}
             except (Damaged, FileNotFoundError):

@@ -201,6 +201,16 @@ def newest(place):
     return listing
 
 
+def ended(place):
+    """The newest listing of a backup that was ever finished; Refused where there is none."""
+    last = newest(place)
+    if last is None:
+        raise Refused(f"there is no backup in {place}")
+    if last.number == 0:
+        raise Refused(f"the backup in {place} was begun but never ended: repeat `frontmonth backup`")
+    return last
+
+
 def load(place, number):
     """The listing of that number; Damaged if it was altered, or names what no listing may name."""
     name = _name(number)

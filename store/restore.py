@@ -13,17 +13,22 @@ import json
 import os
 import re
 import shutil
+from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
 from store import durable, listing, system
 from store.durable import NotWritten
 from store.ledger import Ledger
-from store.listing import AsOf, Chain, Untrusted, holds_something, refuse_nested
+from store.listing import AsOf, Chain, Untrusted, holds_something, refuse_inside, refuse_nested
 from store.manifest import Manifests
 from store.places import Folder, place_of
+from store.repair import repair
 from store.sealed import Damaged, Problem, unsealed
 from store.segments import Refused
 from store.verify import side_by_side
+
+__all__ = ["check", "repair", "restore"]
 
 HEALED = "remove it, and the next `frontmonth backup` copies it again"
 _ADVICE = ": restore it from a backup"
@@ -39,9 +44,10 @@ def restore(target, store, as_of=None, progress=None):
         The backup: a folder, or s3://bucket/prefix.
     store : path or str
         A folder that does not exist or is empty, or s3://bucket/prefix with nothing in it.
-    as_of : int, optional
-        Number of a snapshot: the store as it was then, with the runs, tags and own files of the last backup before the
-        next snapshot; if there was none, of the first one after it, without runs and tags of later snapshots.
+    as_of : int or str, optional
+        Number of a snapshot, a tag of the last backup, or a day such as 2024-03-01 (UTC; as the store was known then):
+        the store as it was then, with the runs, tags and own files of the last backup before the next snapshot; if
+        there was none, of the first one after it, without runs and tags of later snapshots.
     progress : callable(done, total, name), optional
 
     Returns
@@ -60,6 +66,7 @@ def restore(target, store, as_of=None, progress=None):
     """
     source, goal = Untrusted(place_of(target)), place_of(store)
     refuse_nested(goal, source.place)
+    refuse_inside(goal)
     _sweep(goal)
     if holds_something(goal):
         raise Refused(f"{goal} is not empty: a backup is restored into a new folder, nothing is overwritten")
@@ -115,7 +122,7 @@ def _listings(source, wanted):
     """The newest listing and what is wrong with any; `wanted` gets {path: (name, sha256, bytes)} of what they name."""
     last, problems = None, []
     try:
-        last = _found(source)
+        last = listing.ended(source)
     except Damaged as error:
         problems.append(f"{error}; remove it and backups/head: the backup is then the one before")
     for number in listing.numbers(source):
@@ -149,19 +156,10 @@ def _named(step):
     return {file.path: (file.path, file.sha256, file.bytes) for file in getattr(step, "files", ())}
 
 
-def _found(source):
-    """The newest listing of a backup that was ever finished."""
-    last = listing.newest(source)
-    if last is None:
-        raise Refused(f"there is no backup in {source}")
-    if last.number == 0:
-        raise Refused(f"the backup in {source} was begun but never ended: repeat `frontmonth backup`")
-    return last
-
-
 def _chosen(source, as_of):
     """The chain as of a snapshot as a place, and {name: (sha256, bytes)} of the other files."""
-    last = _found(source)
+    last = listing.ended(source)
+    as_of = None if as_of is None else _number_of(source, last, str(as_of).strip())
     if as_of is None or as_of == last.head:
         return AsOf(source, last.head, last.hash, last.dropped), last.files
     if not 0 < as_of < last.head:
@@ -174,6 +172,43 @@ def _chosen(source, as_of):
     dropped = {n: one for n, one in last.dropped.items() if n < as_of and (n in then.dropped or n not in there)}
     hash_ = then.hash if then.head == as_of else _hash(source, as_of, last)
     return AsOf(source, as_of, hash_, dropped), then.files if then.head <= as_of else _not_newer(source, then, as_of)
+
+
+def _number_of(source, last, text):
+    """Number of the snapshot that a text means in a backup."""
+    if re.fullmatch(r"-?[0-9]{1,10}", text):
+        return int(text)
+    if text == "head":
+        return last.head
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return _known_on(source, last, text)
+    found = {}  # name of a tag -> (generation, name of its file): the newest counts
+    for name in filter(lambda name: name.startswith("tags/"), last.files):
+        tag, _, generation = name.removeprefix("tags/").removesuffix(".json").partition("~")
+        found[tag] = max(found.get(tag, (0, "")), (int(generation or 1), name))
+    if text not in found:
+        near = get_close_matches(text, found, 1)
+        raise Refused(
+            f"the backup in {source} has no snapshot or tag {text!r}{f': did you mean {near[0]}?' if near else ''}; "
+            "a snapshot goes by its number, a tag, or a day such as 2024-03-01"
+        )
+    name = found[text][1]
+    digest, size = last.files[name]
+    return unsealed(source.checked(name, digest, size, f"files/{digest}"), name)["number"]
+
+
+def _known_on(source, last, text):
+    """The last snapshot that was made on a day (UTC) or before."""
+    try:
+        day = date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise Refused(f"{text} is no day; a day goes as 2024-03-01") from None
+    there = Manifests(AsOf(source, last.head, last.hash, last.dropped)).chain()
+    times = [(step.number, step.time[:10]) for step in there if not isinstance(step, Problem)]
+    then = [number for number, made in times if made <= day]
+    if not then:
+        raise Refused(f"the store knew nothing on {day}: its first snapshot is of {times[0][1] if times else 'no day'}")
+    return max(then)
 
 
 def _last_before(source, as_of, last):

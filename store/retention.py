@@ -91,13 +91,6 @@ def gc(archive, older_than=timedelta(hours=24), keep_days=DAYS, dry_run=True, no
             ) from error
 
 
-def kept(archive, keep_days=DAYS, now=None):
-    """{number: reason} of the snapshots that `gc` would keep, as `tag paper`, `3 runs`, `first of 2024-03`."""
-    times = {row["number"]: row["time"] for row in listed(archive) if not row["dropped"]}
-    found = _reasons(archive, times, keep_days, _moment(archive, now), strict=True)
-    return {number: text for number, (_, text) in found.items()}
-
-
 def snapshots(archive, keep_days=DAYS, now=None):
     """All snapshots, newest first, those dropped too.
 

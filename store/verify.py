@@ -31,6 +31,7 @@ class Held:
     name: str
     sha256: str
     bytes: int | None  # None where nobody wrote it down
+    told: str = ""  # what is in it, where the manifest tells
 
 
 def verify(archive, part=None, progress=None):
@@ -74,7 +75,7 @@ def examined(place, part=None, progress=None):
     files = [*segments.values(), *tables]
     chosen = [held for held in files if part is None or int(held.sha256[:15], 16) % part[1] == part[0] - 1]
     doubtful, size = [], 0
-    for done, (held, (wrong, length)) in enumerate(side_by_side(lambda held: _compared(place, held), chosen), 1):
+    for done, (held, (wrong, length)) in enumerate(side_by_side(lambda held: compared(place, held), chosen), 1):
         doubtful += [(held, wrong)] if wrong else []
         size += length
         if progress:
@@ -140,7 +141,7 @@ def _chain(manifests):
             head = step
             for segment in step.files:
                 if segment.path not in segments:
-                    segments[segment.path] = Held(segment.path, segment.sha256, segment.bytes)
+                    segments[segment.path] = Held(segment.path, segment.sha256, segment.bytes, _content(segment))
     return head, hashes, segments, problems
 
 
@@ -206,9 +207,19 @@ def _misnamed(name, tag, hashes):
     return None
 
 
-def _compared(place, held):
+def _content(segment):
+    """Table, market, source and years of a file, as its manifest tells them: a part of a sentence."""
+    labels = segment.labels
+    market, source = labels.get("root") or labels.get("currency"), labels.get("source")
+    told = segment.table + (f" of {market}" if market else "") + (f" from {source}" if source else "")
+    years = sorted({day.year for day in (segment.first_day, segment.last_day) if day})
+    return told + (f", {' to '.join(map(str, years))}" if years else "")
+
+
+def compared(place, held):
     """What is wrong with a file, None if nothing is; and its size."""
     advice = _AGAIN if held.name.startswith("runs/") else _LOST
+    advice += f"; it holds {held.told}" if held.told else ""
     try:
         if isinstance(place, Folder) and not place.has(held.name):  # asked first: a pipe would be waited for
             return Problem(held.name, f"is missing: {advice}"), 0

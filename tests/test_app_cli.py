@@ -1,7 +1,9 @@
 """The command itself: its options, usage, exit codes, and how it behaves as a process."""
 
+import ast
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +75,20 @@ def test_every_verb_has_a_help_with_an_example(call):
     for verb in [*data.VERBS, *series.VERBS, *runs.VERBS]:
         text = call(verb, "--help").out
         assert f"Example: frontmonth {verb}" in text, verb
+
+
+def test_every_verb_that_a_sentence_names_exists():
+    from app.commands import copies, data, imports, keeping, rolls, runs, series, trust
+
+    verbs = {verb for group in (imports, trust, data, rolls, series, runs, keeping, copies) for verb in group.VERBS}
+    named = {}
+    for path in (path for package in ("app", "engine", "store") for path in (REPO / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for verb in re.findall(r"(?:`|>|Example: |^)frontmonth ([a-z]+)\b", node.value):
+                    named.setdefault(verb, str(path.relative_to(REPO)))
+    assert len(named) > 15
+    assert {verb: place for verb, place in named.items() if verb not in verbs} == {}
 
 
 def test_words_after_two_dashes_stay_where_they_are():

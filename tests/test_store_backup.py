@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,52 @@ def test_a_file_of_the_backup_that_was_cut_or_lost_is_copied_again(ready, copy, 
     assert check(copy) == [] and ended(copy, tmp_path / "again", ready[0]) == ""
 
 
+def rot(copy):
+    """Change a byte of one file of each kind, at the same size, that a later backup vouches for; their names."""
+    found = [files(copy / part)[1] for part in ("data", "files", "snapshots")]
+    for path in found:
+        rewrite(path, path.read_bytes()[:-1] + b"?")
+    return sorted(path.relative_to(copy).as_posix() for path in found)
+
+
+def test_held_files_of_the_right_size_and_other_bytes_are_mended_where_all_are_read(ready, copy, tmp_path):
+    bad = rot(copy)
+    found = backup(open_archive(ready[0]), copy, check_all=True)
+    assert found["mended"] == bad and found["files_copied"] == 3
+    assert found["checked"] == found["files_held"] + 3
+    assert check(copy) == [] and ended(copy, tmp_path / "again", ready[0]) == ""
+
+
+def test_in_seven_days_each_held_file_is_read_once(ready, copy, tmp_path, monkeypatch):
+    bad, mended, read = rot(copy), [], 0
+    for day in range(1, 8):
+        today = type("Today", (), {"today": staticmethod(lambda day=day: date(2024, 3, day))})
+        monkeypatch.setattr("store.backup.date", today)
+        found = backup(open_archive(ready[0]), copy)
+        mended += found["mended"]
+        read += found["checked"]
+        again = backup(open_archive(ready[0]), copy)
+        assert again["mended"] == [] and again["checked"] == found["checked"] < found["files_held"]
+    assert sorted(mended) == bad and read == found["files_held"]
+    assert check(copy) == []
+
+
+def test_a_damaged_file_of_the_backup_stays_where_the_store_has_nothing_better(store, tmp_path):
+    backup(store, tmp_path / "copy")
+    name = store.head().files[-1].path
+    for folder in (store.path, tmp_path / "copy"):
+        flip(folder / name, random.Random(1))
+    before = files(tmp_path / "copy"), (tmp_path / "copy" / name).read_bytes()
+    with pytest.raises(Damaged, match=name):
+        backup(store, tmp_path / "copy", check_all=True)
+    assert (files(tmp_path / "copy"), (tmp_path / "copy" / name).read_bytes()) == before
+
+
+def test_a_tag_that_no_other_system_could_name_is_told_as_left_out(store, tmp_path):
+    shutil.copy(store.path / "tags" / "paper.json", store.path / "tags" / "con.json")
+    assert backup(store, tmp_path / "copy")["left_out"] == ["tags/con.json"]
+
+
 # ---- what stops it
 
 
@@ -217,6 +264,11 @@ def test_from_a_folder_into_a_bucket_and_back_and_the_other_way_round(cloud, tmp
     with pytest.raises(Refused, match="are one place"):
         restore(f"{cloud}/backup", f"{cloud}/backup")
     restore(f"{cloud}/backup", f"{cloud}/store")
+    for target in ("store/bk", "store/some/where", ""):
+        with pytest.raises(Refused, match="must lie apart"):
+            backup(open_archive(f"{cloud}/store"), f"{cloud}/{target}".rstrip("/"))
+    with pytest.raises(Refused, match="/again lies in .*/store, which is a store or a backup"):
+        restore(f"{cloud}/backup", f"{cloud}/store/again")
     with pytest.raises(Refused, match="is not empty"):
         restore(f"{cloud}/backup", f"{cloud}/store")
     there = open_archive(f"{cloud}/store")

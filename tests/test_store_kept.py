@@ -1,5 +1,7 @@
 """Frames under the hash of their content: memory is bounded, and a torn file is as if it were absent."""
 
+import itertools
+import threading
 from datetime import timedelta
 
 import polars as pl
@@ -86,3 +88,25 @@ def test_a_store_without_a_cache_has_nothing_loose(tmp_path):
     assert kept.loose(tmp_path / "none") == []
     (tmp_path / "cache").write_text("no folder")
     assert kept.loose(tmp_path / "cache") == []
+
+
+def test_folders_that_come_and_go_meanwhile_are_nobodys_fault(tmp_path):
+    (tmp_path / "sql").mkdir()
+    left, stop = tmp_path / "series" / f"{durable.TEMPORARY}left", threading.Event()
+    left.parent.mkdir()
+    left.touch()
+
+    def ask():  # as queries do, in folders of their own
+        for number in itertools.count():
+            (tmp_path / "sql" / str(number)).mkdir()
+            (tmp_path / "sql" / str(number)).rmdir()
+            if stop.is_set():
+                return
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        assert all(kept.loose(tmp_path) == [left] for _ in range(2000))
+    finally:
+        stop.set()
+        asking.join()

@@ -14,6 +14,7 @@ from store.manifest import Damaged
 from store.segments import Refused
 from tests.backups import ended, files, flip, made, put, rewrite, run, same
 from tests.conftest import REPO
+from tests.store_days import Clock
 
 pytestmark = pytest.mark.folder
 
@@ -64,6 +65,16 @@ def test_store_and_backup_lie_apart_and_a_folder_without_a_backup_is_told(store,
         with pytest.raises(Refused, match=said):
             restore(tmp_path / target, tmp_path / goal)
         assert not (tmp_path / goal).exists()
+
+
+@pytest.mark.parametrize("where", ["store/again", "store/data/again", "other/some/again", "others/again"])
+def test_nothing_is_made_inside_a_store_or_a_backup(store, tmp_path, where):
+    other = open_archive(tmp_path / "other", create=True)
+    backup(other, tmp_path / "others")
+    before = files(tmp_path)
+    with pytest.raises(Refused, match="which is a store or a backup: name a folder outside of it"):
+        restore(tmp_path / "copy", tmp_path / where)
+    assert files(tmp_path) == before
 
 
 def test_where_the_store_is_the_root_of_a_disk_its_snapshots_come_last(store, tmp_path, monkeypatch):
@@ -135,6 +146,28 @@ def test_as_of_a_snapshot_between_or_before_backups_nothing_is_newer_than_it(sto
     for number in (0, 10, -1):
         with pytest.raises(Refused, match=f"has no snapshot {number}: it has 1 to 9"):
             restore(tmp_path / "copy", tmp_path / "none", as_of=number)
+
+
+def test_as_of_a_tag_or_a_day_is_as_of_its_snapshot(tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    with Clock() as clock:
+        for number in (1, 2, 3, 4):
+            clock.at(f"2024-03-0{2 * number}T12:00:00")
+            put(archive, number)
+        tags.tag(archive, "paper", 1)
+        tags.tag(archive, "paper", 3, move=True)
+        backup(archive, tmp_path / "copy")
+    means = {"paper": 3, "2024-03-04": 2, "2024-03-05": 2, "2030-01-01": 4, "1": 1, "head": 4}
+    for text, number in means.items():
+        assert restore(tmp_path / "copy", tmp_path / text, as_of=text)["hash"] == archive.snapshot(number).hash
+    for text, said in [
+        ("papers", "has no snapshot or tag 'papers': did you mean paper"),
+        ("2024-03-01", "the store knew nothing on 2024-03-01: its first snapshot is of 2024-03-02"),
+        ("2024-02-30", "is no day"),
+        ("", "has no snapshot or tag ''"),
+    ]:
+        with pytest.raises(Refused, match=said):
+            restore(tmp_path / "copy", tmp_path / "none", as_of=text)
 
 
 @pytest.mark.parametrize("number", [4, 6, 7])

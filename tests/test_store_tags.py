@@ -71,6 +71,24 @@ def test_a_name_that_means_a_snapshot_or_is_none_is_refused(archive, name):
     assert not (archive.path / "tags").exists()
 
 
+@pytest.mark.parametrize("name", ["con", "NUL", "aux.x", "Com1", "lpt9.2024", "prn"])
+def test_a_name_that_is_a_device_on_some_system_is_refused_as_a_backup_could_not_hold_it(archive, name):
+    with pytest.raises(Refused, match=f"'{name}' is no name of a tag, as Windows keeps it for a device"):
+        tag(archive, name, 1)
+    assert not (archive.path / "tags").exists()
+
+
+def test_names_that_differ_in_case_only_are_refused(archive):
+    tag(archive, "Paper", 1)
+    for move in (False, True):
+        with pytest.raises(Refused, match="there is a tag Paper, and paper differs in case only"):
+            tag(archive, "paper", 2, move=move)
+    assert named(archive) == {"Paper": 1}
+    untag(archive, "Paper")
+    assert tag(archive, "paper", 2)["number"] == 2
+    assert tag(archive, "console", 1)["number"] == 1
+
+
 @pytest.mark.folder
 def test_a_tag_is_taken_until_it_is_moved_or_removed(archive):
     tag(archive, "paper", 1)

@@ -5,7 +5,9 @@ import json
 import os
 import random
 import tracemalloc
+from datetime import date
 
+import polars as pl
 import pytest
 
 from store import open_archive, tags
@@ -58,6 +60,17 @@ def test_every_file_altered_cut_or_lost_is_named_with_what_to_do(store, flips, r
         path.unlink(missing_ok=True)
         path.write_bytes(content)
     assert verify(store)["problems"] == []
+
+
+def test_of_a_bad_segment_it_is_told_what_it_holds(store):
+    frame = pl.DataFrame({"contract": [202403, 202512], "day": [date(2023, 5, 1), date(2025, 6, 2)]})
+    bars = store.write("contract_bars", frame, source="mine", root="ZC")
+    margins = store.write("margins", pl.DataFrame({"root": ["ZC"]}), source="mine")
+    store.commit([bars, margins])
+    for segment in (bars, margins, store.head().files[-3]):
+        flip(store.path / segment.path, random.Random(1))
+    told = [problem.partition("; it holds ")[2] for problem in verify(store)["problems"]]
+    assert sorted(told) == ["contract_bars of ZC from mine, 2023 to 2025", "fx from s6, 2024", "margins from mine"]
 
 
 def test_a_tag_of_a_snapshot_that_is_not_there_is_told(store):

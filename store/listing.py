@@ -327,10 +327,10 @@ def _above(place):
 def _taken(place):
     """Whether a place is a store or a backup."""
     try:
-        begun = place.exists()
-    except StoreError:  # who may not look into all of a bucket keeps no store of his there
+        here = place.exists() and (not isinstance(place, Folder) or (place.path / "data").is_dir())
+        return here or bool(numbers(place))
+    except (StoreError, OSError):  # who may not look there keeps no store of his there
         return False
-    return begun and (not isinstance(place, Folder) or any((place.path / one).is_dir() for one in ("data", "backups")))
 
 
 def _wrong(listing):

@@ -43,8 +43,26 @@ def test_an_answer_is_a_table_a_document_or_a_file(call, document, at, tmp_path)
 def test_values_of_every_kind_come_through_as_they_are(document, at):
     sql = "select 1.50::decimal(5, 2) a, time '10:00' b, null c, [date '2024-01-01', null] d, 'nan'::double e, 7"
     assert document("sql", sql, *at) == [
-        {"a": "1.50", "b": "10:00:00", "c": None, "d": ["2024-01-01", None], "e": None, "7": 7}
+        {"a": 1.5, "b": "10:00:00", "c": None, "d": ["2024-01-01", None], "e": None, "7": 7}
     ]
+
+
+def test_sums_are_numbers_and_a_long_cell_is_cut_on_a_terminal_only(call, document, at):
+    sql = "select sum(accepted) as n, sum(accepted) + 0.5 as half, repeat('x', 100000) as long from imports"
+    [row] = document("sql", sql, *at)
+    assert isinstance(row["n"], int) and row["half"] == row["n"] + 0.5 and len(row["long"]) == 100_000
+    shown = call("sql", sql, *at).out
+    assert f"{'x' * 50}" in shown and shown.count("x") == 200
+
+
+def test_a_file_among_those_of_the_store_is_never_written(call, store):
+    facts = store / "contracts.csv"
+    facts.write_text("mine")
+    for file in (facts, next((store / "data" / "fx").glob("*.parquet")), store / "new.csv"):
+        before = file.read_bytes() if file.exists() else None
+        told = call("sql", "select 1", "--out", file, "--store", store, code=2).err
+        assert "lies inside the store" in told
+        assert (file.read_bytes() if file.exists() else None) == before
 
 
 def test_rows_are_cut_on_a_terminal_only(call, document, at, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from store import aggregate, fill, ingest, open_archive, undo
+from store import aggregate, compact, fill, ingest, open_archive, undo
 from store.drop import drop_import, drop_root
 from store.reading import Reading
 from store.tables import TIME
@@ -24,8 +24,8 @@ def archive(tmp_path):
 
 NUMBERS = ("settle", "volume", "open_interest")
 OPERATION = st.one_of(
-    st.tuples(st.just("import"), st.fixed_dictionaries({"AAA": ROWS, "BBB": ROWS})),
-    st.tuples(st.sampled_from(["drop", "root", "undo", "compact"]), st.integers(0, 9)),
+    st.tuples(st.just("bring"), st.fixed_dictionaries({"AAA": ROWS, "BBB": ROWS})),
+    st.tuples(st.sampled_from(["drop", "root", "undo", "compact", "again"]), st.integers(0, 9)),
 )
 
 
@@ -41,41 +41,75 @@ def files_of(folder, k, markets):
     return folder
 
 
+class Done:
+    """A store and what should be in it: of each import and market that counts, when it came and the files' number."""
+
+    def __init__(self, folder):
+        self.folder, self.archive = Path(folder), open_archive(f"{folder}/one", create=True)
+        self.held, self.states, self.brought = {}, [{}], []
+
+    def do(self, k, verb, what):
+        number = self.archive.head().number
+        getattr(self, verb)(k, what)
+        self.states += [self.held] * (self.archive.head().number - number)
+
+    def bring(self, k, what):
+        files_of(self.folder / str(k), k, what)
+        self.brought += [(k, root) for root in what]
+        self._bring(k, [(k, root) for root in what])
+
+    def again(self, k, what):
+        """Files that were taken out come in again, with the values that they had."""
+        here = {(number, root) for (_, root), (_, number) in self.held.items()}
+        if lost := [one for one in self.brought if one not in here]:
+            self._bring(k, [lost[what % len(lost)]])
+
+    def _bring(self, k, files):
+        done = ingest.import_paths(self.archive, [self.folder / str(of) / f"{root}.parquet" for of, root in files])
+        assert not any(report.skipped or report.error for report in done)
+        import_id = self.archive.read("imports")["import_id"][-1]
+        self.held = self.held | {(import_id, root): (k, of) for of, root in files}
+
+    def drop(self, k, what):
+        if ids := [one for _, one in sorted({(came, import_id) for (import_id, _), (came, _) in self.held.items()})]:
+            drop_import(self.archive, ids[what % len(ids)])
+            self.held = {one: held for one, held in self.held.items() if one[0] != ids[what % len(ids)]}
+
+    def root(self, k, what):
+        if roots := sorted({root for _, root in self.held}):
+            drop_root(self.archive, roots[what % len(roots)])
+            self.held = {one: held for one, held in self.held.items() if one[1] != roots[what % len(roots)]}
+
+    def undo(self, k, what):
+        number = what % len(self.states)
+        if self.archive.snapshot(number).files != self.archive.head().files:
+            undo.undo(self.archive, number)
+            self.held = self.states[number]
+
+    def compact(self, k, what):
+        compact.compact(self.archive, whole=True)
+
+    def alone(self):
+        """A store into which only that came."""
+        other = open_archive(self.folder / "other", create=True)
+        for came, of in sorted(set(self.held.values())):
+            roots = sorted(root for (_, root), held in self.held.items() if held == (came, of))
+            ingest.import_paths(other, [self.folder / str(of) / f"{root}.parquet" for root in roots])
+        return other
+
+
 @seed(11)
 @settings(max_examples=8, deadline=None, database=None)
 @given(operations=st.lists(OPERATION, min_size=3, max_size=9))
 def test_whatever_is_done_between_a_drop_takes_what_the_import_brought_and_nothing_else(operations):
-    compact = pytest.importorskip("store.compact").compact
     with tempfile.TemporaryDirectory() as folder:
-        archive, held, states = open_archive(f"{folder}/one", create=True), {}, [{}]
+        done = Done(folder)
         for k, (verb, what) in enumerate(operations, 1):
-            number = archive.head().number
-            if verb == "import":
-                ingest.import_paths(archive, [files_of(Path(folder, str(k)), k, what)])
-                held = held | {(archive.read("imports")["import_id"][-1], root): k for root in what}
-            elif verb == "drop" and held:
-                import_id = sorted({one for one, _ in held}, key=archive.read("imports")["import_id"].to_list().index)
-                import_id = import_id[what % len(import_id)]
-                drop_import(archive, import_id)
-                held = {one: k for one, k in held.items() if one[0] != import_id}
-            elif verb == "root" and held:
-                root = sorted({root for _, root in held})[what % len({root for _, root in held})]
-                drop_root(archive, root)
-                held = {one: k for one, k in held.items() if one[1] != root}
-            elif verb == "undo" and archive.snapshot(what % (number + 1)).files != archive.head().files:
-                undo.undo(archive, what % (number + 1))
-                held = states[what % (number + 1)]
-            elif verb == "compact":
-                compact(archive, whole=True)
-            states += [held] * (archive.head().number - number)
-        other = open_archive(f"{folder}/other", create=True)
-        for k in sorted(set(held.values())):
-            roots = [root for (_, root), at in held.items() if at == k]
-            ingest.import_paths(other, [Path(folder, str(k), f"{root}.parquet") for root in sorted(roots)])
+            done.do(k, verb, what)
+        other = done.alone()
         for table in ("contract_bars", "revisions"):
-            assert rows(archive, table) == rows(other, table)
-        log = archive.read("imports")
-        assert sorted(log.select("import_id", "roots").rows()) == sorted(held)
+            assert rows(done.archive, table) == rows(other, table)
+        assert sorted(done.archive.read("imports").select("import_id", "roots").rows()) == sorted(done.held)
 
 
 def test_a_market_that_was_dropped_and_came_again_is_of_the_later_import(archive, tmp_path):
@@ -85,25 +119,32 @@ def test_a_market_that_was_dropped_and_came_again_is_of_the_later_import(archive
     first = archive.read("imports")["import_id"][0]
     drop_root(archive, "AAA")
     ingest.import_paths(archive, [tmp_path / "a" / "AAA.parquet"])
-    assert drop_import(archive, first)["notes"] == []
+    notes = drop_import(archive, first)["notes"]
     assert archive.read("contract_bars").select("root", "settle").rows() == [("AAA", 11.0)]
-    assert archive.read("imports").select("file", "roots").rows() == [("AAA.parquet", "AAA")]
+    assert archive.read("imports").select("file", "roots").rows() == [("AAA.parquet", "AAA")] and notes == []
 
 
-def test_values_that_are_no_numbers_stay_where_the_log_of_an_earlier_import_went_with_another_market(archive):
-    both = [bars([(1, 0, 1.0, None, None)], name=name) for name in ("AAA", "BBB")]
-    stamped = [replace(one, frame=one.frame.with_columns(source_time=pl.lit("early"))) for one in both]
-    bring(archive, *stamped)
-    drop_root(archive, "BBB")  # and with it the file that brought AAA too
-    before = archive.read("contract_bars")
-    second = bring(
-        archive, replace(both[0], frame=bars([(1, 0, 2.0, None, None)]).frame.with_columns(source_time=pl.lit("late")))
-    )
-    third = bring(archive, bars([(1, 1, 1.0, None, None)], name="BBB"))
-    drop_root(archive, "BBB")
-    assert third not in archive.read("imports")["import_id"]
+def stamped(settle, when, name):
+    reading = bars([(1, 0, settle, None, None)], name=name)
+    return replace(reading, frame=reading.frame.with_columns(source_time=pl.lit(when)))
+
+
+def test_what_an_earlier_import_brought_stays_though_its_log_went_with_another_market(archive):
+    bring(archive, stamped(1.0, "early", "AAA"), stamped(1.0, "early", "BBB"))
+    before = archive.read("contract_bars", root="AAA")
+    second = bring(archive, stamped(2.0, "late", "AAA"))
+    drop_root(archive, "BBB")  # and with it the log of the file that brought AAA too
     drop_import(archive, second)
     assert archive.read("contract_bars").equals(before)
+
+
+def test_revisions_of_a_later_import_are_put_right_though_its_log_went_with_another_market(archive):
+    first = bring(archive, stamped(1.0, "early", "AAA"))
+    bring(archive, stamped(2.0, "late", "AAA"), stamped(2.0, "late", "BBB"))
+    drop_root(archive, "BBB")
+    assert archive.read("revisions").select("old", "new").rows() == [(1.0, 2.0)]
+    drop_import(archive, first)
+    assert simple(archive) == {(1, 0): (2.0, None, None)} and archive.read("revisions").is_empty()
 
 
 def test_a_filled_row_comes_back_unless_its_fill_was_revoked(archive):

@@ -9,6 +9,7 @@ import typer
 from app.commands.output import emit, number, percent, say, table
 
 SHOWN = 50  # rows of an answer
+CELL = 200  # letters of one of its cells
 Root = Annotated[
     str, typer.Argument(metavar="ROOT", help="Market: its root, a vendor's name or ES.c.0.", show_default=False)
 ]
@@ -27,6 +28,12 @@ def holding(context, archive, what="writing"):
 
     tell = lambda text: typer.echo(f"frontmonth: {text}", err=True)  # noqa: E731
     return locks.hold(archive, what, context.command.name, context.obj.wait, tell)
+
+
+def outside(archive, file):
+    """Refuse to write a result among the files of a store."""
+    if file.resolve().is_relative_to(archive.path):
+        raise typer.BadParameter(f"{file} lies inside the store; choose another folder", param_hint="--out")
 
 
 def resolved(archive, names):
@@ -324,6 +331,7 @@ def sql(
     archive = opened(context)
     number = tags.number_of(archive, version)
     if out is not None:
+        outside(archive, out)
         try:
             with durable.replaced(out) as staged:
                 found = _asked(archive, text, number, None, staged, out)
@@ -336,6 +344,12 @@ def sql(
         cut = _asked(archive, text, number, None if context.obj.json else ROWS, file, file)["cut"]
         frame = pl.read_parquet(file.read_bytes())
     return emit(context, frame.to_dicts() if context.obj.json else [], lambda _: _show_sql(frame, cut))
+
+
+def _short(value):
+    """A cell as a terminal can show it."""
+    told = str(value) if isinstance(value, (str, list, dict, bytes)) else value
+    return f"{told[:CELL]}..." if isinstance(told, str) and len(told) > CELL else told
 
 
 def _asked(archive, text, number, rows, file, name):
@@ -354,7 +368,7 @@ def _asked(archive, text, number, rows, file, name):
 def _show_sql(frame, cut):
     shown = frame.head(SHOWN).to_dicts()
     if frame.width:
-        table(shown, {name: (lambda row, name=name: row[name]) for name in frame.columns})
+        table(shown, {name: (lambda row, name=name: _short(row[name])) for name in frame.columns})
     if frame.height > SHOWN:
         say(f"The first {SHOWN} of {'more than ' * cut}{frame.height:,} rows; --out FILE has all.")
     elif not frame.height:

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from contextlib import contextmanager
+from decimal import Decimal
 
 
 def clean(value):
@@ -12,6 +13,8 @@ def clean(value):
     >>> import numpy as np
     >>> clean({"sharpe": float("nan"), "days": (np.int64(3), np.datetime64("2024-03-01"))})
     {'sharpe': None, 'days': [3, '2024-03-01']}
+    >>> clean([Decimal("12"), Decimal("0.5")])
+    [12, 0.5]
     """
     if isinstance(value, dict):
         return {str(key): clean(item) for key, item in value.items()}
@@ -19,6 +22,8 @@ def clean(value):
         return [clean(item) for item in value]
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         value = value.item()
+    if isinstance(value, Decimal):
+        value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.data import code_text, day_of, holding, opened, resolved, series_of
+from app.commands.data import code_text, day_of, holding, opened, outside, resolved, series_of
 from app.commands.output import emit, number, progress, say, table
 from app.commands.rolls import DEFAULT, RULES
 
@@ -50,6 +50,8 @@ def continuous(
         raise typer.BadParameter(f"{out}: the name must end in .csv or .parquet", param_hint="--out")
     first, last = day_of(start, "--start"), day_of(end, "--end")
     archive = opened(context)
+    if out is not None:
+        outside(archive, out)
     ((root, rule, rank),) = series_of(archive, [root], rule, rank)
     if maturity is not None:
         if rule or rank or source or adjust != "difference":

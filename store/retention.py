@@ -62,8 +62,9 @@ def gc(archive, older_than=timedelta(hours=24), keep_days=DAYS, dry_run=True, no
     Returns
     -------
     dict
-        `snapshots` (numbers that are dropped), `files` (names of what is removed), `bytes` (of these), `dry_run`,
-        and `kept`: how many snapshots stay because of what (`KINDS`).
+        `snapshots` (numbers that are dropped), `files` (names of what is removed), `bytes` (of these), `later` (`files`
+        and `bytes` in `data` that no snapshot names and that are too young: a later call removes them, but for those
+        that some writer is about to commit), `dry_run`, and `kept`: how many snapshots stay because of what (`KINDS`).
 
     Raises
     ------
@@ -125,6 +126,7 @@ class _Clearance:
         self.floor = min(self.limit, moment - FLOOR.total_seconds()) if shared else self.limit
         self.settled = _stamp(moment - tags.HELD.total_seconds()) if shared else "9999"
         self.names, self.bytes, self.files = [], 0, {}
+        self.later = {"files": 0, "bytes": 0}
 
     def document(self):
         """Do it all; what `gc` returns."""
@@ -137,7 +139,7 @@ class _Clearance:
         self._local(shas)
         counts = Counter(kind for kind, _ in reasons.values())
         told = {"snapshots": sorted(gone), "files": sorted(self.names), "bytes": self.bytes, "dry_run": self.dry_run}
-        return told | {"kept": {kind: counts[kind] for kind in KINDS}}
+        return told | {"later": self.later, "kept": {kind: counts[kind] for kind in KINDS}}
 
     def free(self):
         """Remove what no snapshot names; that needs no ledger, and may be done by two at once."""
@@ -205,9 +207,15 @@ class _Clearance:
         with contextlib.nullcontext() if self.dry_run else locks.sweeping(self.archive):
             found = [name for name in self.place.tree("data") if _is_data(name)]
             named, shas = self._named(read, gone)
+            young = []
             for name in found:
-                if name not in named and self._changed(name) < self.floor:
-                    self._remove(name)
+                if name not in named:
+                    if self._changed(name) < self.floor:
+                        self._remove(name)
+                    else:
+                        young.append(name)
+        sizes = [size for size in self.place.sizes(young) if size is not None]
+        self.later = {"files": len(sizes), "bytes": sum(sizes)}
         return shas
 
     def _named(self, read, gone):

@@ -140,6 +140,42 @@ def test_a_backup_makes_the_store_again(call, document, ran, tmp_path):
     assert "again" in call("restore", tmp_path / "copy", "--store", tmp_path / "again", code=1).err
 
 
+def test_what_a_store_lost_is_taken_from_the_backup(call, document, store, tmp_path):
+    call("tag", "then", "--store", store)
+    call("backup", tmp_path / "copy", "--store", store)
+    assert "nothing to mend" in call("restore", tmp_path / "copy", "--repair", "--store", store).out
+    before = rows(store)
+    lost, flipped = sorted((store / "data" / "contract_bars").glob("*.parquet"))[:2]
+    content = flipped.read_bytes()
+    lost.unlink()
+    flipped.chmod(0o644)
+    flipped.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    named = " ".join(document("verify", "--store", store, code=1)["problems"])
+    assert lost.name in named and flipped.name in named
+    made = document("restore", tmp_path / "copy", "--repair", "--store", store)
+    assert sorted(made["mended"]) == sorted(f"data/contract_bars/{path.name}" for path in (lost, flipped))
+    assert document("verify", "--store", store)["problems"] == []
+    assert rows(store).equals(before)
+    assert document("restore", tmp_path / "copy", "--as-of", "then", "--store", tmp_path / "x")["snapshot"] == 1
+
+
+def test_verify_goes_on_past_a_damaged_snapshot(call, document, store):
+    head = max((store / "snapshots").glob("0*.json"))
+    head.chmod(0o644)
+    head.write_bytes(head.read_bytes()[:-1])
+    assert any(head.name in problem for problem in document("verify", "--store", store, code=1)["problems"])
+
+
+def test_a_damaged_copy_is_copied_again(call, document, store, tmp_path):
+    call("backup", tmp_path / "copy", "--store", store)
+    file = next((tmp_path / "copy" / "data" / "fx").glob("*.parquet"))
+    content = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert document("backup", tmp_path / "copy", "--check-all", "--store", store)["mended"] == [f"data/fx/{file.name}"]
+    assert file.read_bytes() == content
+
+
 def test_a_cut_backup_is_refused_by_name(call, store, tmp_path):
     call("backup", tmp_path / "copy", "--store", store)
     file = next((tmp_path / "copy" / "data" / "fx").glob("*.parquet"))

@@ -122,9 +122,10 @@ def test_gc_tells_first_and_drops_then_and_the_rest_reads_as_before(archive):
     size = sum((archive.path / name).stat().st_size for name in names)
     told = clear(archive, dry_run=True)
     counts = {"head": 1, "tags": 0, "runs": 0, "recent": 1, "monthly": 3, "held": 0}
+    assert told.pop("later")["files"] == 0
     assert told == {"snapshots": [2, 4], "files": sorted(names), "bytes": size, "dry_run": True, "kept": counts}
     assert readable(archive) == [1, 2, 3, 4, 5, 6, 7]
-    assert clear(archive) == told | {"dry_run": False}
+    assert clear(archive).items() >= (told | {"dry_run": False}).items()
     assert readable(archive) == sorted(KEPT) and whole(open_archive(archive.path))
     assert not any((archive.path / name).exists() for name in names)
     assert clear(archive)["files"] == [] and len(archive.manifests.ledger.names()) == 1
@@ -135,7 +136,8 @@ def test_data_of_dropped_snapshots_that_may_be_some_writers_work_stay_for_a_day(
     young = retention.gc(archive, timedelta(days=36500), keep_days=0, dry_run=False, now=NOW)
     assert [name for name in young["files"] if name.startswith("data/")] == []
     assert young["snapshots"] == [2, 4, 6] and readable(archive) == [1, 3, 5, 7]
-    assert len(clear(archive)["files"]) == 3
+    again, last = retention.gc(archive, timedelta(days=36500), keep_days=0, now=NOW), clear(archive)
+    assert young["later"] == again["later"] == {"files": 3, "bytes": last["bytes"]} and len(last["files"]) == 3
 
 
 def test_a_dropped_snapshot_is_told_with_its_neighbours_and_a_day_of_it_too(archive):
@@ -149,12 +151,8 @@ def test_a_dropped_snapshot_is_told_with_its_neighbours_and_a_day_of_it_too(arch
     with pytest.raises(NotKept) as caught:
         archive.as_known("2031-03-31")
     assert str(caught.value) == f"the store as known on 2031-03-31: {said}"
-    assert [archive.as_known(day).number for day in ("2031-01-19", "2031-02-05", "2031-05-29", "2032-01-01")] == [
-        1,
-        3,
-        5,
-        7,
-    ]
+    then = {"2031-01-19": 1, "2031-02-05": 3, "2031-05-29": 5, "2032-01-01": 7}
+    assert {day: archive.as_known(day).number for day in then} == then
     with pytest.raises(Refused, match="its first snapshot is of 2031-01-10"):
         archive.as_known("2031-01-01")
     with pytest.raises(NotKept):

@@ -16,16 +16,20 @@ DATABASES = ("postgresql:", "postgres:")
 def backup(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="DIR", help="A folder, or s3://bucket/prefix.", show_default=False)],
+    check_all: Annotated[
+        bool, typer.Option("--check-all", help="Read again all that is in DIR, not a seventh.")
+    ] = False,
 ):
     """Copy what DIR lacks: new files and snapshots, runs, tags, your own files beside the store.
 
-    Each file is compared with its checksum on the way. Stopped at any point, DIR is the backup that it was before.
+    Each file is compared with its checksum on the way, and a seventh of those that are in DIR already, another one each
+    day: a damaged one is copied again. Stopped at any point, DIR is the backup that it was before.
     """
     from store.backup import backup as copy
 
     archive = opened(context)
     with _alone(context, archive), progress("backup") as bar:
-        document = copy(archive, target, bar)
+        document = copy(archive, target, bar, check_all)
     emit(context, document, _show_backup)
 
 
@@ -44,6 +48,8 @@ def _show_backup(document):
     say(f"snapshot {document['snapshot']} is in {document['target']}: {counted(document['files_copied'], 'file')} "
         f"copied ({megabytes(document['bytes_copied'])}), {document['files_held']:,} were there, "
         f"{counted(document['runs'], 'run')}")  # fmt: skip
+    for name in document["mended"]:
+        say(f"damaged in the backup, and copied again: {name}")
     if document["left_out"]:
         say(f"left out, as no part of a store: {', '.join(document['left_out'])}")
     say(f"`frontmonth restore {document['target']} --store NEW` makes a store of it again.")
@@ -52,24 +58,53 @@ def _show_backup(document):
 def restore(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="DIR", help="The backup.", show_default=False)],
-    as_of: Annotated[int | None, typer.Option(metavar="SNAPSHOT", help="The store as of an older snapshot.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="SNAPSHOT", help="The store as of then: number, tag, day, head.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only look whether the backup is whole.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put what is damaged or missing in the store in its place again.")
+    ] = False,
 ):
     """Make a store of a backup: every file is compared with its checksum first, and all of it is there or nothing.
 
-    The store (--store) must not exist yet, or be an empty folder.
+    The store (--store) must not exist yet, or be an empty folder; with --repair it is the one that lost something.
     """
     from store import backup as backups
 
+    if check + repair + (as_of is not None) > 1:
+        raise typer.BadParameter("--check, --repair and --as-of do not go together", param_hint="--check")
+    if repair:
+        return _repair(context, target)
     with progress("restore") as bar:
         if check:
             problems = [str(problem) for problem in backups.check(target)]
             emit(context, {"target": target, "problems": problems}, _show_check)
             if problems:
                 raise typer.Exit(1)
-            return
+            return None
         document = backups.restore(target, context.obj.store, as_of, bar)
-    emit(context, document, _show_restore)
+    return emit(context, document, _show_restore)
+
+
+def _repair(context, target):
+    from store.restore import repair
+
+    archive = opened(context)
+    with holding(context, archive), holding(context, archive, "gc"), progress("verify") as bar:
+        document = repair(target, context.obj.store, bar)
+    emit(context, document, _show_repair)
+    if document["left"]:
+        raise typer.Exit(1)
+
+
+def _show_repair(document):
+    for problem in document["left"]:
+        say(problem)
+    for name in document["mended"]:
+        say(f"mended: {name}")
+    if not document["mended"] and not document["left"]:
+        say(f"nothing to mend: snapshot {document['snapshot']} is as it was written")
 
 
 def _show_check(document):

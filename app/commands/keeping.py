@@ -1,6 +1,6 @@
 """Verbs that keep the store: verify, snapshots, tag, undo, drop, compact, gc."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import date, timedelta
 from typing import Annotated
 
@@ -28,6 +28,7 @@ def verify(
 
     The exit code is 1 if any is missing, cut or altered; each is named.
     """
+    from store.archive import Damaged
     from store.verify import verify as check
 
     if tonight and part:
@@ -35,7 +36,9 @@ def verify(
     archive = opened(context)
     chosen = (date.today().toordinal() % NIGHTS + 1, NIGHTS) if tonight else _part(part)
     with progress("verify") as bar:
-        document = check(archive, chosen, bar) | {"files": len(archive.head().files)}
+        document = check(archive, chosen, bar)
+    with suppress(Damaged):  # told among the problems
+        document["files"] = len(archive.head().files)
     emit(context, document, _show_verify)
     if document["problems"]:
         raise typer.Exit(1)
@@ -265,7 +268,11 @@ def _show_gc(document):
     would = "would be " if document["dry_run"] else ""
     dropped = counted(len(document["snapshots"]), "snapshot")
     say(f"{dropped} {would}dropped, {counted(len(names), 'file')} {would}removed: {megabytes(document['bytes'])}")
-    say("kept: " + ", ".join(f"{count:,} {reason}" for reason, count in document["kept"].items()))
+    later = document["later"]
+    if later["files"]:
+        told = f"{counted(later['files'], 'file')}, {megabytes(later['bytes'])}"
+        say(f"{told}, of dropped snapshots are too young (--older-than): a later gc removes them")
+    say("kept: " + ", ".join(f"{count:,} {reason}" for reason, count in document["kept"].items() if count))
 
 
 VERBS = {

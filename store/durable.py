@@ -257,11 +257,11 @@ def temporary_name(folder):
 
 
 def _sync_tree(folder):
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
+    for path in sorted(folder.iterdir()):  # not `rglob`, which may pass over a folder that cannot be read
+        if path.is_dir() and not path.is_symlink():
+            _sync_tree(path)
+        elif path.is_file():
             _flush_path(path)
-        elif path.is_dir():
-            sync_folder(path)
     sync_folder(folder)
 
 

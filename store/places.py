@@ -67,7 +67,7 @@ class Folder:
 
     def tree(self, under):
         """Names of all files below `under`, sorted; links are told, not followed."""
-        found = (Path(folder, file) for folder, _, files in os.walk(self.path / under) for file in files)
+        found = (Path(folder, file) for folder, _, files in os.walk(self.path / under, onerror=_told) for file in files)
         return sorted(path.relative_to(self.path).as_posix() for path in found)
 
     def folders(self, under, holding=""):
@@ -198,6 +198,12 @@ class Folder:
             durable.remove_tree(gone)
         elif path.exists() or path.is_symlink():
             durable.remove_tree(path)
+
+
+def _told(error):
+    """What `os.walk` does with a folder that cannot be read: one that has gone is no error, others are."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _entries(folder):

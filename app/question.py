@@ -104,8 +104,8 @@ class Question:
                 said = self._said.get(timeout=wait) if wait else self._said.get_nowait()
                 if not (said.get("ready") or said.get("found")):
                     self.began = None
-                    if self._held() > KEPT:
-                        self.close()
+                    if said is ENDED or self._held() > KEPT:
+                        self.close()  # a process that has just closed its pipes may not have ended yet
                     return said
                 left = WRITING if said.get("found") else self.limits.seconds + GRACE
                 self.ready, self._deadline = True, time.monotonic() + left

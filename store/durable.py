@@ -257,6 +257,9 @@ def temporary_name(folder):
 
 
 def _sync_tree(folder):
+    if not folder.is_dir():
+        _flush_path(folder)
+        return
     for path in sorted(folder.iterdir()):  # not `rglob`, which may pass over a folder that cannot be read
         if path.is_dir() and not path.is_symlink():
             _sync_tree(path)

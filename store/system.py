@@ -5,11 +5,13 @@ the documentation of those systems and were not run. On Linux all comes from the
 tells of processes.
 """
 
+import contextlib
 import ctypes
 import errno
 import getpass
 import os
 import platform
+import re
 import stat
 import sys
 from hashlib import sha256
@@ -155,6 +157,10 @@ def peak_memory():
         import psutil
 
         return psutil.Process().memory_info().peak_wset
+    with contextlib.suppress(OSError):  # Linux: what `getrusage` tells is the parent's, until it is passed
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+        if found:
+            return int(found[1]) * 1024
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS

@@ -93,7 +93,7 @@ def test_a_verb_survives_a_fault_at_any_call(verb, forks, tmp_path, faults_of, c
     record_property("calls", len(points))
     record_property("fired", count.total())
     record_property("kinds", ", ".join(f"{name} {number}" for name, number in sorted(count.items())))
-    assert count.total() >= 0.7 * faults_of[verb], "the faults do not hit the store"
+    assert count.total() >= 0.7 * faults_of[verb] - 1, "the faults do not hit the store"
 
 
 @pytest.fixture

@@ -326,7 +326,7 @@ def test_all_is_flushed_before_the_folder_gets_its_name(archive, tmp_path, monke
     monkeypatch.setattr(durable, "_sync_tree", lambda folder: (steps.append("flush"), move(folder)))
     monkeypatch.setattr(os, "rename", lambda *names: (steps.append("rename"), rename(*names)))
     export(archive, tmp_path / "out", tables=["fx"])
-    assert steps == ["flush", "rename"]
+    assert steps[-1] == "rename" and set(steps[:-1]) == {"flush"} and len(steps) > 1
 
 
 def test_progress_is_told_a_table_and_market(archive, tmp_path):

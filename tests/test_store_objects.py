@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from store import objects
+from store import objects, retention
 from store.archive import NotWritten, StateUnknown, StoreError, open_archive
 from store.bucket import Bucket
 from tests.buckets import always, another_machine, once, stored
@@ -60,7 +60,8 @@ def test_who_was_second_is_told_even_if_his_own_answer_was_lost(archive, cloud, 
         through.place.write_once("snapshots/y", b"same")
 
 
-def test_where_no_answer_comes_the_state_is_unknown_or_nothing_was_written(archive, cloud, between):
+def test_where_no_answer_comes_the_state_is_unknown_or_nothing_was_written(archive, cloud, between, monkeypatch):
+    monkeypatch.setattr(retention, "FLOOR", timedelta(seconds=-10))
     through = open_archive(cloud)
     stored(through)
     between.rule = always("PUT", "snapshots/0000000002", "drop")

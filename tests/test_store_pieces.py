@@ -186,14 +186,14 @@ def test_the_source_of_the_most_rows_counts_for_a_market():
 
 
 KEEP = """
-import sys, resource, polars as pl
-from store import pieces
+import sys, polars as pl
+from store import pieces, system
 text = "a line of text that is too long to stand in a view of its own"
 rows = pl.DataFrame({"raw": [f"{k} {text}" for k in range(200_000)]})
 take = pieces.alone if sys.argv[1] == "alone" else lambda frame: frame
 kept = [take(rows.select(pl.col("raw") + str(k)).tail(2)) for k in range(40)]
 assert kept[-1]["raw"].to_list() == [f"{k} {text}39" for k in (199_998, 199_999)]
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+print(system.peak_memory())
 """
 
 

@@ -14,6 +14,7 @@ from tests.killing import finished_work, seeded
 
 pytestmark = pytest.mark.service
 PROVES = (1, 2, 4, 10)
+TRIES = 3  # to hit the store with one fault
 VERBS = {
     "import": grounds.Import,
     "compact": grounds.Compact,
@@ -86,14 +87,17 @@ def test_a_verb_survives_a_fault_at_any_call(verb, forks, tmp_path, faults_of, c
     points = faults.points(calls, ground.places)
     assert {"openat", "fsync"} & {point.name for point in points}
     for call, kind in drawn(chance, points, faults_of[verb]):
-        count[f"{call.name} {kind}"] += struck(forks, ground, call, kind)
+        for _ in range(TRIES):  # calls do not come in the same order each time: one that was missed is meant again
+            if hit := struck(forks, ground, call, kind):
+                break
+        count[f"{call.name} {kind}"] += hit
         if chance.random() < 0.5:
             ground.judge(finished_work(forks, ground))
     assert ground.judge(finished_work(forks, ground))
     record_property("calls", len(points))
     record_property("fired", count.total())
     record_property("kinds", ", ".join(f"{name} {number}" for name, number in sorted(count.items())))
-    assert count.total() >= 0.7 * faults_of[verb] - 1, "the faults do not hit the store"
+    assert count.total() >= 0.7 * faults_of[verb], "the faults do not hit the store"
 
 
 @pytest.fixture

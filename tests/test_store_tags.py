@@ -213,9 +213,8 @@ def test_a_disk_that_fails_is_told_in_one_sentence(archive, monkeypatch):
     def fail(*args):
         raise OSError(5, "Input/output error")
 
-    durable.make_folder(archive.path / "tags")
     with monkeypatch.context() as patch, pytest.raises(StateUnknown, match=r"tags/paper\.json is written but"):
-        patch.setattr(durable, "sync_folder", fail)
+        patch.setattr(archive.place, "settle", fail)
         tag(archive, "paper", 1)
     with monkeypatch.context() as patch, pytest.raises(NotWritten, match="could not be removed"):
         patch.setattr(archive.place, "remove", fail)

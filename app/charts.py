@@ -212,10 +212,11 @@ def parts():
 
 
 def banner(run):
-    """What must stand above every picture of simulated prices; empty for real ones."""
-    if not run.simulated:
-        return ""
-    return '<p class="warning" role="note"><b>Simulated prices.</b> No market ever traded at these prices.</p>'
+    """What must stand above every picture of simulated prices, and of a run with stamps; empty for others."""
+    told = "<b>Simulated prices.</b> No market ever traded at these prices."
+    words = [told] if run.simulated else []
+    words += [f"<b>Stamped:</b> {esc(stamp)}." for stamp in run.summary.get("stamps", [])]
+    return "".join(f'<p class="warning" role="note">{text}</p>' for text in words)
 
 
 def column(*children):

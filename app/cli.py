@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import copies, data, imports, keeping, rolls, runs, series, trust
+from app.commands import copies, data, imports, keeping, new, rolls, runs, series, trust
 
 app = typer.Typer(
     name="frontmonth",
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (imports, trust, data, rolls, series, runs, keeping, copies):
+for group in (imports, trust, data, rolls, series, runs, new, keeping, copies):
     for verb, (function, short, example) in group.VERBS.items():
         kind = imports.ImportCommand if verb == "import" else None
         app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)

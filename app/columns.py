@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-COSTS = ("slippage", "impact", "commission", "roll_slippage", "roll_commission")  # what `costs` of a trade adds up
+from engine.book import CAUSES, COSTS_OF
+
+COSTS = tuple(CAUSES[k] for k in COSTS_OF)  # what `costs` of a trade adds up
 GROSS, COST, INTEREST = range(3)  # parts of a cell
-LONG, SHORT, NEITHER = range(3)  # sides; NEITHER: interest and what else belongs to the account
+LONG, SHORT, NEITHER = range(3)  # sides; NEITHER: interest, fees and what else belongs to the account
 ROUNDING = 1e-9  # less than this is no cent [account currency]
-ACCOUNT = "interest"  # how the account's own cents are called beside markets and sectors
+ACCOUNT = "account"  # how the account's own cents are called beside markets and sectors
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Columns:
     compounding: bool  # False: returns are shares of the starting capital
     days: np.ndarray  # (T + 1,) datetime64[D]; row 0 is the starting capital, before the first bar
     equity: np.ndarray  # (T + 1,)
-    roots: tuple  # of the markets traded, by name
+    paid: np.ndarray  # (T + 1,) money paid in (out, negative) before the day's trades; no profit
+    roots: tuple  # names of the markets traded: CL, or CL.c.3
     sectors: tuple
     strategies: tuple
     line_root: np.ndarray  # (L + 1,) index into roots; len(roots) for the account
@@ -45,11 +48,13 @@ class Columns:
         equity = run.equity()
         days = equity["day"].to_numpy().astype("datetime64[D]")
         trades = (
-            run.trades()
+            _by_market(run.trades())
             .with_columns(pl.col("exit_day").fill_null(days[-1].astype(object)))
             .sort("exit_day", "entry_day", "trade", descending=True)
         )
-        ledger, positions = run.ledger(), run.positions()
+        every, positions = _by_market(run.ledger()), _by_market(run.positions())
+        payment = pl.col("cause").cast(pl.String) == "transfer"
+        payments, ledger = every.filter(payment), every.filter(~payment)
         lines, sectors = _lines(trades, ledger, positions)
         roots = tuple(sorted({root for _, root in lines}))
         strategies = tuple(sorted({strategy for strategy, _ in lines}))
@@ -61,6 +66,7 @@ class Columns:
             compounding=getattr(run.portfolio, "compounding", True),
             days=days,
             equity=equity["equity"].to_numpy(),
+            paid=np.bincount(_rows(days, payments["day"]), payments["amount"].to_numpy(), minlength=len(days)),
             roots=roots,
             sectors=names,
             strategies=strategies,
@@ -85,13 +91,18 @@ class Columns:
         return float(self.equity[0])
 
 
+def _by_market(frame):
+    """The rows with the name of their market, which is the root in a run of before 0.5."""
+    return frame if "market" in frame.columns else frame.with_columns(pl.col("root").alias("market"))
+
+
 def _lines(trades, ledger, positions):
-    """Lines (strategy, root) in the order of their names, and the sector of each root."""
+    """Lines (strategy, market) in the order of their names, and the sector of each market."""
     pairs = pl.concat(
-        [frame.select(pl.col("strategy", "root").cast(pl.String)).unique() for frame in (trades, ledger, positions)]
+        [frame.select(pl.col("strategy", "market").cast(pl.String)).unique() for frame in (trades, ledger, positions)]
     ).unique()
     lines = sorted(pair for pair in pairs.rows() if pair[1])
-    known = dict(trades.select(pl.col("root").cast(pl.String), "sector").unique().rows())
+    known = dict(trades.select(pl.col("market").cast(pl.String), "sector").unique().rows())
     return lines, {root: known.get(root) or "other" for _, root in lines}
 
 
@@ -104,13 +115,13 @@ def _codes(values, names):
 def _line_codes(frame, lines):
     """Number of the line of each row; len(lines) for the account."""
     place = {(strategy, root): k for k, (strategy, root) in enumerate(lines)}
-    pairs = frame.select(pl.col("strategy", "root").cast(pl.String))
+    pairs = frame.select(pl.col("strategy", "market").cast(pl.String))
     table = pairs.unique().with_columns(
-        pl.struct("strategy", "root")
-        .map_elements(lambda row: place.get((row["strategy"], row["root"]), len(lines)), return_dtype=pl.Int32)
+        pl.struct("strategy", "market")
+        .map_elements(lambda row: place.get((row["strategy"], row["market"]), len(lines)), return_dtype=pl.Int32)
         .alias("line")
     )
-    return pairs.join(table, on=["strategy", "root"], how="left", maintain_order="left")["line"].to_numpy()
+    return pairs.join(table, on=["strategy", "market"], how="left", maintain_order="left")["line"].to_numpy()
 
 
 def _rows(days, column):

@@ -48,6 +48,16 @@ const Crossfilter = (function () {
     const spread = Math.sqrt(sum(values.map((x) => (x - centre) ** 2)) / (values.length - 1))
     return spread > 1e-14 * largest ? spread : Number.isNaN(spread) ? NaN : 0
   }
+  function unpaid(equity, paid, compounding) {
+    if (!paid.some((x) => x !== 0)) return equity
+    let [flows, level] = [0, equity[0]]
+    return equity.map((x, t) => {
+      if (t === 0) return x
+      const [before, flow] = [equity[t - 1], paid[t - 1]]
+      if (!compounding) return x - (flows += flow)
+      return (level *= 1 + (before + flow > 0 ? (x - before - flow) / (before + flow) : NaN))
+    })
+  }
   function drawdown(equity) {
     let peak = -Infinity
     if (!(equity.length && equity[0] > 0)) return equity.map(() => NaN)
@@ -199,8 +209,10 @@ const Crossfilter = (function () {
     const {first, last, count, profit} = slice
     const capital = data.equity[0]
     let total = 0
-    slice.curve = profit.map((x) => capital + (total += x))
-    const base = (t) => (data.meta.compounding ? data.equity[t - 1] : capital)
+    const {compounding} = data.meta
+    slice.curve = profit.map((x, t) => capital + (total += x + data.paid[t]))
+    slice.grown = unpaid(slice.curve, data.paid.slice(1), compounding)
+    const base = (t) => (compounding ? data.equity[t - 1] + data.paid[t] : capital)
     const rows = Array.from({length: count}, (_, k) => first + k)
     const share = (x, t) => (base(t) > 0 ? x / base(t) : NaN)
     let gained = 0
@@ -208,7 +220,7 @@ const Crossfilter = (function () {
     slice.account = {
       returns: rows.map((t) => share(profit[t], t)), interest: rows.map((t) => share(slice.interest[t], t)),
       days: count ? Array.from(data.day.slice(first - 1, last + 1)) : [],
-      equity: count ? [start, ...rows.map((t) => start + (gained += profit[t]))] : [],
+      equity: count ? unpaid([start, ...rows.map((t) => start + (gained += profit[t] + data.paid[t]))], rows.map((t) => data.paid[t]), compounding) : [],
       net: slice.trades.map((k) => data.trade.net[k]),
     }
     slice.sum = sum(rows.map((t) => profit[t]))

@@ -8,6 +8,8 @@ Rules, the same in `crossfilter.js` (the twin that works inside a report):
 * A return is the profit picked over the account's equity of the day before (its starting capital without compounding),
   so that the parts of an account add up to it.
 * Drawdown is that of the account's equity at the start of the days picked plus the profit picked since then.
+* Money paid in or out is no profit: it is part of what a return is a share of, and growth is told without it
+  (`engine.ratios.unpaid`).
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from app.columns import COST, GROSS, INTEREST, Columns
 from app.selection import CHOICES, SIDES
 from engine.kernel import kernel
 from engine.metrics import METRICS, Account
+from engine.ratios import unpaid
 
 FEW_DAYS = 60  # fewer say little about a year
 FEW_TRADES = 30
@@ -31,7 +34,7 @@ KEPT = 32  # slices remembered of a run: going back to a selection costs nothing
 
 @dataclass(frozen=True)
 class Slice:
-    """One selection of one run. Axes: day T, sector S, root R; the last row of S and R is the account's interest."""
+    """One selection of one run. Axes: day T, sector S, root R; the last row of S and R is the account's own."""
 
     columns: Columns
     first: int  # first and last row of `columns.days` picked; first > last: none
@@ -63,13 +66,18 @@ class Slice:
 
     @cached_property
     def curve(self):
-        """Starting capital plus the profit picked so far, all days. (T + 1,) [account currency]"""
-        return self.columns.capital + np.cumsum(self.profit)
+        """Capital paid in so far plus the profit picked so far, all days. (T + 1,) [account currency]"""
+        return self.columns.capital + np.cumsum(self.profit + self.columns.paid)
+
+    @cached_property
+    def grown(self):
+        """The same as it would have gone with the starting capital alone. (T + 1,) [account currency]"""
+        return unpaid(self.curve, self.columns.paid[1:], self.columns.compounding)
 
     @cached_property
     def base(self):
         """What a day's return is a share of, all days but the first. (T,) [account currency]"""
-        equity = self.columns.equity[:-1]
+        equity = self.columns.equity[:-1] + self.columns.paid[1:]
         return equity if self.columns.compounding else np.full_like(equity, self.columns.capital)
 
     @cached_property
@@ -79,11 +87,12 @@ class Slice:
             return Account(*(np.zeros(0) for _ in range(4)))
         base = self.base[self.first - 1 : self.last]
         profit, interest = self.profit[self.rows], self.interest[self.rows]
-        start = self.columns.equity[self.first - 1]
+        start, paid = self.columns.equity[self.first - 1], self.columns.paid[self.rows]
+        equity = np.concatenate([[start], start + np.cumsum(profit + paid)])
         return Account(
             returns=profit / np.where(base > 0.0, base, np.nan),
             days=self.columns.days[self.first - 1 : self.last + 1],
-            equity=np.concatenate([[start], start + np.cumsum(profit)]),
+            equity=unpaid(equity, paid, self.columns.compounding),
             trade_net=self.columns.trade["net"][self.trades],
             costs=self.costs,
             line_gross=self.line_gross,

@@ -124,7 +124,8 @@ def chooser(rows, name):
         return ""
     options = "".join(
         f'<option value="{esc(row["run"])}"{" selected" if name and row["run"].startswith(name) else ""}>'
-        f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}, "
+        f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}"
+        f"{', stamped' if row.get('stamps') else ''}, "
         f"{esc(str(row.get('created', ''))[:16].replace('T', ' '))}"
         f"{esc(', ' + row['note'] if row.get('note') else '')}</option>"
         for row in rows

@@ -72,6 +72,7 @@ const Frontmonth = (function () {
       [`by_${kind}_text`]: {text: words},
     }
   }
+  const size = (x) => number(x, Number.isInteger(x) ? 0 : 2)
   function book(data, slice) {
     if (!slice.count) return ""
     const {meta, held} = data
@@ -81,7 +82,7 @@ const Frontmonth = (function () {
     const rows = slice.book.map((k) => {
       const m = held.line[k]
       const texts = [meta.roots[meta.line_root[m]], meta.strategies[meta.line_strategy[m]], held.contract[k]]
-      const numbers = [number(held.contracts[k]), price(held.mark[k]), number(held.notional[k]), number(held.margin[k])]
+      const numbers = [size(held.contracts[k]), price(held.mark[k]), number(held.notional[k]), number(held.margin[k])]
       return `<tr>${texts.map((x) => `<td class="text">${esc(x)}</td>`).join("")}${numbers.map((x) => `<td>${x}</td>`).join("")}</tr>`
     })
     return `${title}<div class="scroll"><table><thead><tr>${names}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`
@@ -126,7 +127,7 @@ const Frontmonth = (function () {
     }
   }
   function patches(data, slice) {
-    const depth = drawdown(slice.curve)
+    const depth = drawdown(slice.grown)
     const [low, high] = span(slice.curve)
     const [bottom] = span(depth, 0)
     const end = data.day[data.day.length - 1]
@@ -236,7 +237,7 @@ const Frontmonth = (function () {
   function unpack(sources, meta) {
     const column = (name) => sources[name].data
     const days = column("days")
-    return {meta, day: Array.from(days.day), equity: Array.from(days.equity), cell: column("cells"), held: column("holdings"), trade: column("trades")}
+    return {meta, day: Array.from(days.day), equity: Array.from(days.equity), paid: Array.from(days.paid), cell: column("cells"), held: column("holdings"), trade: column("trades")}
   }
   const api = {crossfilter, patches, start, unpack, toQuery, fromQuery, everything}
   return api

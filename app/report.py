@@ -77,7 +77,9 @@ def packed(columns):
     """Arrays of the run as sources, in the smallest integers that hold them."""
     cell, held, trade = columns.cell, columns.held, columns.trade
     return {
-        "days": ColumnDataSource({"day": charts.milliseconds(columns.days), "equity": columns.equity}),
+        "days": ColumnDataSource(
+            {"day": charts.milliseconds(columns.days), "equity": columns.equity, "paid": columns.paid}
+        ),
         "cells": ColumnDataSource({name: small(values) for name, values in cell.items()}),
         "holdings": ColumnDataSource({name: small(values) for name, values in held.items()}),
         "trades": ColumnDataSource({name: small(trade[name]) for name in ("line", "side", "exit", "net")}),

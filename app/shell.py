@@ -48,7 +48,7 @@ def template(views, run, chooser="", scripts="", notice="", after="", pages=()):
     )
     told = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
     simulated = told if run.simulated else ""
-    simulated += marks(run.summary.get("data", {}))
+    simulated += stamped(run.summary) + marks(run.summary.get("data", {}))
     small = " · ".join(filter(None, (run.id, run.note)))
     body = (
         top(run.name, small, pages=pages)
@@ -60,6 +60,11 @@ def template(views, run, chooser="", scripts="", notice="", after="", pages=()):
         + f"{parts}</div></main></div>{after}"
     )
     return blocks(body, scripts)
+
+
+def stamped(summary):
+    """A line above the page for each stamp of a run: what makes it better than trading would have been."""
+    return "".join(f'<div class="marked" role="note">Stamped: {esc(s)}</div>' for s in summary.get("stamps", []))
 
 
 def marks(data):

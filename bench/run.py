@@ -189,10 +189,11 @@ def bare_arguments(market, portfolio):
     """The same prices for the floor, one contract of each market."""
     markets = len(market.roots)
     worth = np.nan_to_num((market.multiplier * market.fx)[-1])
-    commission, ticks = portfolio.costs.arrays(market.roots, market.currencies)
+    costs, tick = portfolio.costs.arrays(market), np.nan_to_num(market.tick[-1])
+    ticks = np.divide(costs["slippage"][-1], tick, out=np.zeros(markets), where=tick > 0.0)
     return (
-        market.open, market.mark, 50, 200, worth, np.nan_to_num(market.tick[-1]), portfolio.capital, np.ones(markets),
-        float(commission.mean()), float(ticks.mean()),
+        market.open, market.mark, 50, 200, worth, tick, portfolio.capital, np.ones(markets),
+        float(costs["commission"][-1].mean()), float(ticks.mean()),
     )  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def stretched(market, markets, days):
     times = -(-days // len(market.days))
     parts = [seamed(narrow, k, times) for k in range(times)]
     joined = {k: np.concatenate([part[k] for part in parts])[:days] for k in narrow}
-    texts = {k: getattr(market, k)[: len(columns)] for k in ("roots", "currencies", "sectors")}
+    texts = {k: getattr(market, k)[: len(columns)] for k in ("names", "roots", "ranks", "currencies", "sectors")}
     return type(market)(**(vars(market) | joined | texts))
 
 

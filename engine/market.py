@@ -8,53 +8,55 @@ import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import store
-from engine import facts
-from engine.rows import COLUMNS, ROLLS, aligned, prices, rows_of
-from engine.settings import ConfigError
-from store import decisions, derived, history, kept, quality, roll_names, roll_versions
-from store.contracts import Master, last_allowed
+import store.days
+from engine import facts, session
+from engine.columns import (
+    Column,
+    MarketRefused,
+    MarketUnknown,
+    RuleRefused,
+    RuleUnknown,
+    checked_rule,
+    checked_rules,
+    columns,
+    left_bars,
+    limits,
+    refuse,
+    requests,
+)  # fmt: skip
+from engine.locked import price_limits
+from engine.rows import PLACE, Rows, aligned, left, nothing_left, prices, rows_of
+from store import decisions, derived, history, kept, quality
+from store.contracts import Master
 from store.derived import code_hash
 from store.held import desk
-from store.roll_rules import UnknownRule, parse_rule
 
-EXPIRES = (
-    "holds contracts through expiry, and would be delivered: it is for research (frontmonth continuous); a run needs "
-    "exit=K with K of 1 or more"
-)
+__all__ = [
+    "FRESH", "STALE", "Market", "MarketRefused", "MarketUnknown", "RuleRefused", "RuleUnknown",
+    "checked_rule", "checked_rules", "code_hash", "load", "refused", "specified", "stored",
+]  # fmt: skip
+
 FRESH, STALE = 7, 30  # days after which an exchange rate is a finding, and after which its markets are not traded
-
-
-class MarketUnknown(ValueError):
-    """A market that cannot be run: not stored, or without the facts that a run needs."""
-
-
-class MarketRefused(ValueError):
-    """A market whose data have a fault that nobody has decided about; the message says how to."""
-
-
-class RuleRefused(ConfigError):
-    """A roll rule that no run accepts."""
-
-
-class RuleUnknown(ConfigError):
-    """A text that is no roll rule and no name of a stored roll calendar; the nearest is told."""
 
 
 @dataclass(frozen=True)
 class Market:
     """What a run reads. Arrays are (time, market), C order, float64 and of the held contract, unless said.
 
+    A market is a column: a root by a roll rule at a rank (`engine.columns`), so that a root may stand in several.
     Prices are contract prices in the master's units, nan where the market has no bar; `adjusted` is the one series that
-    reaches across rolls.
+    reaches across rolls. What `left_...` means, and when, `engine.rows` tells.
     """
 
-    roots: tuple  # one a market
+    names: tuple  # one a market, each another: CL, or CL.c.3
+    roots: tuple  # one a market; one may stand there several times
+    ranks: tuple  # int, one a market: 0 the contract held, n the n-th listed after it
     days: np.ndarray  # (time,) datetime64[D], trade dates of the union of the markets
     open: np.ndarray  # [points]
     high: np.ndarray  # [points]
@@ -63,7 +65,8 @@ class Market:
     settle: np.ndarray  # the exchange's settlement [points]
     volume: np.ndarray  # [contracts]
     open_interest: np.ndarray  # [contracts]
-    mark: np.ndarray  # settle, else close [points]
+    liquidity: np.ndarray  # mean of the known volumes of the last 20 bars; held through gaps [contracts]
+    mark: np.ndarray  # settle, else close; on a roll the leg as the series has it [points]
     offset: np.ndarray  # adjusted - contract price, anchored at the first contract; held through gaps [points]
     contract: np.ndarray  # int32 YYYYMM; 0 before the first
     roll: np.ndarray  # bool: what is held at the end of the bar rolls
@@ -72,7 +75,16 @@ class Market:
     roll_to: np.ndarray
     roll_from_fill: np.ndarray  # legs as they trade [points]
     roll_to_fill: np.ndarray
+    roll_volume: np.ndarray  # the smaller volume of both legs of a roll; nan unknown, or not asked for [contracts]
     closed: np.ndarray  # bool: the contract ended without a price to roll at
+    left_contract: np.ndarray  # int32 YYYYMM rolled out of lately, while it may still be held; else 0
+    left_open: np.ndarray  # of that contract [points]
+    left_mark: np.ndarray  # of that contract, by the field and at the moment of the mark [points]
+    left_volume: np.ndarray  # the smaller of its volume and that of the contract held; nan unknown [contracts]
+    left_end: np.ndarray  # bool: the last row on which it may be held; on a roll: nothing of it may stay
+    next_mark: np.ndarray  # the contract that follows, by the field and at the moment of the mark [points]
+    next_days: np.ndarray  # between the last trades of the contract held and of that one [calendar days]
+    roll_yield: np.ndarray  # (mark / next_mark - 1) 365 / next_days; nan unless both are above 0 [1/year]
     multiplier: np.ndarray  # [local currency / point]
     tick: np.ndarray  # [points]
     fx: np.ndarray  # account currency per local; the last published, nan before the first
@@ -87,6 +99,9 @@ class Market:
     sectors: tuple  # one a market
     currency: str  # of the account
     simulated: bool  # whether any price is simulated
+    limit_points: np.ndarray | None = None  # widest move of a day from the last settlement; nan not known [points]
+    limit_share: np.ndarray | None = None  # the same, where the exchange tells it as a share [1]
+    hours: object = None  # function of days: closes and next opens (time, market) of datetime64[m]; None: not known
     priceless: tuple = ()  # roots that were asked for, of which no stored row has a price
     sources: dict = field(default_factory=dict)  # root -> {"source", "proxy", "until", "filled"}
     quality: dict = field(default_factory=dict)  # root -> store.quality.Quality
@@ -101,12 +116,12 @@ class Market:
         """The same market between two row numbers (`last` excluded); earlier rows were needed only as history."""
         part = slice(first, last)
         arrays = {k: v[part] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
-        return Market(**(vars(self) | arrays))
+        return replace(self, **arrays)
 
 
 def load(
     archive, roots=None, start=None, end=None, currency="USD", rule="volume:1", roll_fill="settle", snapshot=None,
-    progress=None,
+    progress=None, roll_days=1, legs=False,
 ):  # fmt: skip
     """Align stored contracts into a Market.
 
@@ -114,7 +129,8 @@ def load(
     ----------
     archive : Archive
     roots : list of str, optional
-        All stored markets whose facts are known, if not given.
+        Columns: a root, which rolls by `rule`, or ROOT.v.N, ROOT.n.N, ROOT.c.N with a rank N; see `engine.columns`. All
+        stored markets whose facts are known, if not given.
     start, end : date, optional
         Nothing after `end` is read. All before `start` is kept as history for indicators; see `Market.rows`.
     currency : str
@@ -127,11 +143,16 @@ def load(
         Version of the data; the newest, if not given.
     progress : callable, optional
         Called as `progress(done, total, root)`: making the series of many markets for the first time takes a while.
+    roll_days : int
+        Over which positions roll: the fields `left_...` tell of as many days less one after each roll.
+    legs : bool
+        Whether a cap on participation, or an impact by volume, reads `roll_volume`; what such a cap leaves behind is
+        then told of up to its last allowed day. False, and one day: they are nan, 0 and false, and no bar is read.
 
     Raises
     ------
     MarketUnknown
-        A root is not stored, or its facts are missing; the message names them.
+        A root is not stored, its facts are missing, or a rank is none of its chain; the message names them.
     MarketRefused
         A root has a finding of severity `refuse` that nobody has decided about.
     RuleRefused
@@ -141,109 +162,126 @@ def load(
     """
     snapshot = snapshot or archive.head()
     master = Master.load(archive.path)
-    plans = _plans(archive, roots, master, snapshot)
-    roots = list(plans)
+    wanted, plans = _plans(archive, roots, master, snapshot)
     _undecided(archive, snapshot, plans)
     _priced(archive, snapshot, currency)
-    specs = [history.spec(archive, root, master, snapshot) for root in roots]
-    last = np.datetime64(end, "D").astype(np.int64) if end else np.iinfo(np.int64).max
-    rules = _rules(rule, plans, master)
-    requests = {root: _request(plan, rules[root]) for root, plan in plans.items()}
-    made = derived.series(list(requests.values()), progress)
-    plans = _begun(archive, snapshot, plans, made)
-    series = {root: rows_of(one) for root, one in zip(roots, made, strict=True)}
-    priceless = [root for root, rows in series.items() if not len(rows)]
-    series = {root: rows[rows[:, 0] <= last] for root, rows in series.items() if len(rows)}
-    specs, plans = [spec for spec in specs if spec.root in series], {root: plans[root] for root in series}
-    if not any(len(rows) for rows in series.values()):
-        raise MarketUnknown(f"no bar with a price of {', '.join(roots)}" + (f" up to {end}" if end else ""))
-    roots = list(series)
-    days = np.unique(np.concatenate([rows[:, 0] for rows in series.values()])).astype(np.int64)
-    table = aligned(days, list(series.values()))
-    arrays = prices(table, roll_fill)
-    known = {name: facts.dated(master, roots, name, days) for name in ("multiplier", "tick")}
-    known |= facts.margins(archive, snapshot, master, roots, days)
-    currencies = tuple(spec.currency for spec in specs)
+    every, plans = _read(archive, snapshot, wanted, plans, requests(wanted, plans, rule, master), progress)
+    read = [one if end is None else one.until(end) for one in every if len(one.rows)]
+    if not any(len(one.rows) for one in read):
+        raise MarketUnknown(
+            f"no bar with a price of {', '.join(one.name for one in every)}" + (f" up to {end}" if end else "")
+        )
+    days = np.unique(np.concatenate([one.rows.days for one in read]))
+    arrays = _prices(read, days, roll_fill)
+    followed = roll_days > 1 or legs
+    behind = _behind(arrays, read, days, roll_days, legs) if followed else nothing_left(arrays["mark"].shape)
+    plans = {one.root: plans[one.root] for one in read}
     simulated = any(plan.source == history.SAMPLE for plan in plans.values())
-    fx, fx_age = facts.exchange(archive, snapshot, days, currencies, currency, simulated)
-    ended = _ended(arrays, specs, [requests[root].exit for root in roots], days)
-    arrays["closed"] |= ended["now"]
+    known = _facts(archive, snapshot, master, read, days, currency, simulated)
     rate = facts.interest(archive, snapshot, days, currency, simulated)
+    limits = price_limits(master, [one.root for one in read], days.astype("datetime64[D]"))
+    available = (arrays["contract"] > 0) & (known["fx_age"] <= STALE) & ~arrays.pop("ended")
     return Market(
-        roots=tuple(roots),
+        names=tuple(one.name for one in read),
+        roots=tuple(one.root for one in read),
+        ranks=tuple(one.column.rank for one in read),
         days=days.astype("datetime64[D]"),
         **arrays,
+        **behind,
         **known,
-        proxy=_proxies(table, plans, days),
-        fx=fx,
-        fx_age=fx_age,
-        available=(arrays["contract"] > 0) & (fx_age <= STALE) & ~ended["since"],
+        proxy=_proxies(read, plans, days),
+        available=available,
         rate=rate,
-        currencies=currencies,
-        sectors=tuple(spec.sector for spec in specs),
+        currencies=tuple(one.request.spec.currency for one in read),
+        sectors=tuple(one.request.spec.sector for one in read),
         currency=currency,
         simulated=simulated,
-        priceless=tuple(priceless),
-        sources={root: _told(plan, table[:, m]) for m, (root, plan) in enumerate(plans.items())},
-        quality=_quality(archive, roots, snapshot, days[-1].astype("datetime64[D]").item(), master),
-        hashes={
-            "data": _content([*series.values(), fx, fx_age, rate, *known.values()], roots),
-            "rolls": _content([rows[:, ROLLS] for rows in series.values()], _ruled(rules, roots)),
-            "contracts": master.hash,
-        },
+        limit_points=limits[0],
+        limit_share=limits[1],
+        hours=partial(_hours, tuple(one.request.spec for one in read)),
+        priceless=tuple(one.name for one in every if not len(one.rows)),
+        sources={root: _told(plan, read) for root, plan in plans.items()},
+        quality=_quality(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
+        hashes=_hashes(read, [*known.values(), rate, *(behind.values() if followed else ())], master),
     )
 
 
-def checked_rule(text, place="[rolls] rule", names=()):
-    """The roll rule that a portfolio writes at a place, parsed; `names` are those of roll calendars that it may take.
-
-    >>> str(checked_rule("Volume, exit=2"))
-    'volume:1,exit=2'
-    >>> checked_rule("volum:2", "[rolls.roots] GC")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    engine.market.RuleUnknown: [rolls.roots] GC: roll rule 'volum:2' is not known; did you mean 'volume:2'? ...
-    """
-    try:
-        rule = parse_rule(text, names)
-    except UnknownRule as error:
-        raise RuleUnknown(f"{place}: {error}") from None
-    if rule.exit is None:
-        raise RuleRefused(f"{place}: roll rule {text!r} {EXPIRES}")
-    return rule
+def _hours(specs, days):
+    """Closes and next opens of the markets' sessions, see `engine.session`."""
+    return session.close_times(specs, days, store.days), session.next_opens(specs, days, store.days)
 
 
-def checked_rules(archive, rules, roots, snapshot=None):
-    """Refuse a portfolio's rules, `Rolls.rules()`, that no run of these markets accepts, before anything is loaded."""
-    for root, text in (rules if isinstance(rules, dict) else {"": rules}).items():
-        markets = ([root] if root in roots else []) if root else roots
-        place = f"[rolls.roots] {root}" if root else "[rolls] rule"
-        checked_rule(text, place, _calendars(archive, text, markets, snapshot))
+@dataclass(frozen=True)
+class _Read:
+    """A column with what was read of it."""
+
+    column: Column
+    request: derived.Request
+    made: derived.Series
+    rows: Rows
+
+    @property
+    def name(self):
+        """Of the column."""
+        return self.column.name
+
+    @property
+    def root(self):
+        """Of the column."""
+        return self.column.root
+
+    def until(self, end):
+        """What was known by the end of a day."""
+        return replace(self, rows=self.rows.until(np.datetime64(end, "D").astype(np.int64)))
 
 
-def _calendars(archive, text, roots, snapshot):
-    """Names of calendars that a rule may take: those stored of some of the markets; of no market, what may be one."""
-    name = str(text).partition(",")[0].strip()
-    if roll_names.is_rule(name):
-        return []
-    if not roots:
-        return [name] if roll_names.possible(name) else []
-    found = roll_versions.named(archive, list(roots), snapshot)
-    if roll_names.digits(name):
-        versions = roll_versions.listed(archive, list(roots), snapshot)["version"].drop_nulls()
-        found += [name] if versions.str.starts_with(name.lower()).any() else []
-    return list(dict.fromkeys(found))
-
-
-def _plans(archive, roots, master, snapshot):
-    """Root -> where its bars come from; all stored markets whose facts are known, if none is named."""
+def _plans(archive, names, master, snapshot):
+    """The columns of these names, and root -> where its bars come from; all stored markets whose facts are known, if
+    none is named."""
     held = stored(archive, snapshot)
-    named = sorted(set(roots)) if roots else sorted(root for root in held if root in master.roots)
-    plans = {root: history.bars(archive, root, master, held.get(root), snapshot) for root in named}
+    wanted = columns(names or [root for root in held if root in master.roots], {*held, *master.roots})
+    plans = {one.root: history.bars(archive, one.root, master, held.get(one.root), snapshot) for one in wanted}
     lent = {root: plan.source for root, plan in plans.items() if plan and root in master.roots}
     chains = {segment.labels["root"] for segment in archive.files("vendor_chains", snapshot)}
-    _known(named, held | lent, master, chains)
-    return plans
+    refuse(wanted, held | lent, master, chains)
+    return wanted, plans
+
+
+def _read(archive, snapshot, wanted, plans, asked, progress):
+    """The columns with their series, and the plans as these tell them; a rank that its chain lacks is refused."""
+    try:
+        made = derived.series(list(asked.values()), progress)
+    except ValueError as error:
+        raise MarketUnknown(str(error)) from error
+    plans = _begun(archive, snapshot, plans, {one.root: found for one, found in zip(wanted, made, strict=True)})
+    return [_Read(one, asked[one.name], found, rows_of(found)) for one, found in zip(wanted, made, strict=True)], plans
+
+
+def _prices(read, days, roll_fill):
+    """{field of `Market`: array} of what comes from the rows, and `ended`, where a chain is over or broken off."""
+    arrays = prices(aligned(days, [one.rows for one in read]), roll_fill)
+    ended = _ended(arrays, read, days)
+    arrays["closed"] |= ended["now"]
+    return arrays | {"ended": ended["since"]}
+
+
+def _behind(arrays, read, days, roll_days, legs):
+    """{field of `Market`: array} of what is rolled out of and may still be held."""
+    bars = [left_bars(one.request, one.made) for one in read]
+    gone = [arrays["contract"][arrays["roll"][:, m], m] for m in range(len(read))]
+    ends = [limits(one.request, contracts) for one, contracts in zip(read, gone, strict=True)]
+    return left(arrays, days, bars, ends, roll_days, legs)
+
+
+def _facts(archive, snapshot, master, read, days, currency, simulated):
+    """{field of `Market`: array} of what contracts and currencies are; looked up once a root."""
+    specs = {one.root: one.request.spec for one in read}
+    roots, currencies = list(specs), [spec.currency for spec in specs.values()]
+    found = {name: facts.dated(master, roots, name, days) for name in ("multiplier", "tick")}
+    found |= facts.margins(archive, snapshot, master, roots, days)
+    found["fx"], found["fx_age"] = facts.exchange(archive, snapshot, days, currencies, currency, simulated)
+    place = [roots.index(one.root) for one in read]
+    return found if len(place) == len(roots) else {name: values[:, place] for name, values in found.items()}
 
 
 def _undecided(archive, snapshot, plans):
@@ -287,27 +325,28 @@ def _begun(archive, snapshot, plans, made):
     """The plans, each `until` the first day with a price of the market's own where another stands in before it: the
     files tell the first row, which may have no price. Findings on the rows between are asked for as well."""
     later = {
-        root: replace(plan, until=one.begin)
-        for (root, plan), one in zip(plans.items(), made, strict=True)
-        if plan.proxy_source and one.begin and one.begin > plan.until
+        root: replace(plan, until=made[root].begin)
+        for root, plan in plans.items()
+        if plan.proxy_source and made[root].begin and made[root].begin > plan.until
     }
     if later:
         _undecided(archive, snapshot, later)
     return plans | later
 
 
-def _proxies(table, plans, days):
+def _proxies(read, plans, days):
     """Bars that are proxies (time, market)."""
-    out = np.zeros(table.shape[:2], bool)
-    for m, plan in enumerate(plans.values()):
-        if plan.until:
-            out[:, m] = (days < np.datetime64(plan.until, "D").astype(np.int64)) & ~np.isnan(table[:, m, 0])
+    out = np.zeros((len(days), len(read)), bool)
+    for m, one in enumerate(read):
+        if until := plans[one.root].until:
+            own = one.rows.days
+            out[np.searchsorted(days, own[own < np.datetime64(until, "D").astype(np.int64)]), m] = True
     return out
 
 
-def _told(plan, rows):
-    """Where a market's bars came from, as results say it."""
-    filled = int(np.nansum(rows[:, COLUMNS.index("filled")]))
+def _told(plan, read):
+    """Where a market's bars came from, as results say it; rows filled in are those of its column with most of them."""
+    filled = max(int(np.nansum(one.rows.values[PLACE["filled"]])) for one in read if one.root == plan.root)
     return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
 
 
@@ -324,11 +363,30 @@ def _quality(archive, roots, snapshot, day, master):
     return found
 
 
+def _hashes(read, arrays, master):
+    """What a run names as its inputs; `arrays` are read beside the rows."""
+    names = [one.name for one in read]
+    rules = {one.name: one.request.rule for one in read}
+    told = [*set(rules.values()), *names] if len(set(rules.values())) == 1 else list(rules.items())
+    return {
+        "data": _content([*(values for one in read for values in one.rows), *arrays], names),
+        "rolls": _content([values for one in read for values in _rolls(one.rows)], told),
+        "contracts": master.hash,
+    }
+
+
+def _rolls(rows):
+    """What tells which contract was held when: days, contracts and legs of the rows on which it changes."""
+    changes = np.append(0, rows.acts) if len(rows) else rows.acts
+    return rows.values[: PLACE["contract"] + 1, changes], rows.closed, rows.legs[:3]
+
+
 def _content(arrays, names):
     """Hash of what was read, whatever files held it: the same prices give the same hash in any store."""
     digest = hashlib.sha256(json.dumps(names).encode())
     for values in arrays:
-        digest.update(str(values.shape).encode() + np.ascontiguousarray(values).tobytes())
+        digest.update(str(values.shape).encode())
+        digest.update(np.ascontiguousarray(values).reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -349,60 +407,6 @@ def specified(archive, snapshot):
     return sorted(r for r in held if r in roots), sorted(r for r in held if r not in roots)
 
 
-def _known(roots, sources, master, chains=()):
-    """Refuse markets that cannot be run, each with what it lacks."""
-    for root in roots:
-        if root in sources and root not in master.roots:
-            raise MarketUnknown(
-                f"{root}: its facts are not known; add rows (root, field, value, valid_from, source) for multiplier, "
-                f"tick, currency, last_trade to contracts.csv beside the store"
-            )
-        if root not in sources and root in chains:
-            raise MarketUnknown(f"{root}: only a vendor's chain is stored; a run needs dated contracts")
-    absent = [root for root in roots if root not in sources]
-    if absent:
-        raise MarketUnknown(
-            f"not stored: {', '.join(absent)}{_meant(absent[0], master)}; "
-            f"stored are {', '.join(sorted(sources)) or 'none'}"
-        )
-    if not roots:
-        raise MarketUnknown("the store holds no market whose facts are known; import prices first")
-
-
-def _near(name, names):
-    near = get_close_matches(name, names, 1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _meant(name, master):
-    try:
-        return f" (its root is {master.resolve(name)})"
-    except LookupError:
-        return ""
-
-
-def _rules(rule, plans, master):
-    """{root: rule as written} of every market."""
-    rules = rule if isinstance(rule, dict) else {"": rule}
-    for root in sorted(set(rules) - {"", *plans, *master.roots}):
-        raise MarketUnknown(f"a roll rule is told of {root}, which is no market{_near(root, [*plans, *master.roots])}")
-    return {root: rules.get(root, rules.get("", history.DEFAULT)) for root in plans}
-
-
-def _ruled(rules, roots):
-    """What names the rolls: the one rule of all markets, or each one's, and the markets."""
-    told = {rules[root] for root in roots}
-    return [*told, *roots] if len(told) == 1 else [[root, rules[root]] for root in roots]
-
-
-def _request(plan, rule):
-    """The series of a market by a rule, if a run may follow it."""
-    wanted = history.request(plan, rule)
-    if not wanted.tradable:
-        raise RuleRefused(f"{plan.root}: roll rule {rule!r} {EXPIRES}")
-    return wanted
-
-
 def _priced(archive, snapshot, currency):
     """Refuse an account in a currency without any rate."""
     known = {"USD"} | {s.labels["currency"] for s in archive.files("fx", snapshot)}
@@ -412,21 +416,24 @@ def _priced(archive, snapshot, currency):
         )
 
 
-def _ended(arrays, specs, exits, days):
+def _ended(arrays, read, days):
     """Where a chain is over, or broken off: a contract has reached its last allowed day and no other was rolled into.
 
     Known beforehand (the day is a rule of the exchange), so nothing of the future is used: whether prices come again is
-    not known before they do. `now` is the first such bar.
+    not known before they do. A rank above 0 also ends on the day on which the rank below comes to its contract while no
+    later one is listed: the calendar's end. `now` is the first such bar.
     """
-    since = np.zeros((len(days), len(specs)), bool)
-    for m, (spec, exit_) in enumerate(zip(specs, exits, strict=True)):
+    since = np.zeros(arrays["mark"].shape, bool)
+    for m, one in enumerate(read):
         priced = np.flatnonzero(~np.isnan(arrays["mark"][:, m]))
         for bar in np.flatnonzero(arrays["closed"][:, m]):
             again = priced[priced > bar]
             since[bar : again[0] if len(again) else None, m] = True
-        final = int(arrays["contract"][-1, m])
+        final = int(arrays["roll_contract" if arrays["roll"][-1, m] else "contract"][-1, m])
         if not final:  # has not begun
             continue
-        since[:, m] |= days >= np.datetime64(last_allowed(spec, final, exit_), "D").astype(np.int64)
-    now = since & ~np.vstack([np.zeros((1, len(specs)), bool), since[:-1]])
+        since[:, m] |= days >= limits(one.request, [final])[0]
+        if one.made.calendar.end is not None:
+            since[:, m] |= days >= np.datetime64(one.made.calendar.end, "D").astype(np.int64)
+    now = since & ~np.vstack([np.zeros((1, since.shape[1]), bool), since[:-1]])
     return {"since": since, "now": now}

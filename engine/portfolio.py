@@ -4,11 +4,14 @@ import hashlib
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import param
 
 from engine import settings
+from engine.cash import Cash
+from engine.columns import column
 from engine.costs import Costs, SideCost, table_hash
+from engine.inner import kinds_of
+from engine.members import Spread
 from engine.sections import Execution, Limits, Margin, Rolls
 from engine.settings import ConfigError, Markets
 from engine.sizing import SIZERS, Sizer, VolatilityTarget
@@ -21,10 +24,21 @@ class Sleeve(param.Parameterized):
 
     strategy = param.ClassSelector(class_=Strategy, allow_None=False, default=Strategy(), doc="What decides.")
     weight = param.Number(default=1.0, bounds=(0, 100), doc="Share of the strategy; sizes are multiplied by it. [1]")
-    markets = Markets(default="all", doc="Roots that it trades, of those of the portfolio.")
+    markets = Markets(
+        default="all", doc="What it trades of the portfolio's: roots, CL.v.1, CL.n.0, CL.c.3, and names of spreads."
+    )
+    capital = param.Number(
+        default=None,
+        allow_None=True,
+        bounds=(0, 1),
+        inclusive_bounds=(False, True),
+        doc="Its own share of the capital, which its profit changes; none: all strategies share the account's. [1]",
+    )
+    start = param.CalendarDate(default=None, allow_None=True, doc="First day on which it wants anything; none: all.")
+    stop = param.CalendarDate(default=None, allow_None=True, doc="Day from which it wants nothing; none: never.")
 
 
-SECTIONS = {"costs": Costs, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
+SECTIONS = {"costs": Costs, "cash": Cash, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
 
 
 class Portfolio(param.Parameterized):
@@ -48,9 +62,16 @@ class Portfolio(param.Parameterized):
     markets = Markets(default="all", doc="Roots that may be traded; all: every stored market with known specs.")
     start = param.CalendarDate(default=None, allow_None=True, doc="First day; none: the first there is.")
     end = param.CalendarDate(default=None, allow_None=True, doc="Last day; none: the last there is.")
+    rebalance = param.Selector(
+        default="never",
+        objects=["never", "month", "quarter", "year"],
+        doc="When strategies with capital of their own go back to their shares: at the first bar of each.",
+    )
     strategies = param.List(default=[], item_type=Sleeve, doc="The strategies, at least one.")
+    spreads = param.Dict(default={}, doc="Spreads that strategies may trade as one, {name: Spread}.")
     sizing = param.ClassSelector(class_=Sizer, allow_None=False, default=VolatilityTarget(), doc="Rule of the sizes.")
     costs = param.ClassSelector(class_=Costs, allow_None=False, default=Costs(), doc="What trading costs.")
+    cash = param.ClassSelector(class_=Cash, allow_None=False, default=Cash(), doc="Interest, fees, payments.")
     margin = param.ClassSelector(class_=Margin, allow_None=False, default=Margin(), doc="Unknown margins.")
     limits = param.ClassSelector(class_=Limits, allow_None=False, default=Limits(), doc="Most that may be held.")
     rolls = param.ClassSelector(class_=Rolls, allow_None=False, default=Rolls(), doc="Rolls.")
@@ -76,7 +97,7 @@ class Portfolio(param.Parameterized):
 
     def fingerprint(self) -> str:
         """sha256 of the portfolio and of what it leans on: the cost file, and the user's strategies as loaded."""
-        own = [source_hash(type(sleeve.strategy)) for sleeve in self.strategies]
+        own = [source_hash(kind) for sleeve in self.strategies for kind in kinds_of(sleeve.strategy)]
         return hashlib.sha256("\n".join([self.to_toml(), table_hash(), *own]).encode()).hexdigest()
 
     def document(self) -> dict:
@@ -87,9 +108,11 @@ class Portfolio(param.Parameterized):
         for key in ("costs", "rolls"):
             if not parts[key]["roots"]:
                 del parts[key]["roots"]
+        spreads = {name: settings.table_of(spread) for name, spread in sorted(self.spreads.items())}
         return {
             "portfolio": settings.table_of(self, _head()),
             "strategies": [_sleeve_table(sleeve) for sleeve in self.strategies],
+            **({"spreads": spreads} if spreads else {}),
             "sizing": {"rule": _rule_name(self.sizing), **settings.table_of(self.sizing)},
             **parts,
         }
@@ -117,24 +140,48 @@ class Portfolio(param.Parameterized):
         return [f"{n} {names[: i + 1].count(n)}" if n in names[:i] else n for i, n in enumerate(names)]
 
     def roots(self, stored) -> list[str]:
-        """Roots to trade, sorted, of those `stored`; one that is named and not stored is an error."""
-        return sorted({root for sleeve in self.strategies for root in self._sleeve_roots(sleeve, stored)})
+        """Markets to load, sorted: of those `stored`, and columns of them; one named and not stored is an error."""
+        for name in sorted(set(self.spreads) & set(stored)):
+            raise ConfigError(f"[spreads.{name}] has the name of a market; allowed: a name of its own")
+        named = {name for s in range(len(self.strategies)) for name in self._traded(s, stored)}
+        legs = {leg for name in named & set(self.spreads) for leg in self.spreads[name].legs}
+        for leg in sorted(legs):
+            _known_market(leg, stored, (), "[spreads] legs")
+        return sorted(named - set(self.spreads) | legs)
 
-    def lines(self, roots) -> tuple[np.ndarray, np.ndarray]:
-        """Lines of the run, arrays (line,) of int: which strategy, and which of `roots`; strategy by strategy.
+    def named(self) -> set[str]:
+        """Markets that it names, the legs of spreads as well; not those that `all` means."""
+        lists = [self.markets, *(sleeve.markets for sleeve in self.strategies)]
+        named = {name for markets in lists if markets != "all" for name in markets}
+        return named - set(self.spreads) | {leg for spread in self.spreads.values() for leg in spread.legs}
+
+    def members(self, names) -> list[tuple[int, str]]:
+        """What is decided about: (strategy, one of the loaded `names` or a spread), strategy by strategy.
 
         >>> p = Portfolio(strategies=[Sleeve(strategy=STRATEGIES["moving_average_cross"](), markets=["ZN"])])
-        >>> p.lines(["MES", "ZN"])
-        (array([0]), array([1]))
+        >>> p.members(["MES", "ZN"])
+        [(0, 'ZN')]
         """
-        traded = [set(self._sleeve_roots(sleeve, roots)) for sleeve in self.strategies]
-        pairs = [(s, m) for s, mine in enumerate(traded) for m, root in enumerate(roots) if root in mine]
-        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
+        order = [*names, *sorted(self.spreads)]
+        plain = [name for name in names if self.markets == "all" or name in self.markets]
+        found = []
+        for s in range(len(self.strategies)):
+            mine = set(self._traded(s, plain, names))
+            found += [(s, name) for name in order if name in mine]
+        return found
 
-    def _sleeve_roots(self, sleeve: Sleeve, stored) -> list[str]:
-        own = _named(self.markets, stored, "[portfolio] markets")
-        return own if sleeve.markets == "all" else _named(sleeve.markets, own, "[[strategies]] markets")
+    def _traded(self, s: int, stored, loaded=None) -> list[str]:
+        """Markets and spreads of one strategy."""
+        loaded = stored if loaded is None else loaded
+        wanted = self.strategies[s].markets
+        own = list(stored) if self.markets == "all" else list(self.markets)
+        for name in () if self.markets == "all" else self.markets:
+            _known_market(name, loaded, (), "[portfolio] markets")
+        if wanted == "all":
+            return [name for name in own if name in loaded or self.markets != "all"]
+        for name in wanted:
+            _known_market(name, own if self.markets != "all" else loaded, self.spreads, "[[strategies]] markets")
+        return list(wanted)
 
     def __eq__(self, other):
         return self.to_toml() == other.to_toml() if isinstance(other, Portfolio) else NotImplemented
@@ -144,21 +191,21 @@ class Portfolio(param.Parameterized):
 
 def _head() -> list[str]:
     """Keys of the section [portfolio]: the params that are no section of their own."""
-    return ["name", *(key for key in settings.keys(Portfolio) if key not in (*SECTIONS, "strategies", "sizing"))]
+    return [
+        "name",
+        *(key for key in settings.keys(Portfolio) if key not in (*SECTIONS, "strategies", "spreads", "sizing")),
+    ]
 
 
-def _named(markets, known, place: str) -> list[str]:
-    if markets == "all":
-        return list(known)
-    for root in markets:
-        if root not in known:
-            choice = (
-                f"{len(known)} markets, see `frontmonth markets`" if len(known) > 12 else ", ".join(known) or "none"
-            )
-            raise ConfigError(
-                f"{place}: market '{root}' is not there; allowed: {choice}{settings.nearest(root, known)}"
-            )
-    return list(markets)
+def _known_market(name: str, known, spreads, place: str) -> None:
+    """Refuse a market that is not there: neither itself nor, of a name such as CL.c.3, its root; nor a spread."""
+    roots = {column(one, known).root for one in known} | set(known)
+    if name in spreads or name in roots or column(name, known).root in roots:
+        return
+    choice = f"{len(known)} markets, see `frontmonth markets`" if len(known) > 12 else ", ".join(known) or "none"
+    choice += f", and the spreads {', '.join(spreads)}" if spreads else ""
+    near = settings.nearest(name, [*known, *spreads])
+    raise ConfigError(f"{place}: market '{name}' is not there; allowed: {choice}{near}")
 
 
 # Reading: text -> tables -> objects
@@ -173,7 +220,7 @@ def _parse(text: str, place: str) -> dict:
 
 def _portfolio(document: dict, place: str, default_name: str = "portfolio") -> Portfolio:
     """The portfolio of a document; `place` is the file it came from."""
-    known = ["portfolio", "strategies", "sizing", *SECTIONS]
+    known = ["portfolio", "strategies", "spreads", "sizing", *SECTIONS]
     for key in document:
         if key not in known:
             near = settings.nearest(key, known)
@@ -184,6 +231,7 @@ def _portfolio(document: dict, place: str, default_name: str = "portfolio") -> P
     for key, value in head.items():
         settings.assign(made, key, value, f"{place}: [portfolio]")
     made.strategies = _sleeves(document.get("strategies", []), place)
+    made.spreads = _spreads(document.get("spreads", {}), f"{place}: [spreads]")
     made.sizing = _sizer(document.get("sizing", {}), f"{place}: [sizing]")
     for key, kind in SECTIONS.items():
         read = READERS.get(kind, lambda table, where, kind=kind: settings.read(kind, table, where))
@@ -193,6 +241,19 @@ def _portfolio(document: dict, place: str, default_name: str = "portfolio") -> P
 
 def _checked(made: Portfolio, place: str) -> Portfolio:
     """Rules that hold between settings."""
+    for name, spread in made.spreads.items():
+        if not spread.legs:
+            raise ConfigError(
+                f"{place}: [spreads.{name}] has no legs; allowed: legs = {{CL = 1, RB = -1}} and the like"
+            )
+        if made.markets != "all" and name in made.markets:
+            raise ConfigError(f"{place}: [spreads.{name}] has the name of a market; allowed: a name of its own")
+    shares = [sleeve.capital for sleeve in made.strategies if sleeve.capital is not None]
+    if shares and (len(shares) < len(made.strategies) or abs(sum(shares) - 1.0) > 1e-9):
+        raise ConfigError(
+            f"{place}: [[strategies]] capital is {', '.join(str(s.capital) for s in made.strategies)}; allowed: shares "
+            f"of all strategies that sum to 1, or of none"
+        )
     if made.start and made.end and made.start > made.end:
         raise ConfigError(
             f"{place}: [portfolio] end = {made.end} is before start = {made.start}; allowed: {made.start} or later"
@@ -210,7 +271,8 @@ def _sleeves(tables: object, place: str) -> list[Sleeve]:
 
 def _sleeve(table: object, place: str) -> Sleeve:
     """One strategy; its params stand in a table `params`, or beside name, weight and markets."""
-    own = ["name", "weight", "markets", "params"]
+    keys = [key for key in settings.keys(Sleeve) if key != "strategy"]
+    own = ["name", *keys, "params"]
     kind = _kind(table, "name", STRATEGIES, place, required=True)
     extra = {key: value for key, value in table.items() if key not in own}
     settings.check_keys(extra, [*own, *settings.keys(kind)], place)
@@ -219,10 +281,16 @@ def _sleeve(table: object, place: str) -> Sleeve:
     for key in extra.keys() & params.keys():
         raise ConfigError(f"{place} {key} stands there twice, beside params and in it; allowed: once")
     made = Sleeve(strategy=settings.read(kind, extra | params, f"{place} params:"))
-    for key in ("weight", "markets"):
+    for key in keys:
         if key in table:
             settings.assign(made, key, table[key], place)
     return made
+
+
+def _spreads(tables: object, place: str) -> dict:
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{place} is not a table; allowed: tables such as [spreads.crack] with legs")
+    return {name: settings.read(Spread, table, f"{place[:-1]}.{name}]") for name, table in sorted(tables.items())}
 
 
 def _sizer(table: object, place: str) -> Sizer:
@@ -272,14 +340,9 @@ READERS = {Costs: _costs, Rolls: _rolls}  # sections with figures of single root
 
 
 def _sleeve_table(sleeve: Sleeve) -> dict:
-    own = settings.table_of(sleeve)
-    params = settings.table_of(sleeve.strategy)
-    return {
-        "name": snake_name(type(sleeve.strategy)),
-        "weight": own["weight"],
-        "markets": own["markets"],
-        "params": params,
-    }
+    own = settings.table_of(sleeve, [key for key in settings.keys(Sleeve) if key != "strategy"])
+    name = snake_name(type(sleeve.strategy))
+    return {"name": name, **own, "params": settings.table_of(sleeve.strategy)}
 
 
 def _rule_name(sizer: Sizer) -> str:
@@ -311,7 +374,7 @@ def _changed(portfolio: Portfolio, change: str) -> Portfolio:
     table = document
     for part in path[:-1]:
         table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
-    value = settings.parsed(text, known.get(path) or _of_root(path))
+    value = settings.parsed(text, known.get(path) or _of_name(path))
     if _is_kind(".".join(path)):
         _keep_common(table, path, value)
     if value is None:
@@ -321,8 +384,10 @@ def _changed(portfolio: Portfolio, change: str) -> Portfolio:
     return _portfolio(document, place.rstrip(":"))
 
 
-def _of_root(path: tuple) -> param.Parameter | None:
-    """The param of a setting of a single root: costs.roots.MES.slippage_ticks, rolls.roots.GC."""
+def _of_name(path: tuple) -> param.Parameter | None:
+    """The param of a setting of a name: costs.roots.MES.slippage_ticks, rolls.roots.GC, spreads.crack.legs."""
+    if len(path) == 3 and path[0] == "spreads" and path[2] in settings.keys(Spread):
+        return Spread.param[path[2]]
     if len(path) == 4 and path[:2] == ("costs", "roots") and path[3] in settings.keys(SideCost):
         return SideCost.param[path[3]]
     return Rolls.param["rule"] if len(path) == 3 and path[:2] == ("rolls", "roots") else None
@@ -333,7 +398,7 @@ def _places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
     found = {("portfolio", key): portfolio.param[key] for key in _head()}
     for i, sleeve in enumerate(portfolio.strategies):
         found[("strategies", str(i), "name")] = param.Selector(objects=list(STRATEGIES))
-        found |= {("strategies", str(i), key): sleeve.param[key] for key in ("weight", "markets")}
+        found |= {("strategies", str(i), key): sleeve.param[key] for key in settings.keys(Sleeve) if key != "strategy"}
         own = sleeve.strategy
         found |= {("strategies", str(i), "params", key): own.param[key] for key in settings.keys(own)}
     found[("sizing", "rule")] = param.Selector(objects=list(SIZERS))
@@ -348,7 +413,7 @@ def _resolve(key: str, known: dict, place: str) -> tuple:
     path = tuple(key.split("."))
     if path[0] == "strategies" and len(path) == 3 and path not in known:
         path = (*path[:2], "params", path[2])
-    if path in known or _of_root(path) is not None:
+    if path in known or _of_name(path) is not None:
         return path
     meant = [one for one in known if one[-1] == key]
     head = [one for one in meant if one[0] == "portfolio"]

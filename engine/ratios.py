@@ -17,16 +17,18 @@ YEAR = 252  # daily returns
 YEAR_DAYS = 365.25  # calendar days
 
 
-def period_returns(equity, compounding=True):
-    r"""Return of each row of equity after the first.
+def period_returns(equity, compounding=True, paid=0.0):
+    r"""Return of each row of equity after the first, time-weighted: money paid in or out is no return.
 
-    .. math:: r_t = (E_t - E_{t-1}) / E_{t-1} \quad \text{or, with fixed capital,} \quad (E_t - E_{t-1}) / E_0
+    .. math:: r_t = \frac{E_t - E_{t-1} - F_t}{E_{t-1} + F_t} \quad \text{or, with fixed capital, divided by } E_0
 
     Parameters
     ----------
     equity : array (time + 1,)
         First row: the starting capital. [account currency]
     compounding : bool
+    paid : float or array (time,)
+        Money paid in (out, negative) before the row's trades, F. [account currency]
 
     Returns
     -------
@@ -38,8 +40,40 @@ def period_returns(equity, compounding=True):
     >>> period_returns(np.array([100.0, 110.0, 99.0])), period_returns(np.array([100.0, 110.0, 99.0]), False)
     (array([ 0.1, -0.1]), array([ 0.1 , -0.11]))
     """
-    base = equity[:-1] if compounding else np.repeat(equity[:1], max(len(equity) - 1, 0))
-    return np.diff(equity) / np.where(base > 0.0, base, np.nan)
+    base = equity[:-1] + paid if compounding else np.repeat(equity[:1], max(len(equity) - 1, 0))
+    return (np.diff(equity) - paid) / np.where(base > 0.0, base, np.nan)
+
+
+def unpaid(equity, paid, compounding=True):
+    r"""Equity as it would have gone with the starting capital alone.
+
+    .. math:: U_0 = E_0, \quad U_t = U_{t-1} (1 + r_t) \quad \text{or, with fixed capital,} \quad E_t - \sum F
+
+    Parameters
+    ----------
+    equity : array (time + 1,)
+        [account currency]
+    paid : array (time,)
+        As in `period_returns`; nothing paid leaves equity as it is.
+    compounding : bool
+
+    Returns
+    -------
+    array (time + 1,)
+        [account currency]; from a ruin on nan.
+
+    Source: Global Investment Performance Standards (GIPS), 2020, time-weighted return.
+
+    A hundred grow by a tenth, a hundred more are paid in, and both grow by a tenth:
+
+    >>> unpaid(np.array([100.0, 110.0, 231.0]), np.array([0.0, 100.0]))
+    array([100., 110., 121.])
+    """
+    if not np.any(paid):
+        return equity
+    if not compounding:
+        return equity - np.concatenate([[0.0], np.cumsum(paid)])
+    return equity[0] * np.cumprod(np.concatenate([[1.0], 1.0 + period_returns(equity, True, paid)]))
 
 
 def total_return(equity):

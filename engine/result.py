@@ -1,7 +1,7 @@
 """RunResult: what a run leaves, as tables that add up, saved under the hash of all that went in.
 
     runs/<id>/run.json          summary, portfolio, events, hashes
-    runs/<id>/<table>.parquet   equity, trades, contract_trades, positions, ledger
+    runs/<id>/<table>.parquet   equity, trades, contract_trades, positions, ledger, fills, sleeves, events
 
 A run's folder is written beside its place, synced and renamed: it is there whole or not at all.
 """
@@ -14,21 +14,17 @@ from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from engine.portfolio import Portfolio
-from engine.rows import carried
-from engine.simulate import CAUSES, EVENTS, EXITS, TRADE_FIELDS
 from engine.strategy import load_user
 from store import durable, recorded
 from store.answer import guarded
 from store.archive import Conflict, Damaged
 
 LAST = "last-run"  # in the cache: the run that was asked for last
-TABLES = ("equity", "trades", "contract_trades", "positions", "ledger")
-TOLERANCE, RELATIVE = 1e-6, 1e-12  # of the identity [account currency], [1]
-ACCOUNT = ""  # strategy and root of what belongs to the account and no line: interest
+TABLES = ("equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "events")
+BEFORE = ("fills", "sleeves", "events")  # tables that a run of 0.4 does not have
 
 
 class RunUnknown(ValueError):
@@ -37,6 +33,10 @@ class RunUnknown(ValueError):
 
 class RunDamaged(ValueError):
     """A stored run that cannot be read; the message names it and says what to do."""
+
+
+class RunDiffers(ValueError):
+    """A run computed again from the same inputs with another result, which must never happen."""
 
 
 class RunResult:
@@ -98,8 +98,22 @@ class RunResult:
         """One row a day, line and cause with an amount; sums to the change of equity."""
         return self._table("ledger")
 
+    def fills(self):
+        """One row a fill: day, line, contract, kind, contracts, prices with and without slippage, costs."""
+        return self._table("fills")
+
+    def sleeves(self):
+        """One row a day and strategy with own capital (or one for all): its equity; their sum is the account's."""
+        return self._table("sleeves")
+
+    def happened(self):
+        """One row an event: day, line, kind, contracts wanted and allowed; `events` has the first of each kind."""
+        return self._table("events")
+
     def _table(self, name):
-        table = self._tables[name]
+        table = self._tables.get(name)
+        if table is None:
+            raise RunUnknown(f"run {self.id} is of an older version, which kept no {name}; run it again with --force")
         if callable(table):
             table = table()
         self._tables[name] = table
@@ -113,10 +127,15 @@ class RunResult:
     def save(self, archive, replace=False):
         """Write the run into the store, whole or not at all; one that is there stays.
 
-        With `replace` it stays only if it is as it was written and has the same numbers.
+        With `replace` a damaged one is written again; one that is as it was written has to have the same numbers.
+
+        Raises
+        ------
+        RunDiffers
+            The stored run, of the same inputs, has other numbers.
         """
         there = self.id in archive.run_ids()
-        if there and not (replace and self._differs(archive)):
+        if there and not (replace and self._damaged(archive)):
             return
         self.meta["created"] = self.meta["created"] or datetime.now(UTC).isoformat(timespec="seconds")
         staged = archive.stage()
@@ -136,15 +155,21 @@ class RunResult:
             else:  # a folder that lost its run.json
                 archive.publish(staged, self.id, replace=True)
 
-    def _differs(self, archive):
-        """Whether the stored run is damaged or has other numbers."""
+    def _damaged(self, archive):
+        """Whether the stored run is damaged; RunDiffers if it is sound and has other numbers."""
         try:
             stored = load(archive, self.id)
-            for name in TABLES:
+            for name in stored._tables:
                 stored._table(name)
         except RunDamaged:
             return True
-        return stored.summary["hashes"]["result"] != self.summary["hashes"]["result"]
+        was, now = (run.summary["hashes"]["result"] for run in (stored, self))
+        if was != now:
+            raise RunDiffers(
+                f"run {self.id} was computed again with another result: stored {was[:12]}, now {now[:12]}; the stored "
+                f"one stays. Inputs and code are the same: `frontmonth verify`, then tell us with both results"
+            )
+        return False
 
     def _write(self, folder):
         """Write all files of the run into a folder and flush them."""
@@ -175,12 +200,13 @@ class RunResult:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in TABLES:
+        written = [name for name in TABLES if name in self._tables]
+        for name in written:
             frame = self._table(name)
             texts = [c for c, t in frame.schema.items() if t == pl.Categorical or isinstance(t, pl.Enum)]
             guarded(frame.with_columns(pl.col(texts).cast(pl.String))).write_csv(folder / f"{name}.csv")
         (folder / "portfolio.toml").write_text(self.portfolio.to_toml())
-        return [f"{name}.csv" for name in TABLES] + ["portfolio.toml"]
+        return [f"{name}.csv" for name in written] + ["portfolio.toml"]
 
 
 def load(archive, name):
@@ -201,7 +227,12 @@ def load(archive, name):
         what = "no run" if not fits else f"{len(fits)} runs"
         raise RunUnknown(f"{what} {name!r} in {archive.place}; `frontmonth runs` lists them")
     record = _record(archive, fits[0])
-    tables = {table: partial(_read, archive, fits[0], table, record.get("files")) for table in TABLES}
+    written = record.get("files") or dict.fromkeys(f"{table}.parquet" for table in TABLES if table not in BEFORE)
+    tables = {
+        table: partial(_read, archive, fits[0], table, record.get("files"))
+        for table in TABLES
+        if f"{table}.parquet" in written
+    }
 
     def portfolio():
         load_user(archive.path / "strategies")  # it may use one of the user's own
@@ -261,137 +292,3 @@ def _read(archive, run_id, table, files):
             "run it again with --force"
         )
     return pl.read_parquet(content)
-
-
-def result_hash(ledger):
-    """sha256 over the numbers of a simulation: equity, ledger, positions and fills, byte by byte."""
-    digest = hashlib.sha256()
-    for array in (ledger.equity, ledger.amount, ledger.position, ledger.fills, ledger.trades, ledger.legs):
-        digest.update(np.ascontiguousarray(array + 0.0).tobytes())  # + 0.0: a negative zero is a zero
-    return digest.hexdigest()
-
-
-def identity_holds(ledger):
-    """Whether contract and adjusted profit agree: 1e-6 of account currency, or 1e-12 of all daily profit moved."""
-    moved = np.abs(ledger.amount[:, :-1, 0]).sum(axis=0)
-    return bool(np.all(np.abs(ledger.residual) <= np.maximum(TOLERANCE, RELATIVE * moved)))
-
-
-def tables(ledger, market, lines, instrument, capital):
-    """The tables of a run, made when they are asked for: name -> function without arguments."""
-    return {
-        "equity": lambda: _equity(ledger, market, capital),
-        "trades": lambda: _trades(ledger.trades, market, lines, instrument),
-        "contract_trades": lambda: _contract_trades(ledger.legs, market, lines, instrument),
-        "positions": lambda: _positions(ledger, market, lines, instrument),
-        "ledger": lambda: _ledger(ledger, market, lines),
-    }
-
-
-def events(ledger, market, lines):
-    """Events of the simulation as records: day, root, kind."""
-    out = []
-    for t, line, what in ledger.events.tolist():
-        out.append({"day": str(market.days[t]), "root": lines[line][1] if line >= 0 else ACCOUNT, "kind": EVENTS[what]})
-    return out
-
-
-def _named(codes, names):
-    """Text column that picks `names` by number, each distinct text stored once."""
-    return pl.Series(list(names), dtype=pl.Enum(list(dict.fromkeys(names)))).gather(codes)
-
-
-def _line_columns(rows, lines):
-    """strategy and root of each row's line; the number after the last line is the account's."""
-    return {
-        "strategy": _named(rows, [*(strategy for strategy, _ in lines), ACCOUNT]),
-        "root": _named(rows, [*(root for _, root in lines), ACCOUNT]),
-    }
-
-
-def _equity(ledger, market, capital):
-    equity = np.concatenate([[capital], ledger.equity])
-    peak = np.maximum.accumulate(equity)
-    before = market.days[:1] - np.timedelta64(1, "D")
-    return pl.DataFrame(
-        {
-            "day": np.concatenate([before, market.days]),
-            "equity": equity,
-            "cash": equity,  # every position is settled every day, so what is owned is cash
-            "margin": np.concatenate([[0.0], ledger.margin]),
-            "drawdown": equity / peak - 1.0,
-        }
-    )
-
-
-def _trade_frame(rows, market, lines, instrument):
-    f = {name: rows[:, k] for k, name in enumerate(TRADE_FIELDS)}
-    line = f["line"].astype(np.int64)
-    entry, exit_ = f["entry"].astype(np.int64), f["exit"].astype(np.int64)
-    sectors = np.array([*market.sectors, ""])[instrument[line]] if len(line) else np.array([], str)
-    frame = pl.DataFrame(
-        {
-            "trade": np.arange(1, len(rows) + 1),
-            **_line_columns(line, lines),
-            "sector": pl.Series(sectors.tolist(), dtype=pl.String),
-            "direction": np.where(f["direction"] > 0, "long", "short"),
-            "contracts": f["contracts"],
-            "entry_day": market.days[entry],
-            "exit_day": market.days[exit_],
-            "entry_contract": f["entry_contract"].astype(np.int32),
-            "exit_contract": f["exit_contract"].astype(np.int32),
-            "entry_price": f["entry_price"],
-            "exit_price": f["exit_price"],
-            "rolls": f["rolls"].astype(np.int32),
-            "bars": f["bars"].astype(np.int32),
-            "gross": f["gross"],
-            "costs": f["costs"],
-            "net": f["gross"] + f["costs"],
-            "exit_reason": np.array(EXITS)[f["exit_reason"].astype(np.int64)],
-            "open": f["exit_reason"] == EXITS.index("open"),
-        },
-    )
-    return frame
-
-
-def _trades(rows, market, lines, instrument):
-    return _trade_frame(rows, market, lines, instrument).sort("entry_day", "root", "trade", maintain_order=True)
-
-
-def _contract_trades(rows, market, lines, instrument):
-    frame = _trade_frame(rows, market, lines, instrument)
-    frame = frame.rename({"entry_contract": "contract"}).drop("exit_contract", "rolls", "open")
-    return frame.sort("entry_day", "root", "trade", maintain_order=True)
-
-
-def _positions(ledger, market, lines, instrument):
-    t, line = np.nonzero(ledger.position)
-    m = instrument[line]
-    rolled = market.roll[t, m]
-    held = np.where(rolled, market.roll_contract[t, m], market.contract[t, m])
-    mark = carried(np.where(market.roll, market.roll_to, market.mark))[t, m]
-    q = ledger.position[t, line]
-    worth = market.multiplier[t, m] * market.fx[t, m]
-    return pl.DataFrame(
-        {
-            "day": market.days[t],
-            **_line_columns(line, lines),
-            "contract": held.astype(np.int32),
-            "contracts": q,
-            "mark": mark,
-            "notional": q * mark * worth,
-            "margin": np.abs(q) * market.initial_margin[t, m] * market.fx[t, m],
-        }
-    )
-
-
-def _ledger(ledger, market, lines):
-    t, line, cause = np.nonzero(ledger.amount)
-    return pl.DataFrame(
-        {
-            "day": market.days[t],
-            **_line_columns(line, lines),
-            "cause": _named(cause, CAUSES),
-            "amount": ledger.amount[t, line, cause],
-        }
-    )

@@ -2,12 +2,27 @@
 
 A row is a day's bar of the contract held into that day, or a day on which a position only closes. What is not there is
 nan. Bars within the day are made one; those after the moment of a roll are of the contract rolled into, which is held
-from the next day on, and belong to no row.
+from the next day on, and belong to no row. Volumes of zero before the first other one are unknown: vendors write 0 for
+years in which they had none (`store.rolls`, rule 3).
+
+What is rolled out of over several days, or as fast as a cap on participation allows, is followed a while longer
+(`left`): from the bar after the roll to the end, which is the first of
+
+1. the bar on which the last part goes, `roll_days - 1` bars of the market later, or the first after it on which both
+   contracts have a price; with a cap on participation there is no such bar;
+2. the contract's last allowed day, or the first row after it; known beforehand;
+3. the next roll, or the day on which the market's chain breaks off.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-TAKEN = ("open", "high", "low", "close", "settle", "volume", "open_interest", "offset", "filled")  # of the series
+TAKEN = (
+    "open", "high", "low", "close", "settle", "volume", "open_interest", "offset", "filled", "next_price", "next_days",
+    "roll_yield",
+)  # of the series  # fmt: skip
+DAILY = ("day", "contract", *TAKEN, "liquidity")
 LEGS = {  # ours -> the calendar's
     "roll_contract": "to_contract",
     "roll_from": "from_price",
@@ -15,105 +30,121 @@ LEGS = {  # ours -> the calendar's
     "open_from": "open_from",
     "open_to": "open_to",
 }
-COLUMNS = (
-    "day",
-    "open",
-    "high",
-    "low",
-    "close",
-    "settle",
-    "volume",
-    "open_interest",
-    "contract",
-    "offset",
-    "roll",
-    "roll_contract",
-    "roll_from",
-    "roll_to",
-    "open_from",
-    "open_to",
-    "closed",
-    "filled",
-)
-PLACE = {name: k for k, name in enumerate(COLUMNS)}
-ROLLS = [PLACE[name] for name in ("day", "contract", "roll", "roll_contract", "roll_from", "roll_to")]
+PLACE = {name: k for k, name in enumerate(DAILY)}
 MONTHS = 1_000_000  # above any contract, YYYYMM
+LIQUID = 20  # bars over which the mean volume is taken
+LEFT = ("left_open", "left_mark", "left_volume", "roll_volume")  # of `left`, those that are nan where there is none
+
+
+class Rows(NamedTuple):
+    """The rolled history of one market."""
+
+    values: np.ndarray  # (DAILY, row)
+    acts: np.ndarray  # (act,) numbers of the rows on which the contract is left, ascending
+    closed: np.ndarray  # bool (act,): it ended without a price to roll at; else it rolls
+    legs: np.ndarray  # (LEGS, act)
+
+    @property
+    def days(self):
+        """(row,) days since 1970."""
+        return self.values[0].astype(np.int64)
+
+    def __len__(self):
+        return self.values.shape[1]
+
+    def until(self, day):
+        """The rows up to a day."""
+        rows = int(np.searchsorted(self.values[0], day, side="right"))
+        acts = int(np.searchsorted(self.acts, rows))
+        return Rows(self.values[:, :rows], self.acts[:acts], self.closed[:acts], self.legs[:, :acts])
 
 
 def rows_of(series):
-    """The rolled history of one market, a `store.derived.Series`, as an array (day, COLUMNS)."""
+    """The rolled history of one market, a `store.derived.Series`, as `Rows`."""
     frame = series.frame  # read once: of bars within the day it is large, and nobody keeps it
     if frame.is_empty():
-        return np.empty((0, len(COLUMNS)))
-    acts, legs = _legs(series.legs)
+        return Rows(np.empty((len(DAILY), 0)), np.empty(0, np.int64), np.empty(0, bool), np.empty((len(LEGS), 0)))
+    keys, closed, legs = _legs(series.legs)
     own = _keys(_days(frame["day"]), frame["contract"])
     if (own[1:] < own[:-1]).any():
         order = np.argsort(own, kind="stable")
         frame, own = frame[order], own[order]
-    low, high = (np.searchsorted(own, acts, side=side) for side in ("left", "right"))
-    out = np.full((len(own), len(COLUMNS)), np.nan)
+    values = np.full((len(DAILY), len(own)), np.nan)
     for name in TAKEN:
-        out[:, PLACE[name]] = frame[name].to_numpy()
-    if (low == high).any():  # the contract has no bar on the day on which it is closed
-        out, own = _with_closes(out, own, acts[low == high])
-        low, high = (np.searchsorted(own, acts, side=side) for side in ("left", "right"))
-    out[:, PLACE["day"]], out[:, PLACE["contract"]] = own // MONTHS, own % MONTHS
-    count = high - low
-    rows, leg = _ranges(low, count), np.repeat(np.arange(len(acts)), count)
-    for name, values in legs.items():
-        out[:, PLACE[name]] = 0.0 if name in ("roll", "roll_contract", "closed") else np.nan
-        out[rows, PLACE[name]] = values[leg]
-    return _one_a_day(out, own)
+        values[PLACE[name]] = frame[name].to_numpy()
+    absent = keys[_found(own, keys)[1] < 0]
+    if len(absent):  # the contract has no bar on the day on which it is closed
+        values, own = _with_closes(values, own, absent)
+    values, own = _one_a_day(values, own)
+    values[PLACE["day"]], values[PLACE["contract"]] = own // MONTHS, own % MONTHS
+    volume = values[PLACE["volume"]]
+    volume[: _shown(volume)] = np.nan
+    values[PLACE["liquidity"]] = mean_volume(volume)
+    there, acts = _found(own, keys)
+    return Rows(values, acts[there], closed[there], legs[:, there])
 
 
-def _one_a_day(out, own):
-    """One bar a day of the contract held into it, the nearest: rows ascend by `own`, their days and contracts."""
+def mean_volume(volume, bars=LIQUID):
+    """Mean of the known volumes of the last bars, this one included; nan where none of them is known.
+
+    Every window is added up in the same order: no sum remembers what came before it.
+
+    >>> mean_volume(np.array([np.nan, 8.0, np.nan, 4.0, 3.0]), 3).tolist()
+    [nan, 8.0, 8.0, 6.0, 3.5]
+    """
+    known, known_volume = ~np.isnan(volume), np.nan_to_num(volume)
+    total, count = np.zeros(len(volume)), np.zeros(len(volume))
+    for lag in range(min(bars, len(volume))):
+        total[lag:] += known_volume[: len(volume) - lag]
+        count[lag:] += known[: len(volume) - lag]
+    return np.divide(total, count, out=np.full(len(volume), np.nan), where=count > 0)
+
+
+def _shown(volume):
+    """Number of the first bar whose volume is above zero; of all bars, if none is."""
+    above = np.flatnonzero(volume > 0)
+    return int(above[0]) if len(above) else len(volume)
+
+
+def _one_a_day(values, own):
+    """One bar a day of the contract held into it, the nearest, and their keys: rows ascend by `own`."""
     day = own // MONTHS
     held = own == own[np.searchsorted(day, day)]
     if not held.all():
-        out, own = out[held], own[held]
+        values, own = values[:, held], own[held]
     first = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
     if len(first) == len(own):
-        return out
-    made = out[np.append(first[1:], len(own)) - 1]  # the last bar's, but for what follows
-    made[:, PLACE["open"]] = out[first, PLACE["open"]]
+        return values, own
+    made = values[:, np.append(first[1:], len(own)) - 1]  # the last bar's, but for what follows
+    made[PLACE["open"]] = values[PLACE["open"], first]
     for name, of in (("high", np.fmax), ("low", np.fmin), ("filled", np.fmax)):
-        made[:, PLACE[name]] = of.reduceat(out[:, PLACE[name]], first)
-    volume = out[:, PLACE["volume"]]
+        made[PLACE[name]] = of.reduceat(values[PLACE[name]], first)
+    volume = values[PLACE["volume"]]
     unknown = np.logical_and.reduceat(np.isnan(volume), first)
-    made[:, PLACE["volume"]] = np.where(unknown, np.nan, np.add.reduceat(np.nan_to_num(volume), first))
-    return made
+    made[PLACE["volume"]] = np.where(unknown, np.nan, np.add.reduceat(np.nan_to_num(volume), first))
+    return made, own[first]
 
 
 def _legs(legs):
-    """(keys of the day on which a roll is acted on and the contract left, ascending; {column: values})."""
+    """(keys of the day on which a roll is acted on and the contract left, ascending; whether it only closes; LEGS)."""
     closing = legs["reason"].str.starts_with("closed").fill_null(False).to_numpy()
     acted = np.where(closing, *(_days(legs[name]) for name in ("decided", "day")))  # a close is acted on when decided
     keys, first = np.unique(_keys(acted, legs["from_contract"]), return_index=True)
-    values = {name: legs[source].to_numpy()[first] for name, source in LEGS.items()}
+    values, closed = {name: legs[source].to_numpy()[first] for name, source in LEGS.items()}, closing[first]
     for name, nothing in (("roll_contract", 0), ("roll_from", np.nan), ("roll_to", np.nan)):
-        values[name] = np.where(closing[first], nothing, values[name])  # what follows is not known on that day
-    return keys, values | {"closed": closing[first], "roll": ~closing[first]}
+        values[name] = np.where(closed, nothing, values[name])  # what follows is not known on that day
+    return keys, closed, np.array(list(values.values()), np.float64)
 
 
-def _with_closes(out, own, added):
+def _with_closes(values, own, added):
     """The rows with those on which a position only closes; they keep the offset of the row before."""
     keys = np.append(own, added)
     order = np.argsort(keys, kind="stable")
-    out = np.vstack([out, np.full((len(added), len(COLUMNS)), np.nan)])[order]
-    offset = PLACE["offset"]
-    out[:, [offset]] = carried(out[:, [offset]])
-    out[np.isnan(out[:, PLACE["filled"]]), PLACE["filled"]] = 0.0
-    return out, keys[order]
-
-
-def _ranges(low, count):
-    """All numbers of the ranges that begin at `low` and have `count` numbers.
-
-    >>> _ranges(np.array([3, 8]), np.array([2, 1]))
-    array([3, 4, 8])
-    """
-    return np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
+    values = np.hstack([values, np.full((len(values), len(added)), np.nan)])[:, order]
+    offset, filled = values[PLACE["offset"]], values[PLACE["filled"]]
+    offset[:] = carried(offset[:, None])[:, 0]
+    filled[np.isnan(filled)] = 0.0
+    return values, keys[order]
 
 
 def _days(column):
@@ -126,32 +157,124 @@ def _keys(days, contracts):
     return days.astype(np.int64) * MONTHS + contracts.to_numpy()
 
 
-def aligned(days, series):
-    """One array (time, market, COLUMNS) from rows of several markets; nan where a market has no row."""
-    table = np.full((len(days), len(series), len(COLUMNS)), np.nan)
-    for m, rows in enumerate(series):
-        table[np.searchsorted(days, rows[:, 0].astype(np.int64)), m] = rows
-    return table
+def _found(keys, wanted):
+    """Whether each wanted number is one of the ascending keys, and its place there; -1 where it is none."""
+    place = np.searchsorted(keys, wanted)
+    there = np.append(keys, -1)[place] == wanted
+    return there, np.where(there, place, -1)
+
+
+def aligned(days, rows):
+    """{column: array (time, market)} of several markets' rows; where a market has none nan, 0 or false."""
+    shape, places = (len(days), len(rows)), [np.searchsorted(days, one.days) for one in rows]
+    table = {name: np.full(shape, np.nan) for name in (*DAILY, *LEGS) if name not in ("day", "filled")}
+    flags = {name: np.zeros(shape, bool) for name in ("roll", "closed")}
+    for name in (name for name in DAILY if name in table):
+        for m, (place, one) in enumerate(zip(places, rows, strict=True)):
+            table[name][place, m] = one.values[PLACE[name]]
+    for m, (place, one) in enumerate(zip(places, rows, strict=True)):
+        for name, values in zip(LEGS, one.legs, strict=True):
+            table[name][place[one.acts], m] = values
+        for name, values in (("closed", one.closed), ("roll", ~one.closed)):
+            flags[name][place[one.acts], m] = values
+    return table | flags
 
 
 def prices(table, roll_fill):
     """{field of `Market`: array (time, market)} of those that come from the rows; legs as they trade at `roll_fill`."""
-    columns = {name: np.ascontiguousarray(table[:, :, k]) for k, name in enumerate(COLUMNS)}
-    del columns["day"], columns["filled"]
-    flags = {name: columns.pop(name) == 1.0 for name in ("roll", "closed")}
-    open_from, open_to = columns.pop("open_from"), columns.pop("open_to")
-    legs = np.where(flags["roll"], columns["roll_from"], np.nan)
-    settled = np.where(np.isnan(columns["settle"]), columns["close"], columns["settle"])
-    columns["mark"] = np.where(np.isnan(legs), settled, legs)
-    columns["offset"] = carried(columns["offset"])
-    left = np.where(flags["roll"], columns["roll_contract"], columns["contract"])  # what is held after the bar
-    contract = np.where(np.isnan(columns["contract"]), carried(left), columns["contract"])
-    columns["contract"] = np.nan_to_num(contract).astype(np.int32)
-    columns["roll_contract"] = np.nan_to_num(columns["roll_contract"]).astype(np.int32)
-    at_open = (roll_fill == "open") & ~np.isnan(open_from) & ~np.isnan(open_to)
-    columns["roll_from_fill"] = np.where(at_open, open_from, columns["roll_from"])
-    columns["roll_to_fill"] = np.where(at_open, open_to, columns["roll_to"])
-    return columns | flags
+    table = table | {"next_mark": table["next_price"]}
+    open_from, open_to = table.pop("open_from"), table.pop("open_to")
+    table.pop("next_price")
+    held, into, rolls = table["contract"], table["roll_contract"], np.nonzero(table["roll"])
+    mark = np.where(np.isnan(table["settle"]), table["close"], table["settle"])
+    mark[rolls] = np.where(np.isnan(table["roll_from"][rolls]), mark[rolls], table["roll_from"][rolls])
+    after = held.copy()
+    after[rolls] = into[rolls]  # what is held after the bar
+    table |= {name: carried(table[name]) for name in ("offset", "liquidity")}
+    table["mark"] = mark
+    table["contract"] = np.nan_to_num(np.where(np.isnan(held), carried(after), held)).astype(np.int32)
+    table["roll_contract"] = np.nan_to_num(into).astype(np.int32)
+    table |= {"roll_from_fill": table["roll_from"], "roll_to_fill": table["roll_to"]}
+    if roll_fill == "open":
+        at_open = ~np.isnan(open_from) & ~np.isnan(open_to)
+        table["roll_from_fill"] = np.where(at_open, open_from, table["roll_from"])
+        table["roll_to_fill"] = np.where(at_open, open_to, table["roll_to"])
+    return table
+
+
+def nothing_left(shape):
+    """The fields of `left` where every position rolls at once."""
+    nothing = np.full(shape, np.nan)
+    return dict.fromkeys(LEFT, nothing) | {
+        "left_contract": np.zeros(shape, np.int32),
+        "left_end": np.zeros(shape, bool),
+    }
+
+
+def left(arrays, days, bars, limits, roll_days, capped=False):
+    """What is rolled out of and may still be held, bar by bar: {field of `Market`: array (time, market)}.
+
+    Parameters
+    ----------
+    arrays : dict
+        Fields of `Market`: mark, settle, volume, contract, roll, roll_contract, closed.
+    days : array (time,) of int
+    bars : list of (array, array)
+        One a market, as `engine.columns.left_bars` gives it.
+    limits : list of array of int
+        One a market: last allowed day of the contract that each of its rolls leaves.
+    roll_days : int
+        Over which a position rolls, the day of the roll included.
+    capped : bool
+        Whether a cap on participation may leave more of it.
+
+    Returns
+    -------
+    dict
+        `left_contract`, `left_open`, `left_mark`, `left_volume`, `left_end`: of the rows after a roll, up to the end
+        (see above), holidays included. `left_end` is true on the end; not where that is the next roll, before which all
+        of it goes anyway; and on a roll itself where nothing of it may stay after that day. `roll_volume`: of a roll.
+    """
+    out = nothing_left(arrays["mark"].shape)
+    out |= {name: out[name].copy() for name in LEFT}
+    for m, (mine_bars, limit) in enumerate(zip(bars, limits, strict=True)):
+        mine = {name: values[:, m] for name, values in (arrays | out).items()}
+        mine |= {"days": days, "count": np.cumsum(~np.isnan(mine["mark"]))}
+        rolls, stops = np.flatnonzero(mine["roll"]), np.flatnonzero(mine["roll"] | mine["closed"])
+        volumes = (_bars(mine_bars, days[rolls], mine[leg][rolls])[:, 3] for leg in ("contract", "roll_contract"))
+        shown = np.nancumsum(mine["volume"])[rolls] > 0
+        mine["roll_volume"][rolls] = np.where(shown, np.minimum(*volumes), np.nan)
+        for t, by_date in zip(rolls.tolist(), np.searchsorted(days, limit).tolist(), strict=True):
+            later = stops[stops.searchsorted(t, side="right") :]
+            end = min(by_date, int(later[0]) if len(later) else len(days))
+            if roll_days > 1 or capped or end <= t:
+                _follow(mine, mine_bars, t, end, np.inf if capped else mine["count"][t] + roll_days - 1)
+    return out
+
+
+def _follow(mine, bars, t, end, last):
+    """Write the bars after the roll on bar `t` into the arrays of one market, up to row `end`, or to the first from bar
+    number `last` on that has both prices."""
+    rows = np.arange(t + 1, min(end + 1, len(mine["days"])))
+    values = _bars(bars, mine["days"][rows], mine["contract"][t])
+    mark = np.where(np.isnan(mine["settle"][rows]), values[:, 2], values[:, 1])  # of the field of the mark
+    mark[np.isnan(mine["mark"][rows])] = np.nan
+    done = np.flatnonzero(~np.isnan(mark) & (mine["count"][rows] >= last))
+    if len(done):
+        end, rows, values, mark = (t + 1 + int(done[0]), *(part[: done[0] + 1] for part in (rows, values, mark)))
+    mine["left_contract"][rows] = mine["contract"][t]
+    mine["left_open"][rows], mine["left_mark"][rows] = values[:, 0], mark
+    mine["left_volume"][rows] = np.minimum(values[:, 3], mine["volume"][rows])
+    if end <= t:
+        mine["left_end"][t] = True
+    elif end < len(mine["days"]) and not mine["roll"][end]:  # by the next roll it is gone whatever is said
+        mine["left_end"][end] = True
+
+
+def _bars(bars, days, contracts):
+    """The bars (row, 4) of contracts on days; nan where there is none."""
+    there, place = _found(bars[0], days * MONTHS + contracts)
+    return np.where(there[:, None], np.vstack([bars[1], np.full((1, 4), np.nan)])[place], np.nan)
 
 
 def carried(values):

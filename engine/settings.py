@@ -48,6 +48,8 @@ def assign(made, key: str, value: object, place: str) -> None:
     parameter = made.param[key]
     try:
         setattr(made, key, _convert(parameter, value))
+    except ConfigError as fault:  # of a setting that holds settings: it has said what is allowed
+        raise ConfigError(f"{place} {key}: {fault}") from fault
     except (ValueError, TypeError) as fault:
         wrong = f"{place} {key} = {shown(value)} is not allowed; allowed: {allowed(parameter)}"
         objects = [item for item in getattr(parameter, "objects", ()) if isinstance(item, str)]

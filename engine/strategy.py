@@ -1,45 +1,182 @@
-"""Strategy: params, and a forecast from what is known at the close of each bar.
+"""Strategy: params, and a decision from what is known at the close of each bar.
 
-A strategy is a `param.Parameterized` with bounds and a doc (with its unit) on every param, and one function,
-`forecast`. Users keep theirs as `strategies/*.py` beside the store; `load_user` lists them after ours. Such a file is
-trusted code: it runs as the person who starts the command.
+A strategy is a `param.Parameterized` with bounds and a doc (with its unit) on every param, and one function, which is
+its kind:
+
+- `forecast(market)`: an opinion for every market and bar; the position follows it.
+- `signals(market)`: entries and exits, with the orders that enter and protect (`engine.signals.Signals`).
+- `targets(market)`: contracts, as they are.
+- `decide`: a `program`, called bar by bar with the positions and the equity of the strategy.
+
+Users keep theirs as `strategies/*.py` beside the store; `load_user` lists them after ours. Such a file is trusted code:
+it runs as the person who starts the command.
 """
 
+import functools
 import hashlib
 import importlib.util
 import re
 import sys
 import traceback
 from pathlib import Path
+from typing import NamedTuple
 
+import numba
 import numpy as np
 import param
 
+from engine.book import MEMORY, PARAMS
+from engine.signals import Signals, episodes
+
 USER_MODULES = "frontmonth_user_strategies"
+KINDS = ("forecast", "signals", "targets", "decide")
+SIGNATURE = (
+    "void(int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[::1], float64, float64[::1], float64[:, ::1], "
+    "float64[::1])"
+)
 
 
 class StrategyError(Exception):
-    """A strategy file of the user that cannot be used: which file, which line, why."""
+    """A strategy that cannot be used: which file or class, which line, why."""
+
+
+class Decision(NamedTuple):
+    """What a strategy wants, whatever its kind; arrays (time, market)."""
+
+    forecast: np.ndarray  # signed strength, 1 the usual long; or contracts; finite; of a program 0 [1]
+    signals: Signals | None  # the orders behind it, if it is one of entries and exits
+    episode: np.ndarray  # int32: a new number is a new wish to enter
+    resize: bool  # an open position follows the forecast; else it stays as entered
+    contracts: bool  # the forecast is contracts, and no sizing rule has a say
+    program: object = None  # function that is called bar by bar, compiled
+    params: np.ndarray = np.empty(0)  # what it is given
+
+
+class Program:
+    """A function called bar by bar, compiled when it is first asked for; see `program`."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    @functools.cached_property
+    def compiled(self):
+        """The function as numba has it; a StrategyError names the file and line of what it cannot compile.
+
+        Kept on disk for our own files. A user's file is run from its text, which may be edited at any moment, and is
+        compiled once in each process: 0.1 to 0.5 s. Indices are checked (1 to 2 ns a call).
+        """
+        ours = not self.function.__module__.startswith(USER_MODULES)
+        make = numba.njit(SIGNATURE, cache=ours, nogil=True, fastmath=False, boundscheck=True)
+        try:
+            return make(self.function)
+        except Exception as fault:
+            code = self.function.__code__
+            line = getattr(getattr(fault, "loc", None), "line", code.co_firstlineno)
+            told = [text for text in str(fault).splitlines() if text and not text.startswith("Failed in")]
+            why = told[0] if told else type(fault).__name__
+            raise StrategyError(f"{code.co_filename}, line {line}: {self.__name__}: {why}") from fault
+
+    def __call__(self, *arguments):
+        return self.compiled(*arguments)
+
+
+def program(function):
+    """Declare the `decide` of a strategy: a function called at the end of every bar.
+
+    It is called as `decide(t, columns, adjusted, mark, position, equity, params, memory, forecast)`:
+
+    ==========  ================  =============================================================================
+    t           int               the bar; it may read rows 0..t of the prices, and no others
+    columns     (member,) int     the column of each market that the strategy trades
+    adjusted    (time, market)    adjusted prices, nan on a holiday: read differences only [points]
+    mark        (time, market)    price of the contract held, nan on a holiday [points]
+    position    (member,)         held after the bar [contracts, or units of a spread]
+    equity      float             of the strategy, after the bar [account currency]
+    params      (param,)          the strategy's params that are numbers, in their order
+    memory      (member, 16)      its own numbers, kept from bar to bar; 0 at first
+    forecast    (member,)         to be filled: 1 is the usual long; as it was on the bar before
+    ==========  ================  =============================================================================
+
+    It is compiled: numbers, loops and numpy only.
+    """
+    return Program(function)
 
 
 class Strategy(param.Parameterized):
     """What every strategy is.
 
     Prices come as the market's adjusted series, whose level means nothing (it is anchored at the first contract held):
-    read differences of it only, never its ratios or its sign (DOMAIN T1, T2, T14).
+    read differences of it only, never its ratios or its sign (DOMAIN T1, T2, T14). Row t of all it returns reads rows
+    0..t of the market and no others; what it asks for is filled at the next bar.
     """
+
+    across = False  # whether it reads several markets at once: then it decides for all of them at one moment (T43)
 
     def forecast(self, market) -> np.ndarray:
         """Opinion for every market and bar, array (time, market) float64; 1 is the usual long, -1 the usual short.
 
-        Row t reads rows 0..t of the market and no others; it is filled at the next bar. nan means no opinion and is
-        held as 0; a market's holiday keeps the last opinion.
+        nan means no opinion and is held as 0; a market's holiday keeps the last opinion. Of the other kinds: the side
+        that signals hold (what stops do to them is not known beforehand), the contracts of targets, and what a program
+        asks for if it always holds what it asked for.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forecast(market)")
+        return _FORECASTS[self.kind()](self, market)
 
     def warm_up(self) -> int:
         """Bars of a market that must have been seen before its forecast means anything. [bars]"""
         return 0
+
+    @classmethod
+    def kind(cls) -> str:
+        """Which of KINDS it is.
+
+        >>> Strategy.kind()
+        Traceback (most recent call last):
+        ...
+        engine.strategy.StrategyError: Strategy has no forecast(market), signals(market), targets(market) or decide
+        """
+        for above in cls.__mro__[: cls.__mro__.index(Strategy)]:  # of what is nearest, so that it may be replaced
+            found = [kind for kind in KINDS if kind in vars(above)]
+            if len(found) > 1:
+                raise StrategyError(f"{cls.__name__} has {' and '.join(found)}; allowed: one of {', '.join(KINDS)}")
+            if found:
+                return found[0]
+        raise StrategyError(f"{cls.__name__} has no forecast(market), signals(market), targets(market) or decide")
+
+    def numbers(self) -> np.ndarray:
+        """The params that are numbers or true or false, in their order: what a program is given."""
+        values = [
+            getattr(self, key) for key in self.param if isinstance(self.param[key], (param.Number, param.Boolean))
+        ]
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    def decision(self, market) -> Decision:
+        """What it wants of a market, checked: a StrategyError says what came instead."""
+        kind = self.kind()
+        if kind == "signals":
+            signals = self.signals(market)
+            if not isinstance(signals, Signals):
+                raise StrategyError(f"{type(self).__name__}: signals(market) is no Signals; make it by Signals.build")
+            held, episode = signals.latched()
+            return Decision(held, signals, episode, resize=False, contracts=False)
+        if kind == "decide":
+            if not isinstance(self.decide, Program):
+                raise StrategyError(f"{type(self).__name__}: decide is no program; write @program above it")
+            if len(self.numbers()) > PARAMS:
+                raise StrategyError(f"{type(self).__name__}: {len(self.numbers())} numbers; allowed: at most {PARAMS}")
+            flat = np.zeros(market.mark.shape)
+            none = np.zeros(flat.shape, dtype=np.int32)
+            return Decision(flat, None, none, True, False, self.decide.compiled, self.numbers())
+        wanted = self._checked(getattr(self, kind)(market), market.mark.shape, kind)
+        return Decision(wanted, None, episodes(wanted), resize=True, contracts=kind == "targets")
+
+    def _checked(self, values, shape, kind):
+        values = np.ascontiguousarray(values, dtype=np.float64)
+        if values.shape != shape:
+            raise StrategyError(
+                f"{type(self).__name__}: {kind}(market) has shape {values.shape}; allowed: (time, market) = {shape}"
+            )
+        return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def snake_name(strategy: type) -> str:
@@ -86,9 +223,13 @@ def _strategies_of(path: Path) -> list[type[Strategy]]:
     """Strategies written in one file, in its order."""
     module = _import(path)
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Strategy)]
-    kinds = [kind for kind in dict.fromkeys(kinds) if kind.__module__ == module.__name__ and "forecast" in vars(kind)]
+    kinds = [
+        kind for kind in dict.fromkeys(kinds) if kind.__module__ == module.__name__ and set(KINDS) & set(vars(kind))
+    ]
     if not kinds:
-        raise StrategyError(f"{path}: holds no strategy (a subclass of engine.strategy.Strategy with a forecast)")
+        raise StrategyError(
+            f"{path}: holds no strategy (a subclass of engine.strategy.Strategy with one of {', '.join(KINDS)})"
+        )
     return kinds
 
 
@@ -121,3 +262,28 @@ def _line(fault: BaseException, path: Path) -> int:
 def _first(fault: BaseException) -> str:
     """First line of what the fault says."""
     return (str(fault.msg if isinstance(fault, SyntaxError) else fault).splitlines() or [""])[0]
+
+
+def _program_alone(strategy, market):
+    """Forecasts of a program that always holds what it asked for, (time, market), with an equity of 1."""
+    decide, params = strategy.decide.compiled, strategy.numbers()
+    adjusted, mark = (np.array(values, dtype=np.float64, order="C") for values in (market.adjusted, market.mark))
+    columns = np.arange(mark.shape[1], dtype=np.int64)
+    out, memory = np.zeros(mark.shape), np.zeros((len(columns), MEMORY))
+    position, forecast = np.zeros(len(columns)), np.zeros(len(columns))
+    for t in range(len(mark)):
+        decide(t, columns, adjusted, mark, position, 1.0, params, memory, forecast)
+        position[:] = out[t] = forecast
+    return out
+
+
+def _none(strategy, market):
+    raise StrategyError(f"{type(strategy).__name__}: forecast(market) is called from within itself")
+
+
+_FORECASTS = {
+    "forecast": _none,
+    "signals": lambda strategy, market: strategy.signals(market).latched()[0],
+    "targets": lambda strategy, market: strategy.targets(market),
+    "decide": _program_alone,
+}

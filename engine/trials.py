@@ -3,12 +3,12 @@
 import polars as pl
 
 from engine.backtest import backtest, market_of, roots_of
+from engine.book import CAUSES
 from engine.costs import Costs, side_cost
 from engine.market import RuleRefused, RuleUnknown, checked_rule, refused, specified
 from engine.portfolio import Portfolio
 from engine.sections import Rolls
 from engine.settings import ConfigError, assign, nearest
-from engine.simulate import CAUSES
 from store import roll_names
 from store.contracts import Master
 from store.segments import Refused
@@ -110,9 +110,8 @@ def roll_cost(master, root, costs=None):
     """
     costs, known = costs or Costs(), master if isinstance(master, Master) else Master.load(master.path)
     spec = known.spec(root)
-    cost = costs.of(root, spec.currency)
-    commission = cost.commission_per_side * costs.roll_commission
-    return 2 * side_cost(commission, cost.slippage_ticks, spec.tick, spec.multiplier), spec.currency
+    cost = costs.of(root, spec.currency, roll=True)
+    return 2 * side_cost(cost.commission_per_side, cost.slippage_ticks, spec.tick, spec.multiplier), spec.currency
 
 
 def _rolled(portfolio, rule, roots):

@@ -31,6 +31,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from store.timetable import Timetable
+
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 WEEK = "1111100"
 DAY = np.timedelta64(1, "D")
@@ -65,7 +67,7 @@ def _calendar(name, editions):
             known = ", ".join(sorted(set().union(*(file[0] for file in files))))
             raise UnknownCalendar(f"no calendar {part!r} in holidays.csv; there are {known}")
         closed |= listed.difference(*(file[1].get(part, ()) for file in files))
-    return np.busdaycalendar(WEEK, sorted(closed))
+    return np.busdaycalendar(WEEK, np.array(sorted(closed), "datetime64[D]"))
 
 
 def is_session(name, day, extra=None):
@@ -173,11 +175,30 @@ def half_day(spec, day):
     datetime.time(12, 15)
     """
     for edition in reversed(_editions("halfdays.csv", spec.extra)):
-        found = _half_days(*edition)
-        close = next((found[market] for market in _markets(spec) if market in found), {}).get(day)
+        close = _narrowest(_half_days(*edition), _markets(spec)).get(day)
         if close:
             return close
     return None
+
+
+def timetable(spec):
+    """The hours of a market by the files as they are now.
+
+    >>> from store.contracts import Master
+    >>> timetable(Master.load().spec("ES")) == timetable(Master.load().spec("MNQ"))
+    True
+    """
+    files = _editions("sessions.csv", spec.extra), _editions("halfdays.csv", spec.extra)
+    return _timetable(_markets(spec), *files, calendar(spec.calendar, spec.extra), spec.timezone)
+
+
+@cache
+def _timetable(markets, files, halves, calendar, timezone):
+    versions = tuple((first, tuple(parts)) for first, parts in sorted(_versions(markets, files).items()))
+    half_days = {}
+    for edition in halves:  # a user's on top
+        half_days |= _narrowest(_half_days(*edition), markets)
+    return Timetable(calendar, timezone, versions, tuple(sorted(half_days.items())))
 
 
 @dataclass(frozen=True)
@@ -274,13 +295,23 @@ def _placed(row, day, before):
 
 def _rows_of(spec, day):
     """[(base, open, close)] in force on a day: of the root, else of its calendar; a user's before ours."""
-    for edition in reversed(_editions("sessions.csv", spec.extra)):
-        for market in _markets(spec):
-            versions = _sessions(*edition).get(market)
-            if versions:
-                known = [first for first in versions if first <= day]
-                return versions[max(known) if known else min(versions)]
-    raise UnknownHours(f"no hours of {spec.root}: add rows of {' or '.join(_markets(spec))} to sessions.csv")
+    versions = _versions(_markets(spec), _editions("sessions.csv", spec.extra))
+    known = [first for first in versions if first <= day]
+    return versions[max(known) if known else min(versions)]
+
+
+def _versions(markets, editions):
+    """{valid from: [(base, open, close)]} of the narrowest name; a user's before ours."""
+    found = (_narrowest(_sessions(*edition), markets) for edition in reversed(editions))
+    versions = next(filter(None, found), None)
+    if versions is None:
+        raise UnknownHours(f"no hours of {markets[0]}: add rows of {' or '.join(markets)} to sessions.csv")
+    return versions
+
+
+def _narrowest(rows, markets):
+    """Of {market: rows} those of the first name that has any."""
+    return next((rows[market] for market in markets if market in rows), {})
 
 
 def _markets(spec):
@@ -326,7 +357,7 @@ def _closures(path, _edited):
     closed, opened = {}, {}
     for number, row in _csv(path, ("calendar", "day", "name")):
         try:
-            (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(np.datetime64(row[1], "D"))
+            (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(date.fromisoformat(row[1]))
         except (IndexError, ValueError):
             raise ValueError(
                 f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"
@@ -363,7 +394,7 @@ def _csv(path, wanted):
             raise ValueError(
                 f"{Path(path).name} has the columns {', '.join(header) or 'none'}; wanted: {', '.join(wanted)}"
             )
-        return [(reader.line_num, row) for row in reader if row]
+        yield from ((reader.line_num, row) for row in reader if row)
 
 
 def _utc(moment):

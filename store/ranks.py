@@ -125,10 +125,14 @@ def _rolls(chain, dates, held, below):
     passing, passed = np.array([(day, contract) for day, contract in below if contract]).T
     rows, now, since, left = [], held[0][1], 0, end_of_data
 
-    def last(k):
-        """The last day of the contract held: it may not be held longer, the rank below passes it, or it was left."""
+    def over(k):
+        """The day on which the rank below passes the contract held, or on which it was left; else one past the last."""
         after = np.append(passing, end_of_data)[np.searchsorted(passed, chain.contracts[k], side="right")]
-        return min(int(dates.limit[k]), int(after), left)
+        return min(int(after), left)
+
+    def last(k):
+        """The last day of the contract held: it may not be held longer, or it is over."""
+        return min(int(dates.limit[k]), over(k))
 
     ends = [day for day, _ in held[2:]] + [end_of_data]
     for (day, contract), end in zip(held[1:], ends, strict=False):  # the last end is of none where it never rolls
@@ -141,8 +145,9 @@ def _rolls(chain, dates, held, below):
         if row:  # else it waits still when the next one is wanted
             rows.append((*row[:-1], row[-1] + dates.suffix))
             now, since, left = contract, int(chain.days.searchsorted(np.datetime64(row[0]))), end_of_data
-    final = last(int(np.searchsorted(chain.contracts, now)))
-    return rows, chain.days[final].item() if final < end_of_data - 1 else None
+    k = int(np.searchsorted(chain.contracts, now))
+    final = last(k)
+    return rows, chain.days[final].item() if min(final + 1, over(k)) < end_of_data else None
 
 
 def _matched(chain, a, b, begin, end):

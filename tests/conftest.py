@@ -20,6 +20,7 @@ NUMBERS = {  # option -> (a tenth of the soak's, or what an ordinary run takes; 
     "minutes": (1_000_000, "rows of minute bars that are imported"),
     "fuzz": (60, "how many spoiled files are imported"),
     "plants": (6, "faults planted of each kind"),
+    "books": (200, "how many random books are traded by the simulation and by its slow twin"),
 }
 
 
@@ -53,7 +54,7 @@ def _number(name):
 
 
 kills, faults, flips, tampers, sequences, steps = map(_number, list(NUMBERS)[:6])
-seconds, life, minutes, fuzz, plants = map(_number, list(NUMBERS)[6:])
+seconds, life, minutes, fuzz, plants, books = map(_number, list(NUMBERS)[6:12])
 
 
 @pytest.fixture(scope="session")

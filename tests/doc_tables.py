@@ -1,9 +1,11 @@
 """Tables of the docs that the code dictates; `python -m tests.doc_tables` writes them into docs/*.md."""
 
+import inspect
 import re
 
 from engine import settings
 from engine.costs import SideCost
+from engine.members import Spread
 from engine.metrics import METRICS, SUMMARY
 from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
 from engine.sizing import SIZERS
@@ -11,7 +13,12 @@ from engine.strategies import STRATEGIES
 from store import ingest
 from tests.conftest import REPO
 
-PLACES = {"portfolio": "docs/portfolio.md", "metrics": "docs/numbers.md", "vendors": "docs/data.md"}
+PLACES = {
+    "portfolio": "docs/portfolio.md",
+    "sizing": "docs/portfolio.md",
+    "metrics": "docs/numbers.md",
+    "vendors": "docs/data.md",
+}
 
 
 def portfolio():
@@ -20,9 +27,10 @@ def portfolio():
     rows += _keys("portfolio", Portfolio, _head())
     names = " or ".join(f"`{name}`" for name in STRATEGIES)
     rows.append(f"| `strategies.0.name` | needed | {names}, or one of your own | Which strategy. |")
-    rows += _keys("strategies.0", Sleeve, ["weight", "markets"])
-    for name, kind in STRATEGIES.items():
-        rows += _keys(f"strategies.0.params ({name})", kind, settings.keys(kind))
+    rows += _keys("strategies.0", Sleeve, [key for key in settings.keys(Sleeve) if key != "strategy"])
+    told = "on the page of each strategy, see [strategies](strategies.md#those-that-ship)"
+    rows.append(f"| `strategies.0.params.KEY` | those of the strategy | {told} | Params of the strategy. |")
+    rows += _keys("spreads.NAME", Spread, settings.keys(Spread))
     rules = " or ".join(f'"{name}"' for name in SIZERS)
     rows.append(f'| `sizing.rule` | `"volatility"` | {rules} | Rule of the sizes. |')
     for name, kind in SIZERS.items():
@@ -53,6 +61,15 @@ def _short(match):
     return f"{value:_.0f}" if 1e6 <= value < 1e12 else f"{value:g}".replace("e+", "e")
 
 
+def sizing():
+    """What each rule of sizes does, and where its formula and source stand."""
+    rows = ["| `rule` | what it does | formula and source |", "| --- | --- | --- |"]
+    for name, kind in SIZERS.items():
+        path = "/".join(kind.__module__.split("."))
+        rows.append(f"| `{name}` | {inspect.getdoc(kind).splitlines()[0]} | `{path}.py` |")
+    return rows
+
+
 def metrics():
     """Every number of the summary, in one sentence, and the names of the others."""
     rows = ["| key | name | what it says |", "| --- | --- | --- |"]
@@ -70,10 +87,13 @@ def vendors():
     return [*rows, ""]
 
 
+MAKERS = {"portfolio": portfolio, "sizing": sizing, "metrics": metrics, "vendors": vendors}
+
+
 def written(name):
     """The text of a page with its table as the code has it now."""
     page = (REPO / PLACES[name]).read_text(encoding="utf-8")
-    lines = "\n".join({"portfolio": portfolio, "metrics": metrics, "vendors": vendors}[name]())
+    lines = "\n".join(MAKERS[name]())
     begin = f"<!-- {name}: made by `python -m tests.doc_tables` -->"
     assert begin in page, f"{PLACES[name]} has lost its mark {begin}"
     return re.sub(rf"{re.escape(begin)}.*?<!-- end -->", lambda _: f"{begin}\n{lines}\n<!-- end -->", page, flags=re.S)

@@ -1,250 +1,316 @@
-"""Slow twin of the account: one bar, one line, one number at a time, written from the rules and not from the engine.
+"""Slow independent twin of the whole simulation, written from its specification and never from the engine.
 
-Every cent is one entry (bar, line, cause, amount, trade, leg) of a list; equity, ledger and both tellings of the trades
-are sums over that list. A bar, in order: fills of what was decided, mark, roll or end of the contract, interest, margin
-call, next targets; see the rules in `engine/simulate.py`.
+One bar, one line, one number at a time, on plain dicts of dated contracts; every cent is an entry of a list, and
+equity, ledger and both tellings of the trades are sums over it. The parts: `naive_trading` (orders), `naive_fills`
+(inside a bar), `naive_rolls`, `naive_decide` (targets), `naive_margin`, `naive_limits`, `naive_whole` and
+`naive_trades` (the books).
 """
 
 import math
-from collections import defaultdict
+from dataclasses import dataclass
 
-PRICE, SLIPPAGE, COMMISSION = "price", "slippage", "commission"
-ROLL_GAP, ROLL_SLIPPAGE, ROLL_COMMISSION = "roll_gap", "roll_slippage", "roll_commission"
-INTEREST, FX = "interest", "fx"
+from tests import naive_decide, naive_rolls, naive_trading
+from tests.naive_margin import Question
+from tests.naive_trades import CAUSES, Books
+
+FRACTIONAL = 1
 
 
+def account(
+    prices, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs=None, risk=None
+):
+    """Everything that an account leaves, as lists and dicts.
+
+    Returns a dict: equity, margin (bar,); sleeve (bar, sleeve); positions, left (bar, line); ledger {(bar, line,
+    cause): amount}, line = the number of lines for the account's own; fills, trades, legs, events; ambiguous {(bar,
+    line)}; positions by contract of the last bar.
+    """
+    told = (prices, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs, risk)
+    return Book(*told).run()
+
+
+@dataclass
 class Line:
-    """What one line holds and wants."""
+    """What one line is, holds and wants; its contracts are in the books."""
 
-    def __init__(self):
-        self.held, self.wanted = 0.0, 0.0
-        self.last = math.nan  # price of the last mark
-        self.balance = 0.0  # foreign cash that is kept
-        self.trade = self.leg = None
+    i: int
+    m: int
+    member: int
+    ratio: float
+    sleeve: int
+    root: int
+    wanted: float = 0.0
+    reason: str = "market"
+    last: float = math.nan  # price of the contract held, when it was last marked
+    old: int | None = None  # the contract being left
+    old_price: float = math.nan
+    rolled: int = -1  # bar of the last roll
+    balance: float = 0.0  # foreign cash that is kept
 
 
-def account(prices, facts, account, weight, instrument, available, rate, days):
-    """Equity, margin, ledger, positions, fills and both tellings of the trades, as plain lists and dicts."""
-    return Book(prices, facts, account, weight, instrument, available, rate, days).run()
+@dataclass
+class Levels:
+    """Protective orders of a position, in adjusted points; nan none."""
+
+    since: int
+    best: float
+    stop: float
+    stop_at: float
+    target: float
+    target_at: float
+    trail: float
+    hold: int
+    episode: int
+    days: int = 0  # ends of days since the entry
+
+
+@dataclass
+class Member:
+    """What a strategy decides about."""
+
+    j: int
+    legs: list
+    ordered: bool
+    levels: Levels | None = None
+    pending: object = None
+    blocked: int | None = None  # episode in which it was left
+    closing: bool = False  # a protective order was met and not all of it could be sold
+
+    def protect(self, t, entry, side, order):
+        """A position begins at an adjusted price: its protective orders."""
+        self.levels = Levels(
+            t, entry, entry - side * order.stop, order.stop_at, entry + side * order.target, order.target_at,
+            order.trail, order.hold, order.episode,
+        )  # fmt: skip
+        self.closing = False
 
 
 class Book:
     """The arrays as lists, the lines, and all that was written down."""
 
-    def __init__(self, prices, facts, account, weight, instrument, available, rate, days):
-        self.prices = {name: array.tolist() for name, array in prices._asdict().items()}
-        self.facts = {name: array.tolist() for name, array in facts._asdict().items()}
-        self.account, self.weight, self.available = account, weight.tolist(), available.tolist()
-        self.market, self.rate, self.days = [int(m) for m in instrument], list(rate), list(days)
-        self.lines = [Line() for _ in self.market]
-        self.entries, self.fills, self.equity, self.margin, self.positions = [], [], [], [], []
-        self.trades, self.legs, self.calls = [], [], []
+    def __init__(
+        self, prices, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs, risk
+    ):
+        self.prices, self.facts, self.clock = listed(prices), listed(facts), listed(clock)
+        self.wishes, self.orders = listed(wishes), listed(orders) if orders is not None else None
+        self.account, self.limits, self.finer, self.programs, self.risk = account, limits, finer, programs, risk
+        self.capital, self.share = sleeves.capital.tolist(), sleeves.share.tolist()
+        self.available = available.tolist()
+        self.whole = account.rounding != FRACTIONAL
+        told = listed(lines)
+        names = ("instrument", "member", "ratio", "sleeve", "root")
+        self.lines = [Line(i, *row) for i, row in enumerate(zip(*(told[name] for name in names), strict=True))]
+        self.sector, self.group = told["sector"], told["group"]
+        self.members = [
+            Member(j, [line.i for line in self.lines if line.member == j], bool(ordered) and bool(self.orders["kind"]))
+            for j, ordered in enumerate(self.wishes["ordered"])
+        ]
+        self.books, self.ambiguous, self.halted = Books(), set(), False
+        self.known = {}  # column: price of the contract held that was last seen
+        self.equity, self.margin, self.sleeve, self.positions, self.left_over = [], [], [], [], []
 
     def run(self):
         """Walk the bars and add up."""
-        money = self.account.capital
-        for t in range(len(self.weight)):
-            first = len(self.entries)
-            for i in range(len(self.lines)):
-                self.bar(t, i)
-            if t > 0:
-                free = self.equity[t - 1] - self.margin[t - 1]
-                interest = self.rate[t - 1] * free * self.days[t] / 360.0
-                self.entries.append((t, len(self.lines), INTEREST, interest, None, None))
-            money += math.fsum(entry[3] for entry in self.entries[first:])
-            self.equity.append(money)
-            held = [line.held for line in self.lines]
-            self.margin.append(self.required(t, held, "initial"))
-            self.positions.append(held)
-            self.decide(t, money)
+        sleeves = list(self.capital)
+        for t in range(len(self.clock["days"])):
+            first = len(self.books.entries)
+            before = self.equity[-1] if t else math.fsum(self.capital)
+            self.paid(t, before)
+            self.revalued_balances(t)
+            self.traded(t)
+            self.marked(t)
+            naive_rolls.roll(self, t)
+            naive_rolls.end(self, t)
+            self.interest(t)
+            entries = self.books.entries[first:]
+            self.equity.append(before + math.fsum(entry[3] for entry in entries))
+            sleeves = self.split(t, sleeves, entries)
+            self.sleeve.append(sleeves)
+            self.kept(t)
+            naive_decide.decide(self, t)
         return self.told()
 
-    # One bar of one line
+    # One bar
 
-    def bar(self, t, i):
-        """Fill, roll, end and mark one line."""
-        line, m, price = self.lines[i], self.market[i], self.at(t, i)
-        now = self.facts["fx"][t][m]
-        if not self.account.sweep and t > 0:
-            self.note(t, i, FX, line.balance * (now - self.facts["fx"][t - 1][m]), None, None)
-        order = line.wanted - line.held
-        if order and not math.isnan(price["fill"]):
-            self.fill(t, i, order, price["fill"], "order")
-        if not math.isnan(price["mark"]):
-            self.mark(t, i, price["mark"])
-            for trade in (line.trade, line.leg) if line.held else ():
-                trade["bars"] += 1
-        if line.held and price["closed"]:
-            self.fill(t, i, -line.held, line.last, "closed")
-        elif line.held and price["roll"]:
-            self.roll(t, i, price)
+    def paid(self, t, before):
+        """Money paid in or out, and the fee of the month."""
+        transfer = self.clock["transfer"][t]
+        self.books.note(t, len(self.lines), "transfer", transfer)
+        if self.clock["month_begin"][t]:
+            fee = self.account.fee / 12.0 * max(before + transfer, 0.0) + self.account.fixed_fee
+            self.books.note(t, len(self.lines), "fee", -fee)
 
-    def fill(self, t, i, order, price, why):
-        """Trade at a price; a change of side ends one trade and begins another."""
-        line = self.lines[i]
-        self.mark(t, i, price)
-        leaving = 0.0
-        if line.held * order < 0:
-            leaving = math.copysign(min(abs(order), abs(line.held)), order)
-        contract = self.at(t, i)["contract"]
-        for part in (leaving, order - leaving):
-            if not part:
+    def revalued_balances(self, t):
+        """Foreign cash that was kept, at the new rate."""
+        for line in self.lines:
+            if not self.account.sweep and t > 0 and line.balance:
+                change = self.fact("fx", t, line.i) - self.fact("fx", t - 1, line.i)
+                self.books.note(t, line.i, "fx", line.balance * change)
+
+    def traded(self, t):
+        """Orders at the market and inside the bar, in the order that the portfolio asks for."""
+        if self.account.at_open:
+            sizes = [self.held(line.i) for line in self.lines]
+            naive_trading.market_orders(self, t, set())
+            self.entered(t, sizes)
+            naive_trading.inside(self, t)
+        else:
+            exited = naive_trading.inside(self, t)
+            sizes = [self.held(line.i) for line in self.lines]
+            naive_trading.market_orders(self, t, exited)
+            self.entered(t, sizes)
+
+    def entered(self, t, sizes):
+        """Positions that market orders began or ended: their protective orders."""
+        for member in self.members:
+            i = member.legs[0]
+            if not member.ordered or self.held(i) == sizes[i]:
                 continue
-            if not line.held:
-                self.begin(t, i, contract, price, part, whole=True)
-            line.held += part
-            for trade in (line.trade, line.leg):
-                trade["contracts"] = max(trade["contracts"], abs(line.held))
-            self.cost(t, i, SLIPPAGE, abs(part) * self.side_slippage(t, i))
-            self.cost(t, i, COMMISSION, abs(part) * self.fact(t, i, "commission"))
-            if not line.held:
-                self.end(t, i, contract, price, why, whole=True)
-        self.fills.append((t, i, contract, why, order, price))
+            if not self.held(i):
+                member.levels, member.closing = None, False
+            elif self.held(i) * sizes[i] <= 0:
+                order = naive_decide.order_of(self, t - 1, member.j, self.held(i))
+                side = math.copysign(1.0, self.held(i))
+                member.protect(t, self.price("fill", t, i) + self.price("offset", t, i), side, order)
 
-    def roll(self, t, i, price):
-        """Both legs at the same moment; what they traded at against what the series says is the roll's gap."""
-        line, value = self.lines[i], self.fact(t, i, "multiplier")
-        slippage = abs(line.held) * self.side_slippage(t, i)
-        commission = abs(line.held) * self.fact(t, i, "commission") * self.account.roll_commission
-        old, new = price["contract"], price["roll_contract"]
-        self.cash(t, i, ROLL_GAP, line.held * (price["roll_from_fill"] - price["roll_from"]) * value)
-        self.cost(t, i, ROLL_SLIPPAGE, slippage)
-        self.cost(t, i, ROLL_COMMISSION, commission)
-        self.end(t, i, old, price["roll_from_fill"], "roll", whole=False)
-        self.fills.append((t, i, old, "roll out", -line.held, price["roll_from_fill"]))
-        self.begin(t, i, new, price["roll_to_fill"], line.held, whole=False)
-        line.leg["contracts"] = abs(line.held)
-        self.fills.append((t, i, new, "roll in", line.held, price["roll_to_fill"]))
-        self.cash(t, i, ROLL_GAP, line.held * (price["roll_to"] - price["roll_to_fill"]) * value)
-        self.cost(t, i, ROLL_SLIPPAGE, slippage)
-        self.cost(t, i, ROLL_COMMISSION, commission)
-        line.trade["rolls"] += 1
-        line.last = price["roll_to"]
+    def marked(self, t):
+        """Variation margin to the mark of the bar."""
+        for line in self.lines:
+            mark = self.price("mark", t, line.i)
+            if not math.isnan(mark):
+                self.move(t, line.i, mark)
+                if self.left(line.i) and not math.isnan(self.price("left_mark", t, line.i)):
+                    self.revalue(t, line.i, self.price("left_mark", t, line.i))
+                for contract in self.books.contracts(line.i):
+                    self.books.leg[line.i, contract]["bars"] += 1
+                if self.held(line.i):
+                    self.books.trade[line.i]["bars"] += 1
+                self.known[line.m] = mark
+            if self.price("roll", t, line.i):
+                self.known[line.m] = self.price("roll_to", t, line.i)
+            self.best(t, self.members[line.member])
 
-    def mark(self, t, i, price):
-        """Variation margin since the last mark."""
-        line = self.lines[i]
-        if line.held:
-            self.cash(t, i, PRICE, line.held * (price - line.last) * self.fact(t, i, "multiplier"))
-        line.last = price
+    def best(self, t, member):
+        """The best price since the entry, for the trailing stop of the next bar."""
+        i, levels = member.legs[0], member.levels
+        if levels is None or not self.held(i):
+            return
+        if not math.isnan(self.price("mark", t, i)):
+            levels.days += self.clock["day_end"][t]
+        long = self.held(i) > 0
+        name = "close" if levels.since == t else "high" if long else "low"
+        price = self.price(name, t, i) + self.price("offset", t, i)
+        if not math.isnan(price):
+            levels.best = max(levels.best, price) if long else min(levels.best, price)
+
+    def interest(self, t):
+        """On what was free at the end of the bar before."""
+        if t == 0:
+            return
+        free, rate = self.equity[t - 1] - self.margin[t - 1], self.clock["rate"][t - 1]
+        if free < 0:
+            rate += self.account.debit_spread
+        elif rate >= 0:
+            rate = max(rate - self.account.credit_spread, 0.0)
+        else:
+            rate -= self.account.credit_spread
+        self.books.note(t, len(self.lines), "interest", free * rate * self.clock["days"][t] / 360.0)
+
+    def split(self, t, sleeves, entries):
+        """Equity of each sleeve: its lines' money, and of the account's own what its equity is of the whole."""
+        own = math.fsum(entry[3] for entry in entries if entry[1] == len(self.lines))
+        whole, after = math.fsum(sleeves), []
+        for s, before in enumerate(sleeves):
+            mine = math.fsum(e[3] for e in entries if e[1] < len(self.lines) and self.lines[e[1]].sleeve == s)
+            after.append(before + mine + own * (before / whole if whole > 0 else 1.0 / len(sleeves)))
+        if self.clock["rebalance"][t]:
+            after = [self.equity[t] * share for share in self.share]
+        return after
+
+    def kept(self, t):
+        """What is held after the bar, and its margin."""
+        held = [self.held(line.i) for line in self.lines]
+        self.positions.append(held)
+        self.left_over.append([self.left(line.i) for line in self.lines])
+        self.margin.append(self.question(t, "initial").required(held) * self.asked_share(t))
 
     # Money
 
-    def cost(self, t, i, cause, local):
-        self.cash(t, i, cause, -local)
-
-    def cash(self, t, i, cause, local):
-        """Local money of a line: converted at the day's rate, or kept and only valued at it."""
+    def move(self, t, i, price):
+        """The series goes to a price, and the contract being left with it."""
         line = self.lines[i]
+        for contract in self.books.contracts(i):
+            amount = self.books.positions[i, contract] * (price - line.last) * self.fact("multiplier", t, i)
+            self.cash(t, i, "price", amount, contract)
+        if line.old is not None:
+            line.old_price += price - line.last
+        line.last = price
+
+    def revalue(self, t, i, price):
+        """The contract being left is worth something else than the series says."""
+        line = self.lines[i]
+        amount = self.left(i) * (price - line.old_price) * self.fact("multiplier", t, i)
+        self.cash(t, i, "roll_gap", amount, line.old)
+        line.old_price = price
+
+    def cash(self, t, i, cause, local, contract):
+        """Local money of a line: converted at the day's rate, or kept and only valued at it; as it was booked."""
         if not self.account.sweep:
-            line.balance += local
-        self.note(t, i, cause, local * self.fact(t, i, "fx"), line.trade, line.leg)
-
-    def note(self, t, i, cause, amount, trade, leg):
-        self.entries.append((t, i, cause, amount, trade and trade["id"], leg and leg["id"]))
-
-    # Trades
-
-    def begin(self, t, i, contract, price, size, whole):
-        """A leg begins, and with it the whole trade unless it is a roll."""
-        line = self.lines[i]
-        if whole:
-            line.trade = self.new(self.trades, t, i, contract, price, size)
-        line.leg = self.new(self.legs, t, i, contract, price, size)
-
-    def new(self, told, t, i, contract, price, size):
-        trade = {
-            "id": len(told), "line": i, "direction": math.copysign(1.0, size), "entry": t, "entry_contract": contract,
-            "entry_price": price, "contracts": 0.0, "rolls": 0, "bars": 0, "exit": len(self.weight) - 1,
-            "exit_contract": None, "exit_price": None, "why": "open",
-        }  # fmt: skip
-        told.append(trade)
-        return trade
-
-    def end(self, t, i, contract, price, why, whole):
-        line = self.lines[i]
-        for trade in (line.trade, line.leg) if whole else (line.leg,):
-            trade.update(exit=t, exit_contract=contract, exit_price=price, why=why)
-
-    # Margin and targets
-
-    def required(self, t, held, kind):
-        """Margin of what is held; lines of one market hold one contract and net."""
-        net = defaultdict(float)
-        for i, m in enumerate(self.market):
-            net[m] += held[i]
-        return math.fsum(abs(size) * self.facts[kind][t][m] * self.facts["fx"][t][m] for m, size in net.items() if size)
-
-    def decide(self, t, equity):
-        """The margin call, then the targets of this row."""
-        held = [line.held for line in self.lines]
-        cap = [math.inf] * len(held)
-        if equity < self.required(t, held, "maintenance"):
-            cap = [abs(size) for size in self.cut(t, held, equity)]
-            self.calls.append(t)
-        wanted = []
-        for i, size in enumerate(self.weight[t]):
-            if self.account.per_capital:
-                size *= max(equity, 0.0) if self.account.compounding else self.account.capital
-            size = float(math.trunc(size)) if self.available[t][self.market[i]] else 0.0
-            wanted.append(math.copysign(min(abs(size), self.account.most, cap[i]), size))
-        for line, size in zip(self.lines, self.afforded(t, wanted, held, equity), strict=True):
-            line.wanted = size
-
-    def cut(self, t, held, equity):
-        """Whole contracts, in proportion and toward zero, until the initial margin is covered."""
-        sizes, covered = held, max(equity, 0.0)
-        while (
-            asked := self.required(t, sizes, "initial")
-        ) > covered:  # again where lines net and one cut is too little
-            sizes = [float(math.trunc(size * (covered / asked))) for size in sizes]
-        return sizes
-
-    def afforded(self, t, wanted, held, equity):
-        """Decreases pass; of the increases the share that the initial margin allows."""
-        kept = [
-            math.copysign(min(abs(new), abs(old)), new) if new * old > 0 else 0.0
-            for new, old in zip(wanted, held, strict=True)
-        ]
-        least, most = self.required(t, kept, "initial"), self.required(t, wanted, "initial")
-        if most <= equity:
-            return wanted
-        share = max((equity - least) / (most - least), 0.0) if most > least else 0.0
-        for _ in range(20):  # a tenth less each time, where lines net and whole contracts take more than their share
-            sizes = [base + math.trunc((new - base) * share) for new, base in zip(wanted, kept, strict=True)]
-            if self.required(t, sizes, "initial") <= equity:
-                return sizes
-            share *= 0.9
-        return kept
+            self.lines[i].balance += local
+        amount = local * self.fact("fx", t, i)
+        self.books.note(t, i, cause, amount, contract)
+        return amount
 
     # Reading
 
-    def at(self, t, i):
-        return {name: rows[t][self.market[i]] for name, rows in self.prices.items()}
+    def price(self, name, t, i):
+        return self.prices[name][t][self.lines[i].m]
 
-    def fact(self, t, i, name):
-        return self.facts[name][t][self.market[i]]
+    def fact(self, name, t, i):
+        return self.facts[name][t][self.lines[i].m]
 
-    def side_slippage(self, t, i):
-        return self.fact(t, i, "slippage") * self.fact(t, i, "multiplier")
+    def held(self, i):
+        return self.books.size(i)
+
+    def left(self, i):
+        old = self.lines[i].old
+        return 0.0 if old is None else self.books.at(i, old)
+
+    def asked_share(self, t):
+        """Part of the margin that is asked on this bar."""
+        return 1.0 if self.clock["day_end"][t] else self.account.intraday_margin
+
+    def question(self, t, kind):
+        """What the margin's rules ask about, after the bar."""
+        ids = range(len(self.lines))
+        return Question(
+            root=[line.root for line in self.lines],
+            ratio=[line.ratio for line in self.lines],
+            members=[member.legs for member in self.members],
+            held=[self.held(i) for i in ids],
+            left=[self.left(i) for i in ids],
+            contract=[self.price("roll_contract" if self.price("roll", t, i) else "contract", t, i) for i in ids],
+            left_contract=[self.lines[i].old or 0 for i in ids],
+            each=[self.fact(kind, t, i) * self.fact("fx", t, i) for i in ids],
+            credit=self.account.spread_credit,
+            whole=self.whole,
+        )
 
     def told(self):
-        """Sums over the entries."""
-        for line in self.lines:
-            for trade in (line.trade, line.leg) if line.held else ():
-                trade.update(exit_contract=line.leg["entry_contract"], exit_price=line.last)
-        ledger = defaultdict(float)
-        sums = {"trade": defaultdict(lambda: defaultdict(float)), "leg": defaultdict(lambda: defaultdict(float))}
-        for t, i, cause, amount, trade, leg in self.entries:
-            ledger[t, i, cause] += amount
-            sums["trade"][trade][cause] += amount
-            sums["leg"][leg][cause] += amount
-        for told, kind in ((self.trades, "trade"), (self.legs, "leg")):
-            for trade in told:
-                causes = sums[kind][trade["id"]]
-                trade["gross"] = causes[PRICE] + causes[ROLL_GAP]
-                trade["net"] = math.fsum(causes.values())
-        return {
-            "equity": self.equity, "margin": self.margin, "ledger": dict(ledger), "positions": self.positions,
-            "fills": self.fills, "trades": self.trades, "legs": self.legs, "calls": self.calls,
+        """All that was written down."""
+        lines = self.lines
+        bars = len(self.equity)
+        self.books.still_open(bars, lambda i, c: lines[i].old_price if c == lines[i].old else lines[i].last)
+        return self.books.told() | {
+            "equity": self.equity, "margin": self.margin, "sleeve": self.sleeve, "positions": self.positions,
+            "left": self.left_over, "ambiguous": self.ambiguous,
+            "contracts": dict(self.books.positions),
         }  # fmt: skip
+
+
+def listed(told):
+    """A named tuple of arrays as a dict of lists."""
+    return {name: array.tolist() for name, array in told._asdict().items()}
+
+
+__all__ = ["CAUSES", "account"]

@@ -28,15 +28,15 @@ SECTORS = {
 
 KINDS = {"": pl.String, "date": pl.Date, "number": pl.Float64, "whole": pl.Int32, "flag": pl.Boolean}
 TRADE = (
-    "root sector direction contracts:number entry_day:date exit_day:date entry_contract:whole exit_contract:whole"
-    " entry_price:number exit_price:number rolls:whole bars:whole gross:number costs:number net:number exit_reason"
-    " open:flag"
+    "root market sector direction contracts:number entry_day:date exit_day:date entry_contract:whole"
+    " exit_contract:whole entry_price:number exit_price:number rolls:whole bars:whole gross:number costs:number"
+    " net:number entry_reason exit_reason risk:number ambiguous:whole open:flag"
 )
 LEG = (
-    "root contract:whole direction contracts:number entry_day:date exit_day:date entry_price:number exit_price:number"
-    " gross:number costs:number net:number exit_reason"
+    "root market contract:whole direction contracts:number entry_day:date exit_day:date entry_price:number"
+    " exit_price:number gross:number costs:number net:number exit_reason"
 )
-HELD = "day:date root contract:whole contracts:number mark:number notional:number margin:number"
+HELD = "day:date root market contract:whole contracts:number mark:number notional:number margin:number"
 
 
 def frame(rows, columns):
@@ -48,12 +48,12 @@ def frame(rows, columns):
 class SyntheticRun:
     """What `engine.result.RunResult` offers, drawn from a seeded generator."""
 
-    def __init__(self, years=12, seed=7, simulated=True, name="trend", sectors=SECTORS):
+    def __init__(self, years=12, seed=7, simulated=True, name="trend", sectors=SECTORS, paid=None):
         self.id = f"{seed:016x}"
         self.name, self.note, self.simulated = name, "made for tests", simulated
-        self.years, self.seed = years, seed
+        self.years, self.seed, self.paid = years, seed, paid or {}  # number of a day -> money paid in on it
         self.market = [(root, sector) for sector, roots in sectors.items() for root in roots.split()]
-        self.events = [{"day": "2020-03-09", "root": "CL", "kind": "margin_call", "text": "cut by 12 contracts"}]
+        self.events = [{"day": "2020-03-09", "root": "CL", "kind": "margin call", "wanted": 1200.5, "allowed": None}]
         self.portfolio = SimpleNamespace(
             name=name,
             capital=10_000_000.0,
@@ -94,22 +94,21 @@ class SyntheticRun:
             if open_:
                 costs[-1] = 0.0
             for k in range(t, last + 1):
-                ledger.append((days[k], root, "price", amount[k - t]))
-                ledger.append((days[k], root, "fx", 1e-4 * amount[k - t]))
+                ledger.append((days[k], root, root, "price", amount[k - t]))
+                ledger.append((days[k], root, root, "fx", 1e-4 * amount[k - t]))
                 if costs[k - t]:
-                    ledger.append((days[k], root, "slippage", costs[k - t] * 0.8))
-                    ledger.append((days[k], root, "commission", costs[k - t] * 0.2))
+                    ledger.append((days[k], root, root, "slippage", costs[k - t] * 0.8))
+                    ledger.append((days[k], root, root, "commission", costs[k - t] * 0.2))
                 if k < last or open_:
                     value = size * price[k] * point
-                    positions.append((days[k], root, 202403, float(size), price[k], value, abs(value) * 0.03))
+                    positions.append((days[k], root, root, 202403, float(size), price[k], value, abs(value) * 0.03))
             gross, cost = float(amount.sum() * 1.0001), float(costs.sum())
             row = ("long" if side > 0 else "short", float(abs(size)), days[t], None if open_ else days[last])
             prices = (price[t], price[last])
             reason = "open" if open_ else str(rng.choice(["signal", "signal", "signal", "stop", "margin"]))
-            trades.append(
-                (root, sector, *row, 202403, 202406, *prices, 1, last - t + 1, gross, cost, gross + cost, reason, open_)
-            )
-            legs.append((root, 202403, *row, *prices, gross, cost, gross + cost, reason))
+            ends = (gross, cost, gross + cost, "market", reason, None, 0, open_)
+            trades.append((root, root, sector, *row, 202403, 202406, *prices, 1, last - t + 1, *ends))
+            legs.append((root, root, 202403, *row, *prices, gross, cost, gross + cost, reason))
             t = last + int(rng.integers(0, 5))  # 0: the next trade begins on the day on which this one ends
 
     def trades(self):
@@ -125,15 +124,28 @@ class SyntheticRun:
         return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
 
     def ledger(self):
-        rows = frame(self.parts[3], "day:date root cause amount:number")
+        rows = frame(self.parts[3], "day:date root market cause amount:number")
         rows = rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
-        interest = pl.DataFrame({"day": self.days[::5]}).with_columns(
-            pl.lit("").alias("root"),
-            pl.lit("interest").alias("cause"),
-            pl.lit(350.0).alias("amount"),
-            pl.lit("").alias("strategy"),
+        own = pl.DataFrame({"day": self.days[::5], "cause": "interest", "amount": 350.0})
+        paid = pl.DataFrame(
+            {"day": self.days[list(self.paid)], "cause": "transfer", "amount": list(self.paid.values())}
         )
-        return pl.concat([rows, interest.select(rows.columns)]).sort("day", "root")
+        account = pl.concat([own, paid] if self.paid else [own]).with_columns(
+            pl.lit("").alias("root"), pl.lit("").alias("market"), pl.lit("").alias("strategy")
+        )
+        return pl.concat([rows, account.select(rows.columns)]).sort("day", "root")
+
+    def fills(self):
+        """None: the pages do not show them."""
+        return frame([], "day:date strategy root market contract:whole kind contracts:number price:number shown:number"
+                     " slippage:number impact:number commission:number")  # fmt: skip
+
+    def sleeves(self):
+        return self.equity()[1:].select("day", pl.lit("account").alias("sleeve"), "equity")
+
+    def happened(self):
+        rows = [(np.datetime64(e["day"]).item(), e["root"], e["kind"], e["wanted"], e["allowed"]) for e in self.events]
+        return frame(rows, "day:date market kind wanted:number allowed:number")
 
     def equity(self):
         daily = self.ledger().group_by("day").agg(pl.col("amount").sum())
@@ -164,6 +176,11 @@ class SyntheticRun:
             "end": str(self.days[-1]),
             "metrics": self.metrics(),
             "identity_residual": 3.1e-9,
+            "stamps": [],
+            "margin_days": {"exchange": 1200, "broker": 0, "estimate": 34},
+            "ambiguous": {"bars": 0, "trades": 0, "share": 0.0, "policies": {}},
+            "break_even_ticks": {"moving_average_cross": 1.5},
+            "events": {"margin call": 1},
             "hashes": {name: letter * 64 for name, letter in zip(names, "abcde", strict=True)},
             "seconds": {"load": 0.41, "simulate": 0.02, "analyse": 0.1, "total": 0.53},
         }
@@ -178,7 +195,8 @@ class EmptyRun(SyntheticRun):
 
 def stored(archive, run):
     """Save a synthetic run as the engine would; returns its id."""
-    tables = {name: getattr(run, name)() for name in ("equity", "trades", "contract_trades", "positions", "ledger")}
+    doors = ("equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves")
+    tables = {name: getattr(run, name)() for name in doors} | {"events": run.happened()}
     portfolio = Portfolio(
         name=run.name,
         capital=1e7,

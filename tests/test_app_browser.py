@@ -26,7 +26,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-default-apps",
 )  # fmt: skip
-RUN = SyntheticRun(years=5)
+RUN = SyntheticRun(years=5, paid={300: 1.5e6, 800: -4e5})
 BAD = SyntheticRun(years=1, seed=4, sectors={"<img src=x onerror=alert(1)>": "ZC ZW"}, name="<script>alert(2)</script>")
 STRIP = "#strip dl.strip"
 

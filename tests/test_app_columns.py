@@ -1,9 +1,12 @@
 """Columns: every cent of the ledger has one place, and a trade's cells are its result."""
 
 import numpy as np
+import polars as pl
 import pytest
 
-from app.columns import COST, GROSS, INTEREST, LONG, NEITHER, SHORT, Columns, _deal
+from app.columns import COST, COSTS, GROSS, INTEREST, LONG, NEITHER, SHORT, Columns, _deal
+from app.views.trades import Trades
+from engine.book import CAUSES
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
 RUN = SyntheticRun(years=3)
@@ -21,6 +24,7 @@ def total(**picked):
 def test_cells_add_up_to_the_ledger():
     ledger = RUN.ledger()
     assert total() == pytest.approx(ledger["amount"].sum(), abs=1e-6)
+    assert set(COSTS) == set(CAUSES[1:4]) | set(CAUSES[5:8])
     assert total(part=COST) == pytest.approx(
         ledger.filter(ledger["cause"].is_in(["slippage", "commission"]))["amount"].sum()
     )
@@ -61,6 +65,34 @@ def test_a_trade_that_begins_and_ends_within_a_shared_day_keeps_its_result():
 
 def test_the_newest_trade_comes_first():
     assert (np.diff(COLUMNS.trade["exit"]) <= 0).all()
+
+
+def test_two_markets_of_one_root_are_two_lines():
+    run = SyntheticRun(years=1, sectors={"Energy": "CL NG"})
+    near = {"CL": "CL.c.0", "NG": "CL.c.3"}  # the same two markets as ranks of one root
+    tables = {name: _renamed(getattr(run, name)(), near) for name in ("trades", "positions", "ledger")}
+    for name, frame in tables.items():
+        setattr(run, name, lambda frame=frame: frame)
+    columns = Columns.of(run)
+    assert columns.roots == ("CL.c.0", "CL.c.3") and columns.sectors == ("Energy",)
+    for k, market in enumerate(columns.roots):
+        mine = tables["trades"].filter(tables["trades"]["market"] == market)["net"]
+        assert columns.cell["amount"][columns.cell["line"] == k].sum() == pytest.approx(mine.sum(), abs=1e-6)
+
+
+def _renamed(frame, names):
+    """All of root CL, the markets by their ranks."""
+    root = pl.when(pl.col("root") == "").then(pl.lit("")).otherwise(pl.lit("CL"))
+    return frame.with_columns(pl.col("market").replace(names), root.alias("root"))
+
+
+def test_a_run_of_before_0_5_goes_by_its_roots():
+    run = SyntheticRun(years=1, sectors={"Energy": "CL NG"})
+    for name in ("trades", "positions", "ledger"):
+        frame = getattr(run, name)().drop("market")
+        setattr(run, name, lambda frame=frame: frame)
+    assert Columns.of(run).roots == ("CL", "NG")
+    assert Trades(run).models["trades"].indices  # and the table of trades is drawn, without what began them
 
 
 def test_a_run_without_a_trade_has_columns_too():

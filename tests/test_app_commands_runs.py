@@ -21,7 +21,8 @@ SUMMARY = {
     "seconds",
 }  # fmt: skip
 CAUSES = {
-    "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_commission", "interest", "fx",
+    "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_impact", "roll_commission",
+    "interest", "fx", "fee", "transfer",
 }  # fmt: skip
 
 
@@ -36,7 +37,13 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     store, name = ran
     made = document("show", name, "--store", store)
     assert set(made) >= SUMMARY
-    assert set(made) - SUMMARY == {"currency", "data", "events", "identity_holds", "notes", "snapshot"}
+    assert set(made) - SUMMARY == {
+        "ambiguous", "break_even_ticks", "currency", "data", "events", "identity_holds", "margin_days", "notes",
+        "snapshot", "stamps",
+    }  # fmt: skip
+    assert (made["stamps"], set(made["margin_days"])) == ([], {"exchange", "broker", "estimate"})
+    assert made["ambiguous"] == {"bars": 0, "trades": 0, "share": 0.0, "policies": {}}
+    assert made["break_even_ticks"].keys() == {"moving_average_cross"}
     assert (set(made["metrics"]), set(made["ledger"])) == (METRICS, CAUSES)
     assert set(made["hashes"]) == {"data", "rolls", "contracts", "portfolio", "code", "result"}
     assert {"load", "simulate", "analyse", "total"} <= set(made["seconds"])
@@ -106,8 +113,8 @@ def test_replay_of_a_run_whose_numbers_differ_exits_1(document, ran, tmp_path):
 def test_report_into_a_folder_writes_tables_that_add_up(document, ran, tmp_path):
     made = document("report", "last", "--out", f"{tmp_path}/tables/", "--store", ran[0])
     assert set(made) == {"run", "files"}
-    names = ["equity.csv", "trades.csv", "contract_trades.csv", "positions.csv", "ledger.csv", "portfolio.toml"]
-    assert [Path(file).name for file in made["files"]] == names
+    names = ["equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "events"]
+    assert [Path(file).name for file in made["files"]] == [f"{name}.csv" for name in names] + ["portfolio.toml"]
     equity, ledger = (pl.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("equity", "ledger"))
     assert equity.columns == ["day", "equity", "cash", "margin", "drawdown"]
     assert ledger["amount"].sum() == pytest.approx(equity["equity"][-1] - equity["equity"][0], abs=0.005)

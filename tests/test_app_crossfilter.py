@@ -9,6 +9,8 @@ from app.columns import Columns
 from app.crossfilter import STATISTICS, crossfilter
 from app.selection import Selection
 from engine.metrics import METRICS, Account
+from engine.ratios import period_returns, unpaid
+from engine.risk import drawdown
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
 RUN = SyntheticRun(years=4)
@@ -92,6 +94,22 @@ def test_everything_has_the_numbers_of_the_run():
         if name not in ("cost_share", "time_in_market"):
             assert statistics[name] == pytest.approx(METRICS[name](account), rel=1e-9), name
     assert statistics["final_equity"] == equity[-1]
+
+
+@pytest.mark.parametrize("compounding", [True, False])
+def test_money_paid_in_or_out_is_no_profit_and_growth_is_told_without_it(compounding):
+    run = SyntheticRun(years=2, paid={100: 2e6, 300: -5e5})
+    columns = Columns(**{**Columns.of(run).__dict__, "compounding": compounding})
+    whole, paid = crossfilter(columns, Selection()), np.zeros(len(run.days))
+    paid[[100, 300]] = 2e6, -5e5
+    equity = run.equity()["equity"].to_numpy()
+    np.testing.assert_allclose(whole.curve, equity, rtol=1e-12)
+    assert whole.statistics["profit"] == pytest.approx(equity[-1] - equity[0] - 1.5e6)
+    np.testing.assert_allclose(whole.account.returns, period_returns(equity, compounding, paid), atol=1e-12)
+    np.testing.assert_allclose(whole.grown, unpaid(equity, paid, compounding), rtol=1e-12)
+    grown = unpaid(equity, paid, compounding)
+    assert whole.statistics["total_return"] == pytest.approx(grown[-1] / grown[0] - 1.0)
+    assert whole.statistics["max_drawdown"] == pytest.approx(drawdown(grown).min())
 
 
 def test_directions_are_the_trades_and_leave_out_interest():

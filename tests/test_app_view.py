@@ -84,7 +84,7 @@ def test_a_tap_on_a_bar_picks_it(board):
     place = view.plot.y_range.factors.index("ZC")
     view.plot._trigger_event(Tap(view.plot, x=0.0, y=place + 0.5))
     assert board.selection.markets == ["ZC"]
-    interest = view.plot.y_range.factors.index("interest")
+    interest = view.plot.y_range.factors.index("account")
     view.plot._trigger_event(Tap(view.plot, x=0.0, y=interest + 0.5))
     assert board.selection.markets == ["ZC"]
 

@@ -11,8 +11,13 @@ import pytest
 from engine import Portfolio, backtest, load
 from engine.backtest import NoRows, identity
 from engine.margin import MarginUnknown
+from engine.signals import Signals
+from engine.strategy import Strategy
 from store import open_archive, retention
+from tests import small_runs
+from tests.small_runs import Wants
 from tests.small_store import build
+from tests.test_engine_tables import rolling
 
 PORTFOLIO = """
 [portfolio]
@@ -99,12 +104,12 @@ def test_a_run_holds_its_snapshot_while_it_is_computed(tmp_path, portfolio, monk
     archive, module = build(tmp_path / "store"), sys.modules["engine.backtest"]  # the package has a function there
     number, real = _committed(archive), module.backtest
 
-    def slow(market, portfolio):  # meanwhile: an import, and a gc that keeps nothing
+    def slow(market, portfolio, bars, within):  # meanwhile: an import, and a gc that keeps nothing
         other = open_archive(archive.path)
         _committed(other)
         later = datetime.now(UTC) + timedelta(seconds=2)
         assert retention.gc(other, keep_days=0, dry_run=False, now=later)["snapshots"] == []
-        return real(market, portfolio)
+        return real(market, portfolio, bars, within)
 
     monkeypatch.setattr(module, "backtest", slow)
     made, _ = module.run(archive, portfolio)
@@ -162,3 +167,56 @@ def test_an_old_exchange_rate_is_told_before_it_is_too_old(tmp_path, portfolio):
     assert any(
         note.startswith("not traded for want of an exchange rate of at most 30 days, days: FGBL") for note in notes
     )
+
+
+# What a result is worth
+
+
+class Bracket(Strategy):
+    """Long and short in turn, a bar each; out at two points, won or lost."""
+
+    def signals(self, market):
+        side = np.where(np.arange(len(market.days)) % 2 == 0, 1.0, -1.0)[:, None]
+        return Signals.build(market, side, stop=2.0, target=2.0)
+
+
+def bracketed(bars, doubtful, settings=()):
+    """A market that opens and closes at 100; on doubtful bars it reaches 102.50 and 97."""
+    high, low = np.full(bars, 100.5), np.full(bars, 99.5)
+    high[doubtful], low[doubtful] = 102.5, 97.0
+    flat = small_runs.market(np.full(bars, 100.0), high=high, low=low, multiplier=10.0)
+    return backtest(flat, small_runs.portfolio((Bracket(), {}), settings=settings, capital=1e4))
+
+
+def test_t19_doubtful_bars_are_counted_and_more_than_one_in_a_hundred_trades_tell_the_range():
+    made = bracketed(8, [1, 4])
+    found = made.summary["ambiguous"]
+    trades = made.trades()
+    assert (found["bars"], found["trades"], found["share"]) == (2, 2, 2 / trades.height)
+    assert trades["ambiguous"].sum() == 2 and trades.height == 7
+    # long on the second bar: its stop first, -2 points of 10 dollars, or the nearer extreme, 102.50, first: +2;
+    # short on the fifth: the stop is 102.00 and the target 98.00, and the nearer extreme first is the stop
+    ends = {policy: told["final_equity"] for policy, told in found["policies"].items()}
+    assert ends == {"worst": 1e4 - 40.0, "nearer": 1e4, "finer": 1e4 - 40.0}
+    assert found["policies"]["worst"]["total_return"] == pytest.approx(-0.004)
+    assert made.metrics()["final_equity"] == ends["worst"]
+    assert bracketed(8, [1, 4], ["ties=nearer"]).metrics()["final_equity"] == ends["nearer"]
+
+
+@pytest.mark.parametrize(("doubtful", "told"), [([1, 50], False), ([1, 50, 90], True)])
+def test_one_in_a_hundred_trades_needs_no_range(doubtful, told):
+    made = bracketed(201, doubtful)  # 200 trades
+    assert made.trades().height == 200 and made.summary["ambiguous"]["trades"] == len(doubtful)
+    assert set(made.summary["ambiguous"]["policies"]) == ({"worst", "nearer", "finer"} if told else set())
+
+
+def test_t55_at_the_break_even_each_strategy_s_profit_is_gone():
+    settings = ["compounding=false", "costs.slippage_ticks=0.5"]
+    sleeves = [(Wants.of([0, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0]), {}), (Wants.of(0.0), {})]
+    made = backtest(rolling(), small_runs.portfolio(*sleeves, settings=settings))
+    ticks = made.summary["break_even_ticks"]
+    # bought at 102, sold at 113, of which the roll is 3: 8 points earned on four sides, each of which pays half a tick
+    assert ticks["wants"] == pytest.approx(8.0 / (4 * 0.25) - 0.5) and np.isnan(ticks["wants 2"])
+    settings[1] = f"costs.slippage_ticks={0.5 + ticks['wants']}"
+    again = backtest(rolling(), small_runs.portfolio(*sleeves, settings=settings))
+    assert again.metrics()["final_equity"] == pytest.approx(1e7, abs=1e-6)

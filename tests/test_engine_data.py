@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from engine import Portfolio, backtest
-from engine.backtest import margins, run
+from engine.backtest import run
+from engine.inputs import margins
 from engine.market import MarketRefused, MarketUnknown, load
 from store import decisions, history
 from store.archive import Refused

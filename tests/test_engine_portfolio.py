@@ -3,7 +3,6 @@
 import datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -135,21 +134,23 @@ def test_portfolios_do_not_share_their_parts():
     assert Portfolio().sizing.target == 0.20
 
 
+RULES = "fixed, notional, risk, volatility, portfolio_volatility, kelly, kelly_portfolio, equal_risk"
+LEGS = "Whole contracts of two or more markets in one unit, short ones negative"
 WRONG = {
     "[portfolio]\ncapitl = 5\n": "[portfolio] capitl: unknown key; allowed: name, capital, currency, compounding, "
-    "markets, start, end; nearest: capital",
+    "markets, start, end, rebalance; nearest: capital",
     "[portfolio]\ncapital = 0\n": "[portfolio] capital = 0 is not allowed; allowed: a number above 0 and at most 1",
     "[portfolio]\ncapital = inf\n": "[portfolio] capital = Infinity is not allowed",
     '[portfolio]\ncurrency = "dollars"\n': '[portfolio] currency = "dollars" is not allowed; allowed: text such as USD',
     '[portfolio]\nmarkets = "MES"\n': '[portfolio] markets = "MES" is not allowed; allowed: text "all" or a list',
     "[portfolio]\nstart = 2001-01-01T00:00:00\n": "[portfolio] start = ",
     "[portfolio]\nstart = 2010-01-01\nend = 2009-01-01\n": "[portfolio] end = 2009-01-01 is before start = 2010-01-01",
-    "[sizng]\ntarget = 0.2\n": "unknown section [sizng]; allowed: portfolio, strategies, sizing, costs, margin, "
-    "limits, rolls, execution; nearest: sizing",
-    '[sizing]\nrule = "volatilty"\n': '[sizing] rule = "volatilty" is unknown; allowed: fixed, volatility; '
-    "nearest: volatility",
-    '[sizing]\nrule = "fixed"\ntarget = 0.2\n': "[sizing] target: unknown key; allowed: rule, contracts",
-    "[sizing]\nrule = 3\n": "[sizing] rule = 3 is unknown; allowed: fixed, volatility",
+    "[sizng]\ntarget = 0.2\n": "unknown section [sizng]; allowed: portfolio, strategies, spreads, sizing, costs, "
+    "cash, margin, limits, rolls, execution; nearest: sizing",
+    '[sizing]\nrule = "volatilty"\n': f'[sizing] rule = "volatilty" is unknown; allowed: {RULES}; nearest: volatility',
+    '[sizing]\nrule = "fixed"\ntarget = 0.2\n': "[sizing] target: unknown key; allowed: rule, rounding, buffer, "
+    "contracts",
+    "[sizing]\nrule = 3\n": f"[sizing] rule = 3 is unknown; allowed: {RULES}",
     '[sizing]\ntarget = "big"\n': '[sizing] target = "big" is not allowed; allowed: a number from 0 to 5',
     '[rolls]\nrule = "volume;1"\n': '[rolls] rule = "volume;1" is not allowed; allowed: text such as volume:1',
     '[rolls]\nrule = "volume:1\\n"\n': '[rolls] rule = "volume:1\\n" is not allowed; allowed: text such as volume:1',
@@ -158,16 +159,54 @@ WRONG = {
     '[rolls.roots]\nGC = "oi?"\n': '[rolls] roots.GC: rule = "oi?" is not allowed; allowed: text such as volume:1',
     "[rolls]\nroots = 3\n": "[rolls] roots = 3 is not allowed; allowed: a table [rolls.roots] of root = rule",
     '[rolls]\nfill = "setle"\n': '[rolls] fill = "setle" is not allowed; allowed: "settle" or "open"; nearest: settle',
-    '[execution]\nfill = "same_close"\n': '[execution] fill = "same_close" is not allowed; allowed: "open"',
+    '[execution]\nfill = "same"\n': '[execution] fill = "same" is not allowed; allowed: "open" or "close" or "settle" '
+    'or "same_close"; nearest: same_close',
+    '[execution]\nties = "best"\n': '[execution] ties = "best" is not allowed; allowed: "worst" or "nearer" or "finer"',
+    '[execution]\nlimit = "toch"\n': '[execution] limit = "toch" is not allowed; allowed: "through" or "touch"',
+    '[execution]\nlocked = "on"\n': '[execution] locked = "on" is not allowed; allowed: "known" or "flat" or "off"',
+    '[execution]\nbars = "hour"\n': '[execution] bars = "hour" is not allowed; allowed: "day" or "within"',
+    '[execution]\ndecision = "25:00 UTC"\n': '[execution] decision = "25:00 UTC" is not allowed; allowed: text such as '
+    "own or 16:00 America/New_York",
+    "[execution]\nparticipation = 0\n": "[execution] participation = 0 is not allowed; allowed: a number above 0 and "
+    "at most 1",
+    "[cash]\nfee = 2\n": "[cash] fee = 2 is not allowed; allowed: a number from 0 to 1",
+    "[cash]\nfees = 0.02\n": "[cash] fees: unknown key; allowed: credit_spread, debit_spread, fee, fixed_fee, floor, "
+    "payments; nearest: fee",
+    "[cash]\npayments = [{ day = 2020-01-01 }]\n": '[cash] payments = [{"day": "2020-01-01"}] is not allowed; allowed: '
+    "Money paid in, or out where negative: tables with `day`, `amount`",
+    '[sizing]\nrounding = "up"\n': '[sizing] rounding = "up" is not allowed; allowed: "toward_zero" or "fractional" or '
+    '"nearest_risk"',
+    "[sizing]\nbuffer = 2\n": "[sizing] buffer = 2 is not allowed; allowed: a number from 0 to 1",
+    "[rolls]\ndays = 0\n": "[rolls] days = 0 is not allowed; allowed: a whole number from 1 to 20",
+    '[margin]\ncall = "all"\n': '[margin] call = "all" is not allowed; allowed: "pro_rata" or "largest_requirement" or '
+    '"largest_loser"',
+    "[margin]\nintraday = 0\n": "[margin] intraday = 0 is not allowed; allowed: a number above 0 and at most 1",
+    "[limits]\ngross_notional = -1\n": "[limits] gross_notional = -1 is not allowed; allowed: a number from 0 to ",
+    '[limits]\ngroups = { a = ["ES"], b = ["ES"] }\n': '[limits] groups = {"a": ["ES"], "b": ["ES"]} is not allowed; '
+    "allowed: Groups of `group_risk`, {name: [roots]}",
+    '[portfolio]\nrebalance = "week"\n': '[portfolio] rebalance = "week" is not allowed; allowed: "never" or "month" '
+    'or "quarter" or "year"',
+    "spreads = 3\n": "[spreads] is not a table; allowed: tables such as [spreads.crack] with legs",
+    "[spreads]\ncrack = 3\n": "[spreads.crack] 3 is not a table; allowed: a table of legs",
+    "[spreads.crack]\n": "[spreads.crack] has no legs; allowed: legs = {CL = 1, RB = -1} and the like",
+    "[spreads.crack]\nlegz = { RB = 1, CL = -1 }\n": "[spreads.crack] legz: unknown key; allowed: legs; nearest: legs",
+    "[spreads.crack]\nlegs = { RB = 1 }\n": f'[spreads.crack] legs = {{"RB": 1}} is not allowed; allowed: {LEGS}',
+    "[spreads.crack]\nlegs = { RB = 1, CL = 0 }\n": '[spreads.crack] legs = {"RB": 1, "CL": 0} is not allowed; '
+    f"allowed: {LEGS}",
+    "[spreads.crack]\nlegs = { RB = 1.5, CL = -1 }\n": '[spreads.crack] legs = {"RB": 1.5, "CL": -1} is not allowed; '
+    f"allowed: {LEGS}",
+    '[portfolio]\nmarkets = ["CL"]\n[spreads.CL]\nlegs = { "CL.c.0" = 1, "CL.c.3" = -1 }\n': "[spreads.CL] has the "
+    "name of a market; allowed: a name of its own",
     '[margin]\nmissing = "zero"\n': '[margin] missing = "zero" is not allowed; allowed: "estimate" or "error"',
     "[limits]\nmax_contracts = -1\n": "[limits] max_contracts = -1 is not allowed; allowed: a whole number from 0",
     "[costs]\nslippage = 1\n": "[costs] slippage: unknown key; allowed: commission_per_side, slippage_ticks, "
-    "roll_commission, roots; nearest: slippage_ticks",
+    "half_spread_ticks, roll_slippage_ticks, impact_factor, spread, roll_order, roll_commission, impact, roots, dated; "
+    "nearest: slippage_ticks",
     "[costs.roots.MES]\nslippage_ticks = -1\n": "[costs] roots.MES: slippage_ticks = -1 is not allowed; allowed: a",
     "[costs]\nroots = 3\n": "[costs] roots = 3 is not allowed; allowed: tables such as [costs.roots.MES]",
     "portfolio = 3\n": "[portfolio] 3 is not a table",
     "rolls = 3\n": "[rolls] 3 is not a table",
-    "sizing = 3\n": "[sizing] no rule; allowed: fixed, volatility",
+    "sizing = 3\n": f"[sizing] no rule; allowed: {RULES}",
 }
 WRONG_STRATEGIES = {
     "": "no strategy; allowed: at least one [[strategies]] with a name of moving_average_cross",
@@ -175,11 +214,18 @@ WRONG_STRATEGIES = {
     "[strategies]\nname = 'moving_average_cross'\n": "no strategy; allowed: at least one [[strategies]]",
     "[[strategies]]\nweight = 1\n": "[[strategies]] 0: no name; allowed: moving_average_cross",
     "[[strategies]]\nname = 'moving_averge_cross'\n": '[[strategies]] 0: name = "moving_averge_cross" is unknown; '
-    "allowed: moving_average_cross; nearest: moving_average_cross",
+    f"allowed: {', '.join(STRATEGIES)}; nearest: moving_average_cross",
     SMALL
-    + "wieght = 1\n": "[[strategies]] 0: wieght: unknown key; allowed: name, weight, markets, params, fast, slow; "
-    "nearest: weight",
+    + "wieght = 1\n": "[[strategies]] 0: wieght: unknown key; allowed: name, weight, markets, capital, start, stop, "
+    "params, fast, slow; nearest: weight",
     SMALL + "weight = -1\n": "[[strategies]] 0: weight = -1 is not allowed; allowed: a number from 0 to 100",
+    SMALL + "capital = 2\n": "[[strategies]] 0: capital = 2 is not allowed; allowed: a number above 0 and at most 1",
+    SMALL
+    + "capital = 0.5\n": "[[strategies]] capital is 0.5; allowed: shares of all strategies that sum to 1, or of none",
+    SMALL
+    + "capital = 0.5\n"
+    + SMALL: "[[strategies]] capital is 0.5, None; allowed: shares of all strategies that sum to",
+    SMALL + 'stop = "x"\n': '[[strategies]] 0: stop = "x" is not allowed; allowed: a date such as 2001-01-31',
     SMALL + "params = { fats = 3 }\n": "[[strategies]] 0: params: fats: unknown key; allowed: fast, slow; nearest: fa",
     SMALL + "params = { fast = 2.5 }\n": "[[strategies]] 0: params: fast = 2.5 is not allowed; allowed: a whole number "
     "from 1 to 5000",
@@ -253,13 +299,22 @@ def test_dates_are_judged_after_all_settings():
     [
         (
             "sizing.targt=1",
-            "sizing.targt: unknown setting; allowed: sizing.rule, sizing.target, sizing.span, sizing.div",
+            "sizing.targt: unknown setting; allowed: sizing.rule, sizing.rounding, sizing.buffer, sizing.t",
         ),
         ("targt=1", "targt: unknown setting; allowed: portfolio.name"),
         ("strategies.1.fast=3", "strategies.1.fast: unknown setting; allowed: strategies.0.name"),
         ("costs.roots.MES.slip=1", "costs.roots.MES.slip: unknown setting; allowed: costs.commission_per_side"),
         ("sizing.target", "has no value; allowed: key=value"),
-        ("sizing.rule=vol", '[sizing] rule = "vol" is unknown; allowed: fixed, volatility; nearest: volatility'),
+        ("sizing.rule=vol", f'[sizing] rule = "vol" is unknown; allowed: {RULES}; nearest: volatility'),
+        ("spreads.crack=1", "spreads.crack: unknown setting; allowed: portfolio.name"),
+        ("spreads.crack.leg=1", "spreads.crack.leg: unknown setting; allowed: portfolio.name"),
+        ("spreads.crack.legs={RB=1}", f'[spreads.crack] legs = {{"RB": 1}} is not allowed; allowed: {LEGS}'),
+        (
+            "strategies.0.capital=7",
+            "[[strategies]] 0: capital = 7 is not allowed; allowed: a number above 0 and at most 1",
+        ),
+        ("cash.payments=5", "[cash] payments = 5 is not allowed; allowed: Money paid in"),
+        ("limits.groups.a=1", "limits.groups.a: unknown setting; allowed: limits.max_contracts"),
         ("fast=x", '[[strategies]] 0: params: fast = "x" is not allowed; allowed: a whole number from 1 to 5000'),
         ("strategies.0.name=x", '[[strategies]] 0: name = "x" is unknown; allowed: moving_average_cross'),
     ],
@@ -282,12 +337,10 @@ def test_roots_are_sorted_and_of_those_stored():
         Portfolio(strategies=[sleeve], markets=["MES"]).roots(stored)
 
 
-def test_lines_are_strategy_by_strategy():
+def test_members_are_strategy_by_strategy():
     cross = MovingAverageCross()
     portfolio = Portfolio(strategies=[Sleeve(strategy=cross), Sleeve(strategy=cross, markets=["ZN"])])
-    strategy, instrument = portfolio.lines(["6E", "MES", "ZN"])
-    np.testing.assert_array_equal(strategy, [0, 0, 0, 1])
-    np.testing.assert_array_equal(instrument, [0, 1, 2, 2])
+    assert portfolio.members(["6E", "MES", "ZN"]) == [(0, "6E"), (0, "MES"), (0, "ZN"), (1, "ZN")]
     assert portfolio.labels() == ["moving_average_cross", "moving_average_cross 2"]
 
 

@@ -10,15 +10,36 @@ import pytest
 
 from engine import Portfolio
 from engine.backtest import run
-from engine.result import RunDamaged, RunUnknown, listed, load
+from engine.result import BEFORE, TABLES, RunDamaged, RunUnknown, listed, load
 from engine.strategies import STRATEGIES
 from engine.strategy import load_user
-from store import durable, system
+from store import durable, recorded, system
 from store.durable import NotWritten
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
 
 PROVES = (7,)  # guarantees
+DOORS = {name: name for name in TABLES} | {"events": "happened"}  # table -> method of the result
+LINE = ["strategy", "root", "market"]
+COLUMNS = {
+    "equity": ["day", "equity", "cash", "margin", "drawdown"],
+    "trades": [
+        "trade", *LINE, "sector", "direction", "contracts", "entry_day", "exit_day", "entry_contract", "exit_contract",
+        "entry_price", "exit_price", "rolls", "bars", "gross", "costs", "net", "entry_reason", "exit_reason", "risk",
+        "ambiguous", "open",
+    ],
+    "contract_trades": [
+        "trade", *LINE, "sector", "direction", "contracts", "entry_day", "exit_day", "contract", "entry_price",
+        "exit_price", "bars", "gross", "costs", "net", "entry_reason", "exit_reason", "ambiguous",
+    ],
+    "positions": ["day", *LINE, "contract", "contracts", "mark", "notional", "margin"],
+    "ledger": ["day", *LINE, "cause", "amount"],
+    "fills": [
+        "day", *LINE, "contract", "kind", "contracts", "price", "shown", "slippage", "impact", "commission",
+    ],
+    "sleeves": ["day", "sleeve", "equity"],
+    "events": ["day", *LINE, "kind", "wanted", "allowed"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +56,9 @@ def test_a_run_loads_as_it_was_saved(archive, made):
     found = load(archive, made.id)
     assert found.summary["hashes"] == made.summary["hashes"]
     assert found.portfolio == made.portfolio
-    for table in ("equity", "trades", "contract_trades", "positions", "ledger"):
-        assert getattr(found, table)().equals(getattr(made, table)()), table
+    assert set(TABLES) == set(DOORS)
+    for table, door in DOORS.items():
+        assert getattr(found, door)().equals(getattr(made, door)()), table
 
 
 @pytest.mark.parametrize("name", ["id", "beginning", "small", "last"])
@@ -135,6 +157,31 @@ def test_a_run_of_an_older_program_has_no_checksums_and_is_read(archive, made):
     path.write_bytes(content)
 
 
+def test_a_run_of_0_4_has_no_fills_sleeves_and_events_and_is_read(archive, made, tmp_path):
+    folder = archive.path / "runs" / made.id
+    shutil.copytree(folder, tmp_path / "kept")
+    record = json.loads((folder / "run.json").read_text())
+    record["files"] = {name: told for name, told in record["files"].items() if Path(name).stem not in BEFORE}
+    for key in ("stamps", "margin_days", "ambiguous", "break_even_ticks"):
+        del record["summary"][key]
+    del record["checksum"]
+    record["checksum"] = recorded.checksum(record)
+    (folder / "run.json").write_text(json.dumps(record))
+    for name in BEFORE:
+        durable.remove(folder / f"{name}.parquet")
+    old = load(archive, made.id)
+    assert old.trades().equals(made.trades()) and old.summary == record["summary"]
+    for name in BEFORE:
+        with pytest.raises(RunUnknown, match=f"of an older version, which kept no {name}; run it again with --force"):
+            getattr(old, DOORS[name])()
+    assert sorted(old.export(tmp_path / "out")) == sorted(
+        [f"{name}.csv" for name in TABLES if name not in BEFORE] + ["portfolio.toml"]
+    )
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "kept", folder)
+    assert load(archive, made.id).fills().equals(made.fills())
+
+
 def test_a_run_of_a_user_s_own_strategy_is_found_again(archive, made):
     folder = archive.path / "strategies"
     folder.mkdir()
@@ -156,14 +203,16 @@ def test_a_run_of_a_user_s_own_strategy_is_found_again(archive, made):
 def test_an_export_adds_up(archive, made, tmp_path):
     made.export(tmp_path / "out")
     read = {path.stem: pl.read_csv(path, try_parse_dates=True) for path in (tmp_path / "out").glob("*.csv")}
-    assert set(read) == {"equity", "trades", "contract_trades", "positions", "ledger"}
-    assert read["equity"].columns == ["day", "equity", "cash", "margin", "drawdown"]
+    assert {name: table.columns for name, table in read.items()} == COLUMNS
     equity = read["equity"]["equity"]
     assert read["ledger"]["amount"].sum() == pytest.approx(equity[-1] - equity[0], abs=0.005)
     assert read["trades"]["net"].sum() == pytest.approx(read["contract_trades"]["net"].sum(), abs=0.005)
     by_cause = dict(read["ledger"].group_by("cause").agg(pl.col("amount").sum()).iter_rows())
     told = {cause: amount for cause, amount in made.summary["ledger"].items() if amount}
     assert by_cause == pytest.approx(told)
+    paid = {name: read["fills"][name].sum() for name in ("slippage", "commission")}
+    assert paid == pytest.approx({name: told[name] + told[f"roll_{name}"] for name in paid})
+    assert read["sleeves"]["equity"].to_list() == pytest.approx(equity[1:].to_list())  # one sleeve: the account
     assert Portfolio.from_toml(tmp_path / "out" / "portfolio.toml") == made.portfolio
 
 

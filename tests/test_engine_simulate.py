@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.simulate import (
+from engine.book import (
     CAUSES,
     COMMISSION,
     EVENTS,
@@ -118,7 +118,7 @@ def test_t29_a_second_contract_that_equity_does_not_cover_is_refused():
         fill=[nan, 4000.0], mark=[4000.0, 4000.0], target=2.0, multiplier=50.0, initial=13200.0, maintenance=12000.0
     )
     assert ledger.position[1, 0] == 1.0
-    assert ledger.events[0].tolist() == [0, 0, EVENTS.index("margin refused")]
+    assert ledger.events[0].tolist() == [0, 0, EVENTS.index("margin refused"), 2.0, 1.0]
 
 
 @pytest.mark.parametrize(("sweep", "profit"), [(True, -3250.0), (False, -3000.0)])
@@ -187,7 +187,7 @@ def test_a_contract_that_ends_without_a_roll_closes_at_its_last_price():
     )
     assert ledger.position[:, 0].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert ledger.equity[-1] - 20000.0 == 4.0 - 2.0
-    assert [EVENTS[e] for e in ledger.events[:, 2]] == ["closed: no matched price"]
+    assert [EVENTS[int(e)] for e in ledger.events[:, 2]] == ["closed: no matched price"]
     assert EXITS[int(trade(ledger.trades, "exit_reason")[0])] == "closed"
 
 

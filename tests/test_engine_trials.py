@@ -5,11 +5,11 @@ import pytest
 
 from engine import Portfolio
 from engine.backtest import run
+from engine.book import CAUSES
 from engine.costs import Costs
 from engine.portfolio import Sleeve
 from engine.sections import Rolls
 from engine.settings import ConfigError
-from engine.simulate import CAUSES
 from engine.sizing import FixedContracts
 from engine.strategy import Strategy
 from engine.trials import METRICS, UNDER_RULES, roll_cost, under_rules

@@ -83,11 +83,13 @@ def portfolio_of(path, archive):
 
 
 def _show_run(summary):
-    from engine.simulate import CAUSES
+    from engine.book import CAUSES
 
     currency = summary["currency"]
     if summary["simulated"]:
         say("Simulated prices: this run says nothing about real markets.")
+    for stamp in summary.get("stamps", []):
+        say(f"Stamped: {stamp}.")
     markets = summary["markets"]
     say(
         f"run {summary['run']}  {summary['portfolio']}  {summary['start']} to {summary['end']}  "
@@ -103,11 +105,35 @@ def _show_run(summary):
     table([*causes, total], {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     held = "holds" if summary["identity_holds"] else "BROKEN"
     say(f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}")
+    for line in _trust(summary):
+        say(line)
     for note in summary["notes"]:
         say(f"note: {note}")
     took = summary["seconds"]
     parts = ", ".join(f"{part} {took[part]:.2f}" for part in ("load", "prepare", "simulate", "analyse") if part in took)
     say(f"{took['total']:.2f} s: {parts}")
+
+
+def _trust(summary):
+    """Lines on margins, ambiguous bars, break-even and events; none of a run of before 0.5."""
+    if days := summary.get("margin_days"):
+        yield f"margin, market-days: {', '.join(f'{name} {count:,}' for name, count in days.items())}"
+    found = summary.get("ambiguous", {"bars": 0})
+    if found["bars"]:
+        ends = [f"{name} {money(one['final_equity'])}" for name, one in found["policies"].items()]
+        range_ = f"; final equity {', '.join(ends)}" if ends else ""
+        yield f"ambiguous: {found['bars']:,} bars in {percent(found['share'])} of the trades{range_}"
+    ticks = {name: value for name, value in summary.get("break_even_ticks", {}).items() if value is not None}
+    if ticks:
+        told = [f"{name} {number(value, ',.2f')}" for name, value in ticks.items()]
+        yield f"break-even, ticks a side more: {', '.join(told)}"
+    if summary.get("events"):
+        yield f"events: {', '.join(f'{kind} {count:,}' for kind, count in summary['events'].items())}"
+
+
+def _marks(summary):
+    marks = [name for name, there in (("simulated", summary["simulated"]), ("stamped", summary.get("stamps"))) if there]
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _told(metrics):
@@ -138,7 +164,7 @@ def _show_runs(rows):
         rows,
         {
             "run": lambda r: r["run"],
-            "portfolio": lambda r: r["portfolio"] + (" (simulated)" if r["simulated"] else ""),
+            "portfolio": lambda r: r["portfolio"] + _marks(r),
             "start": lambda r: r["start"],
             "end": lambda r: r["end"],
             "markets": lambda r: len(r["markets"]),

@@ -8,8 +8,10 @@ from app.commands.output import counted
 from app.view import View
 from app.views.strip import tile
 from engine.metrics import METRICS
+from engine.sections import TIES
 
 EVENTS = 200  # shown; the rest is counted
+SOURCES = ("exchange", "broker", "estimate")  # of margins
 DATA = (("Market", "text"), ("Source", "text"), ("Quality", ""), ("Coverage", ""), ("Freshness", ""), ("Findings", ""),
         ("Marks", "text"))  # fmt: skip
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # DESIGN 4: of the identity [account currency], [share of the profit moved]
@@ -47,20 +49,50 @@ def numbers(metrics, currency):
     return f'<h3>Numbers of the whole run</h3><dl class="strip">{"".join(parts)}</dl>'
 
 
-def events(rows):
-    """What happened besides trading, counted by kind, the last ones in full."""
+def events(rows, counts=None):
+    """What happened besides trading, counted by kind, the last ones in full; `rows` has the first of each kind only."""
     if not rows:
         return '<h3>Events</h3><p class="note">None: no margin call, no forced close.</p>'
-    kinds = Counter(row["kind"] for row in rows).most_common()
+    kinds = Counter(counts or Counter(row["kind"] for row in rows)).most_common()
     told = ", ".join(f"{esc(kind)} {charts.number(count)}" for kind, count in kinds)
     lines = "".join(
         f'<tr><td class="text">{esc(row["day"])}</td><td class="text">{esc(row["root"] or "account")}</td>'
-        f'<td class="text">{esc(row["kind"])}</td><td class="text wrap">{esc(row.get("text", ""))}</td></tr>'
-        for row in rows[-EVENTS:]
+        f'<td class="text">{esc(row["kind"])}</td><td class="text wrap">{esc(_sizes(row))}</td></tr>'
+        for row in sorted(rows, key=lambda row: row["day"])[-EVENTS:]
     )
-    more = f" The last {EVENTS}:" if len(rows) > EVENTS else ""
+    more = f" {EVENTS} of them:" if sum(count for _, count in kinds) > EVENTS else ""
     table = f'<div class="scroll"><table><tbody>{lines}</tbody></table></div>'
     return f'<h3>Events</h3><p class="note">{told}.{more}</p>{table}'
+
+
+def _sizes(row):
+    """What was wanted and what was allowed: contracts, or money where it is the account's."""
+    known = {name: row.get(name) for name in ("wanted", "allowed") if row.get(name) is not None}
+    return ", ".join(f"{name} {charts.number(value, 0 if value == int(value) else 2)}" for name, value in known.items())
+
+
+def trust(summary, currency):
+    """How far the numbers can be believed: stamps, margin days, ambiguous bars, what more trading may cost."""
+    rows = [("Not as traded", stamp) for stamp in summary.get("stamps", [])]
+    if days := summary.get("margin_days"):
+        told = ", ".join(f"{name} {charts.number(days[name])}" for name in SOURCES)
+        rows.append(("Margins, market-days", told))
+    if found := summary.get("ambiguous"):
+        rows.append(("Ambiguous bars", ambiguity(found, currency)))
+    ticks = {name: value for name, value in summary.get("break_even_ticks", {}).items() if value is not None}
+    if ticks:
+        told = ", ".join(f"{name} {charts.number(value, 2)}" for name, value in ticks.items())
+        rows.append(("Break-even, ticks a side more", told))
+    return rows
+
+
+def ambiguity(found, currency):
+    """Bars whose inside could be told in two ways, and what each way would have made of the account."""
+    told = f"{charts.number(found['bars'])} bars in {charts.number(found['trades'])} trades"
+    told += f" ({charts.percent(found['share'])})" if found["trades"] else ""
+    policies = found["policies"]
+    ends = [f"{name} {charts.money(policies[name]['final_equity'], currency)}" for name in TIES if name in policies]
+    return told + (f"; equity at the end: {', '.join(ends)}" if ends else "")
 
 
 def data(rows):
@@ -121,9 +153,10 @@ class About(View):
         block.text = (
             identity(run, columns)
             + numbers(run.metrics(), columns.currency)
+            + pairs("How far to believe it", trust(run.summary, columns.currency))
             + pairs("Origin", origin(run))
             + data(run.summary.get("data", {}))
-            + events(run.events)
+            + events(run.events, run.summary.get("events"))
             + toml
         )
         return block, {}

@@ -1,7 +1,7 @@
 """Sidebar: a widget for whatever a gesture can pick, so that a keyboard can pick it too."""
 
 import numpy as np
-from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div
+from bokeh.models import Button, CheckboxGroup, DateRangeSlider, Div, InlineStyleSheet
 
 from app import charts
 from app.selection import SIDES
@@ -18,8 +18,11 @@ def date_slider(days):
 
 
 def boxes(names):
-    """Names to tick; none ticked means all."""
-    return CheckboxGroup(labels=list(names), active=[], sizing_mode="stretch_width", stylesheets=[charts.parts()])
+    """Names to tick; none ticked means all. Long names have a line each."""
+    sheets = [charts.parts()]
+    if max(map(len, names), default=0) > LONG:
+        sheets.append(InlineStyleSheet(css=".bk-input-group:has(> label) { grid-template-columns: 1fr !important; }"))
+    return CheckboxGroup(labels=list(names), active=[], sizing_mode="stretch_width", stylesheets=sheets)
 
 
 def heading(text):
@@ -29,7 +32,7 @@ def heading(text):
     return block
 
 
-ONE = np.timedelta64(1, "D")
+ONE, LONG = np.timedelta64(1, "D"), 12
 
 
 class Controls(View):

@@ -10,7 +10,7 @@ from engine.risk import drawdown
 
 
 def equity_plot(source, x_range, y_range, currency):
-    """Equity of the account, or the starting capital plus the profit of what is picked."""
+    """Equity of the account, or the capital paid in plus the profit of what is picked."""
     plot = charts.dated(290, x_range, y_range, "Equity by day; its words stand below")
     charts.money_axis(plot.yaxis, currency)
     line = plot.line("day", "equity", source=source, color=charts.GAIN, line_width=1.8)
@@ -71,7 +71,7 @@ class Equity(View):
     def patch(self, picked):
         """Curve, axes and veils of a slice."""
         days, curve = charts.milliseconds(picked.columns.days), picked.curve
-        depth = drawdown(curve)
+        depth = drawdown(picked.grown)
         low, high = charts.span(curve)
         bottom = charts.span(depth, 0.0)[0]
         whole = picked.chosen["days"] is None

@@ -56,6 +56,11 @@ def head(currency):
     return ("Market", "Strategy", "Contract", "Contracts", "Mark", f"Notional, {currency}", f"Margin, {currency}")
 
 
+def size(contracts):
+    """Contracts, and hundredths of them where fractions are traded."""
+    return charts.number(contracts, 0 if contracts == int(contracts) else 2)
+
+
 def book(picked):
     """Positions at the close of the last day picked."""
     if not picked.count:
@@ -75,7 +80,7 @@ def book(picked):
             str(held["contract"][k]),
         )
         numbers = (
-            charts.number(float(held["contracts"][k])),
+            size(float(held["contracts"][k])),
             charts.price(float(held["mark"][k])),
             charts.number(float(held["notional"][k])),
             charts.number(float(held["margin"][k])),

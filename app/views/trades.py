@@ -1,6 +1,7 @@
 """The strategy trades that ended on the days picked."""
 
 import numpy as np
+import polars as pl
 from bokeh.core.properties import field
 from bokeh.models import (
     CDSView,
@@ -17,13 +18,15 @@ from bokeh.models import (
 from app import charts
 from app.view import View
 
-WHOLE, PRICE = "0,0", "0,0.[000000000]"
+WHOLE, SIZE, PRICE = "0,0", "0,0.[00]", "0,0.[000000000]"
+OPTIONAL = "entry_reason"  # a run of before 0.5 has none; where all begin at the market it says nothing
 RESULT = "result"  # a whole number in the colour of its sign
 TONES = ("var(--loss, #b3541a)", "var(--gain, #1f6ca6)")
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
-    ("root", "Market", 52, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
-    ("contracts", "Contracts", 70, WHOLE), ("entry_day", "Entry", 76, "date"), ("exit_day", "Exit", 76, "date"),
+    ("market", "Market", 60, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
+    ("contracts", "Contracts", 70, SIZE), ("entry_day", "Entry", 76, "date"), ("exit_day", "Exit", 76, "date"),
     ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 70, RESULT), ("costs", "Costs", 58, WHOLE),
+    ("entry_reason", "Begun by", 66, "text"),
     ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 38, WHOLE), ("bars", "Bars", 40, WHOLE),
     ("entry_contract", "First", 56, "text"), ("exit_contract", "Last", 56, "text"),
     ("entry_price", "Entry price", 98, PRICE), ("exit_price", "Exit price", 98, PRICE), ("trade", "No.", 36, WHOLE),
@@ -33,7 +36,7 @@ FIELDS = (  # column of RunResult.trades, title, width in pixels, format
 def columns_of(table):
     """The trades as columns of a source: days in milliseconds, contracts as text, a colour beside each result."""
     found = {}
-    for name, _, _, kind in FIELDS:
+    for name, _, _, kind in (row for row in FIELDS if row[0] in table.columns):
         values = table[name]
         if kind == "date":
             found[name] = values.to_numpy().astype("datetime64[ms]").astype(float)
@@ -61,6 +64,8 @@ def formatter(name, kind):
 def grid(source, view, columns):
     """A table that draws the rows in sight only."""
     shown = [row for row in FIELDS if row[0] != "strategy" or len(columns.strategies) > 1]
+    begun = set(columns.table.get_column(OPTIONAL, default=pl.Series([], dtype=pl.String)).to_list())
+    shown = [row for row in shown if row[0] != OPTIONAL or begun - {"market"}]
     fields = [
         TableColumn(
             field=name, title=title.format(currency=columns.currency), width=width, formatter=formatter(name, kind)

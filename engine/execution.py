@@ -1,0 +1,251 @@
+"""What happens to positions on a bar: market orders and marks.
+
+All in contract prices. docs/positions.md tells the rules; what happens inside the bar is in `engine.bracket`, rolls are
+in `engine.rolling`.
+"""
+
+import numpy as np
+
+from engine.blotter import (
+    Quote,
+    age,
+    event,
+    impact_by,
+    move,
+    respread,
+    trade,
+    trade_left,
+)  # fmt: skip
+from engine.book import FRACTIONAL, FX, LOCKED, PARTIAL, SPREAD_WAITS
+from engine.bracket import entered, inside, opens_beyond, trail
+from engine.fills import cap
+from engine.kernel import bare, inlined
+from engine.netting import whole_part
+
+
+@bare
+def revalue(t, bars, state, books):
+    """Foreign cash that was kept, at the new rate."""
+    for i in range(state.line.shape[0]):
+        fx = bars[t, state.line[i].instrument].fx
+        if state.line[i].balance != 0.0:
+            books.amount[t, i, FX] = state.line[i].balance * (fx - state.line[i].fx)
+        state.line[i].fx = fx
+
+
+@bare
+def market_orders(t, bars, account, shared, state, books):
+    """What each line trades at the market on this bar, its share that is traded outside, and the net size.
+
+    `shared` says that lines may hold the same contract, that members have several legs, or that fills are capped.
+    """
+    orders = 0
+    for i in range(state.line.shape[0]):
+        m = state.line[i].instrument
+        delta = state.line[i].target - state.line[i].position if state.line[i].out != t else 0.0
+        state.line[i].share = 1.0
+        if delta != 0.0:
+            if np.isnan(bars[t, m].fill) or np.isnan(bars[t, m].mark):
+                delta = 0.0
+            elif bars[t, m].locked * delta > 0.0:
+                event(t, i, LOCKED, delta, 0.0, state, books)
+                delta = 0.0
+            elif state.member[state.line[i].member].ordered and account.at_open and opens_beyond(t, i, bars, state):
+                delta = 0.0
+            elif state.line[i].left * delta < 0.0:
+                delta = possible(t, i, m, delta, bars, account, state)
+            orders += 1
+        state.line[i].delta = delta
+        state.line[i].size = abs(delta)
+    if orders > 0 and shared:
+        both_or_none(t, state, books)
+        capped(t, bars, account, state, books)
+        netted(t, bars, account, state)
+
+
+@bare
+def left_price(t, m, bars, account):
+    """At what a market order leaves the contract rolled out of."""
+    return bars[t, m].left_open if account.at_open else bars[t, m].left_mark
+
+
+@bare
+def possible(t, i, m, delta, bars, account, state):
+    """A reduction takes the contract rolled out of first; where that has no price only the other part can trade."""
+    if not np.isnan(left_price(t, m, bars, account)):
+        return delta
+    return np.copysign(min(abs(delta), abs(state.line[i].position - state.line[i].left)), delta) + 0.0
+
+
+@bare
+def of_the_bar(t, i, bars, account, state):
+    """The part of a line's order that is in the contract of the bar."""
+    delta, left = state.line[i].delta, state.line[i].left
+    if left * delta < 0.0 and not np.isnan(left_price(t, state.line[i].instrument, bars, account)):
+        return delta - np.copysign(min(abs(delta), abs(left)), delta)
+    return delta
+
+
+@bare
+def both_or_none(t, state, books):
+    """A member of several legs trades all that it wants to trade, or nothing."""
+    n = state.line.shape[0]
+    i = 0
+    while i < n:
+        last = i
+        while last + 1 < n and state.line[last + 1].member == state.line[i].member:
+            last += 1
+        stuck = False
+        for k in range(i, last + 1):
+            stuck |= state.line[k].delta != state.line[k].target - state.line[k].position
+        if stuck and last > i:
+            event(t, i, SPREAD_WAITS, state.line[i].target - state.line[i].position, 0.0, state, books)
+            for k in range(i, last + 1):
+                state.line[k].delta = 0.0
+                state.line[k].size = 0.0
+        i = last + 1
+
+
+@bare
+def same_contract(t, a, b, bars, state):
+    """Whether two lines trade the same contract on the bar."""
+    if state.line[a].root != state.line[b].root:
+        return False
+    return bars[t, state.line[a].instrument].contract == bars[t, state.line[b].instrument].contract
+
+
+@bare
+def capped(t, bars, account, state, books):
+    """At most the portfolio's share of the bar's volume, net of each contract; spreads in whole units."""
+    if account.participation == np.inf:
+        return
+    n = state.line.shape[0]
+    for i in range(n):  # `size` is the factor for now
+        net = 0.0
+        for k in range(n):
+            if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
+                net += of_the_bar(t, k, bars, account, state)
+        most = cap(abs(net), bars[t, state.line[i].instrument].volume, account.participation, False)
+        state.line[i].size = most / abs(net) if abs(net) > most else 1.0
+    i = 0
+    while i < n:
+        last, factor = i, 1.0
+        while last + 1 < n and state.line[last + 1].member == state.line[i].member:
+            last += 1
+        for k in range(i, last + 1):
+            if state.line[k].delta != 0.0:
+                factor = min(factor, state.line[k].size)
+        for k in range(i, last + 1):
+            if factor < 1.0 and state.line[k].delta != 0.0:
+                rest = state.line[k].delta if last > i else of_the_bar(t, k, bars, account, state)
+                part = abs(rest / state.line[k].ratio) * factor
+                got = whole_part(part) if account.rounding != FRACTIONAL else part
+                got = state.line[k].delta - rest + np.copysign(got * abs(state.line[k].ratio), rest)
+                if got != state.line[k].delta:
+                    event(t, k, PARTIAL, state.line[k].target - state.line[k].position, got, state, books)
+                state.line[k].delta = got + 0.0
+        i = last + 1
+    for i in range(n):
+        state.line[i].size = abs(state.line[i].delta)
+
+
+@bare
+def netted(t, bars, account, state):
+    """Lines of one contract trade their net: the share of each line's size, and the net size."""
+    n = state.line.shape[0]
+    for i in range(n):
+        if state.line[i].delta == 0.0:
+            continue
+        net, gross = 0.0, 0.0
+        for k in range(n):
+            if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
+                part = of_the_bar(t, k, bars, account, state)
+                net += part
+                gross += abs(part)
+        state.line[i].share, state.line[i].size = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
+
+
+@inlined
+def quoted(t, m, bars):
+    """The market's numbers of the bar."""
+    worth = bars[t, m].multiplier
+    usual = bars[t - 1, m].liquidity if t > 0 else np.nan
+    return Quote(
+        bars[t, m].contract, bars[t, m].offset, worth, bars[t, m].fx, bars[t, m].slippage * worth,
+        bars[t, m].commission, bars[t, m].impact * worth, bars[t, m].volume, bars[t, m].left_volume, usual,
+    )  # fmt: skip
+
+
+@bare
+def inside_first(t, bars, orders, account, ends, finer, state, books):
+    """Where market orders fill late in the bar, what happens inside it comes before them."""
+    for i in range(state.line.shape[0]):
+        m = state.line[i].instrument
+        if state.member[state.line[i].member].ordered and not np.isnan(bars[t, m].mark):
+            quote = quoted(t, m, bars)
+            cash = inside(t, i, quote, bars, orders, account, ends, finer, state, books)
+            if not account.sweep:
+                state.line[i].balance += cash
+
+
+@bare
+def trade_lines(t, bars, orders, account, ends, finer, state, books):
+    """Every line's bar up to its mark: orders, profit, costs; returns whether anything rolls or is still rolling."""
+    after = False
+    for i in range(state.line.shape[0]):
+        m = state.line[i].instrument
+        cash = 0.0
+        if not np.isnan(bars[t, m].mark):
+            ordered, delta = state.member[state.line[i].member].ordered, state.line[i].delta
+            if delta != 0.0 or state.line[i].position != 0.0 or ordered:
+                quote = quoted(t, m, bars)
+                if delta != 0.0:
+                    cash += at_market(t, i, delta, quote, bars, orders, account, ordered, state, books)
+                if ordered and account.at_open:
+                    cash += inside(t, i, quote, bars, orders, account, ends, finer, state, books)
+                cash += marked(t, i, m, ordered, quote, bars, ends, state, books)
+            else:
+                state.line[i].last, state.line[i].adjusted = bars[t, m].mark, bars[t, m].mark + bars[t, m].offset
+        if state.line[i].position != 0.0:
+            after |= bars[t, m].roll or bars[t, m].closed or state.line[i].left != 0.0
+        if not account.sweep:
+            state.line[i].balance += cash
+    return after
+
+
+@bare
+def marked(t, i, m, ordered, quote, bars, ends, state, books):
+    """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
+    cash = move(t, i, bars[t, m].mark, quote, state, books)
+    if state.line[i].left != 0.0 and not np.isnan(bars[t, m].left_mark):
+        spread = bars[t, m].left_mark - bars[t, m].mark
+        cash += respread(t, i, state.line[i].left, spread, quote, state, books)
+        state.line[i].spread = spread
+    if state.line[i].position != 0.0:
+        age(i, state)
+        if ordered:
+            trail(t, i, m, state.line[i].member, bars, state)
+            state.member[state.line[i].member].days += ends
+    return cash
+
+
+@bare
+def at_market(t, i, delta, quote, bars, orders, account, ordered, state, books):
+    """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
+    m, held = state.line[i].instrument, state.line[i].position
+    price = bars[t, m].fill
+    cash = move(t, i, price, quote, state, books)
+    kind, why = state.line[i].kind, state.line[i].why
+    rest = of_the_bar(t, i, bars, account, state)
+    if rest != delta:
+        part, old = delta - rest, left_price(t, m, bars, account)
+        impact = impact_by(abs(part), quote.left_volume, quote, account.power)
+        cash += trade_left(t, i, part, old, price, kind, why, impact, quote, state, books)
+    if rest != 0.0:
+        impact = impact_by(state.line[i].size, quote.volume, quote, account.power)
+        cash += trade(t, i, rest, price, kind, why, state.line[i].share, impact, 1.0, quote, state, books)
+    if ordered and state.line[i].position * held <= 0.0 and state.line[i].position != 0.0:
+        j = state.line[i].member
+        state.member[j].stop_at, state.member[j].goal_at = orders[t - 1, j].stop_at, orders[t - 1, j].target_at
+        entered(t, i, price, t - 1, quote, orders, state)
+    return cash

@@ -1,0 +1,111 @@
+"""What a reader of a result must know: stamps, margins and their sources, markets that ended, prices that stand in."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from engine.cash import unbooked
+from engine.market import FRESH, STALE
+
+STAMPS = {
+    "close": "market orders fill at the close of the next bar",
+    "settle": "market orders fill at settlements, at which nobody can be sure to trade",
+    "same_close": "market orders fill at the very close that decided them: this looks ahead",
+}
+
+
+def stamps(portfolio):
+    """What makes a result more favourable than trading would have been, by the user's own choice."""
+    if portfolio.execution.fill in STAMPS:
+        yield STAMPS[portfolio.execution.fill]
+    if portfolio.sizing.rounding == "fractional":
+        yield "fractions of contracts are traded"
+
+
+def margin_days(market, estimated):
+    """Market-days on which the margin was the exchange's, the broker's own table, or an estimate."""
+    begun = market.contract > 0
+    broker = begun & market.own_margin & ~estimated
+    return {
+        "exchange": int((begun & ~estimated & ~broker).sum()),
+        "broker": int(broker.sum()),
+        "estimate": int((begun & estimated).sum()),
+    }
+
+
+def data(market, m):
+    """What a result says of one market's prices: source, quality, proxies, filled rows."""
+    found, root = market.sources.get(market.roots[m], {}), market.roots[m]
+    proxies = int(market.proxy[:, m].sum())
+    score = market.quality.get(root)
+    return {
+        "source": found.get("source", ""),
+        "proxy": found.get("proxy", "") if proxies else "",
+        "proxy_days": proxies,
+        "filled": found.get("filled", 0),
+        "quality": asdict(score) if score else None,
+    }
+
+
+def _ends(market):
+    """Markets whose prices end before their last contract does: (root, last day)."""
+    for m, root in enumerate(market.names):
+        bars, closes = np.flatnonzero(~np.isnan(market.mark[:, m])), np.flatnonzero(market.closed[:, m])
+        if len(bars) and len(closes) and bars[-1] < closes[-1]:
+            yield root, market.days[bars[-1]]
+
+
+def _each(market, rows):
+    """(root, number of its rows that are true), market by market."""
+    return zip(market.names, rows.sum(axis=0).tolist(), strict=True)
+
+
+def _counted(market, rows):
+    """Markets with the number of their rows that are true."""
+    return ", ".join(f"{root} {n}" for root, n in _each(market, rows) if n)
+
+
+def _idle_rules(market, portfolio):
+    """A note on roll rules of markets that are not traded: a root may be a slip."""
+    idle = sorted(set(portfolio.rolls.roots) - set(market.roots))
+    return [f"roll rules of markets that are not traded: {', '.join(idle)}"] if idle else []
+
+
+def notes(market, portfolio, estimated, ledger, events):
+    """What a reader of the result must know."""
+    yield from _idle_rules(market, portfolio)
+    begun = market.contract > 0
+    if market.priceless:
+        yield f"not traded, no stored row has a price: {', '.join(market.priceless)}"
+    old = begun & (market.fx_age > FRESH) & (market.fx_age <= STALE)
+    if aged := _counted(market, old):
+        yield f"exchange rate older than {FRESH} days, days: {aged}"
+    if stale := _counted(market, begun & (market.fx_age > STALE)):
+        yield f"not traded for want of an exchange rate of at most {STALE} days, days: {stale}"
+    ended = [f"{root} {day}" for root, day in _ends(market)]
+    if ended:
+        yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"
+    last = {root: str(day) for root, day in _ends(market)}
+    closed = [event for event in events if event["kind"] == "closed: no matched price"]
+    gone = [f"{e['root']} {e['day']}" for e in closed if e["day"] <= last.get(e["root"], "9999")]
+    if gone:
+        yield f"closed because no price to roll at came in time: {', '.join(gone)}"
+    if not len(ledger.trades):
+        yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
+    of = dict(zip(market.names, market.roots, strict=True))
+    proxies = [f"{name} {n} of {market.sources[of[name]]['proxy']}" for name, n in _each(market, market.proxy) if n]
+    if proxies:
+        yield f"proxy days, prices of another contract stand in: {', '.join(proxies)}"
+    filled = [f"{root} {told['filled']}" for root, told in market.sources.items() if told["filled"]]
+    if filled:
+        yield f"rows filled from a second source: {', '.join(filled)}"
+    share = float(estimated[market.contract > 0].mean()) if (market.contract > 0).any() else 0.0
+    if share > 0:
+        yield f"margin is estimated from volatility on {share:.1%} of the markets' days"
+    if not market.rate.any():
+        yield "no interest rate series: cash earns nothing"
+    late = unbooked(market.days, portfolio.cash.payments, portfolio.start)
+    if late:
+        yield f"payments that no bar books: {', '.join(str(row['day']) for row in late)}"
+    if market.simulated:
+        yield "prices are simulated"

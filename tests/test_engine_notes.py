@@ -1,0 +1,110 @@
+"""engine/notes.py: stamps, margin days, and what a reader of a result must know."""
+
+import numpy as np
+import pytest
+
+from engine import notes
+from engine.backtest import backtest
+from tests.small_runs import Wants, market, portfolio
+from tests.test_engine_tables import ledger
+
+UP = 100.0 + np.arange(12.0)
+NONE = np.nan
+
+
+def told(made, settings=(), estimated=None, happened=(), traded=True):
+    """The notes on a market that was run."""
+    estimated = np.zeros(made.mark.shape, bool) if estimated is None else estimated
+    given = ledger(trades=np.ones((1 if traded else 0, 17)))
+    return list(notes.notes(made, portfolio((Wants(), {}), settings=settings), estimated, given, list(happened)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([], []),
+        (["execution.fill=close"], ["market orders fill at the close of the next bar"]),
+        (["execution.fill=settle"], ["market orders fill at settlements, at which nobody can be sure to trade"]),
+        (["execution.fill=same_close"], ["market orders fill at the very close that decided them: this looks ahead"]),
+        (["rounding=fractional"], ["fractions of contracts are traded"]),
+        (
+            ["execution.fill=close", "rounding=fractional"],
+            ["market orders fill at the close of the next bar", "fractions of contracts are traded"],
+        ),
+        (["rounding=nearest_risk", "ties=nearer", "rolls.fill=open"], []),
+    ],
+)
+def test_t24_what_is_kinder_than_trading_is_stamped(settings, expected):
+    run = backtest(market(UP), portfolio((Wants(), {}), settings=settings))
+    assert run.summary["stamps"] == expected
+
+
+def test_each_market_day_of_margin_has_one_source():
+    contract = np.where(np.arange(12)[:, None] < [3, 0, 0], 0, 202406)  # the first begins on its fourth bar
+    own = np.tile([False, True, True], (12, 1))
+    three = market(np.column_stack([UP] * 3), contract=contract, own_margin=own)
+    estimated = np.zeros((12, 3), bool)
+    estimated[:5, 0], estimated[:2, 2] = True, True  # the first three of the first are of no contract
+    found = notes.margin_days(three, estimated)
+    assert found == {"exchange": 7, "broker": 12 + 10, "estimate": 2 + 2}
+    assert sum(found.values()) == (contract > 0).sum()
+
+
+def test_a_run_of_nothing_odd_has_no_note():
+    assert told(market(UP, rate=np.full(12, 0.01))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"simulated": True}, "prices are simulated"),
+        ({"rate": np.zeros(12)}, "no interest rate series: cash earns nothing"),
+        ({"priceless": ("NG",)}, "not traded, no stored row has a price: NG"),
+        ({"fx_age": [0.0] * 9 + [8.0, 30.0, 31.0]}, "exchange rate older than 7 days, days: A 2"),
+        (
+            {"fx_age": [0.0] * 9 + [8.0, 30.0, 31.0]},
+            "not traded for want of an exchange rate of at most 30 days, days: A 1",
+        ),
+        (
+            {"mark": [*UP[:10], NONE, NONE], "closed": [False] * 11 + [True]},
+            "prices end, and what was held was closed at the last one when its contract ended: A 2024-01-12",
+        ),
+    ],
+)
+def test_a_note_says_what_is_odd_about_the_prices(changes, expected):
+    usual = {"rate": np.full(12, 0.01), "mark": UP} | changes
+    assert expected in told(market(usual.pop("mark"), **usual))
+
+
+def test_prices_that_stand_in_are_named_by_market_and_rank():
+    sources = {"CL": {"source": "hand", "proxy": "MCL", "until": None, "filled": 3}}
+    two = market(np.column_stack([UP, UP]), ("CL", "CL.c.3"), roots=("CL", "CL"), sources=sources,
+                 proxy=np.tile([True, False], (12, 1)), rate=np.full(12, 0.01))  # fmt: skip
+    assert told(two) == [
+        "proxy days, prices of another contract stand in: CL 12 of MCL", "rows filled from a second source: CL 3",
+    ]  # fmt: skip
+    assert notes.data(two, 0) == {"source": "hand", "proxy": "MCL", "proxy_days": 12, "filled": 3, "quality": None}
+    assert notes.data(two, 1)["proxy"] == "" and notes.data(two, 1)["proxy_days"] == 0
+
+
+def test_estimates_idle_rules_late_payments_and_an_idle_run_are_told():
+    estimated = np.zeros((12, 1), bool)
+    estimated[:3] = True
+    settings = ["rolls.roots.GC=oi", "cash.payments=[{day = 2030-01-01, amount = 5}, {day = 2020-01-01, amount = 5}]"]
+    assert told(market(UP, rate=np.full(12, 0.01)), settings, estimated, traded=False) == [
+        "roll rules of markets that are not traded: GC",
+        "nothing was traded: see events and available markets; the capital may be too small for one contract",
+        "margin is estimated from volatility on 25.0% of the markets' days",
+        "payments that no bar books: 2020-01-01, 2030-01-01",
+    ]
+
+
+def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_its_prices_end():
+    gone = [{"day": "2024-01-05", "root": "A", "kind": "closed: no matched price"}]
+    assert told(market(UP, rate=np.full(12, 0.01)), happened=gone) == [
+        "closed because no price to roll at came in time: A 2024-01-05"
+    ]
+    ended = market([*UP[:3], *[NONE] * 9], closed=np.arange(12) == 4, rate=np.full(12, 0.01))
+    assert told(ended, happened=gone) == [
+        "prices end, and what was held was closed at the last one when its contract ended: A 2024-01-03"
+    ]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.book import AMBIGUOUS, CAUSES, COSTS, COSTS_OF, GROSS, INTEREST
 from engine.columns import column
 from engine.costs import break_even
 from engine.market import checked_rules, code_hash, load, refused, specified
-from engine.metrics import plain, summary
+from engine.metrics import summary
 from engine.ratios import period_returns, unpaid
 from engine.sections import TIES
 from engine.simulate import simulate
@@ -107,13 +108,13 @@ def market_of(archive, portfolio, roots, snapshot):
 
 
 def within_the_day(archive, market, portfolio, snapshot):
-    """(market, bars, within): bars within the day where the portfolio asks which order came first, and the market on
+    """(market, bars, within): bars within the day, read when somebody asks which order came first, and the market on
     them where it trades there; the data hash of the market covers both."""
-    bars = finer.load(archive, market, snapshot=snapshot) if portfolio.execution.ties == "finer" else None
+    bars = cache(partial(finer.load, archive, market, snapshot=snapshot))
     within = finer.execution(archive, market, snapshot=snapshot) if portfolio.execution.bars == "within" else None
     told = market.hashes
-    if bars is not None:
-        told = told | {"data": finer.digest(told["data"], *bars)}
+    if portfolio.execution.ties == "finer":
+        told = told | {"data": finer.digest(told["data"], *bars())}
     if within is not None:
         told = told | {"data": within.market.hashes["data"]}
     return replace(market, hashes=told), bars, within
@@ -142,8 +143,9 @@ def backtest(market, portfolio, bars=None, within=None):
     market : Market
         With all history up to the portfolio's end; see `engine.market.load`.
     portfolio : Portfolio
-    bars : book.Finer, optional
-        Bars within the day (`engine.finer.load`), for `execution.ties = "finer"`.
+    bars : book.Finer, or function without arguments that gives one; optional
+        Bars within the day (`engine.finer.load`), for `execution.ties = "finer"`; where more than one trade in a
+        hundred is ambiguous, the result tells with them what each policy would have made.
     within : finer.Within, optional
         The market on such bars (`engine.finer.execution`), for `execution.bars = "within"`.
 
@@ -163,11 +165,12 @@ def backtest(market, portfolio, bars=None, within=None):
     began = time.perf_counter()
     first = _first_row(market, portfolio)
     market, estimated = inputs.with_margins(market, portfolio, first)
-    given = inputs.made(market, portfolio, first, bars, within)
+    known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
+    given = inputs.made(market, portfolio, first, None if callable(known) else known, within)
     ready = time.perf_counter()
     ledger = simulate(*given.arguments())
     simulated = time.perf_counter()
-    made = _result(ledger, market.rows(first), portfolio, given, estimated[first:])
+    made = _result(ledger, market.rows(first), portfolio, given, estimated[first:], first, bars)
     made.summary["seconds"] = {
         "load": 0.0,
         "prepare": round(ready - began, 4),
@@ -187,7 +190,7 @@ def _first_row(market, portfolio):
     return first
 
 
-def _result(ledger, market, portfolio, given, estimated):
+def _result(ledger, market, portfolio, given, estimated, first, bars):
     made_hash = tables.result_hash(ledger)
     clock = given.clock
     if given.account.daily:
@@ -211,7 +214,7 @@ def _result(ledger, market, portfolio, given, estimated):
         "events": tables.counted(ledger),
         "stamps": list(notes.stamps(portfolio)),
         "margin_days": notes.margin_days(market, estimated),
-        "ambiguous": _ambiguous(ledger, given, portfolio),
+        "ambiguous": _ambiguous(ledger, given, portfolio, first, bars),
         "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
         "notes": list(notes.notes(market, portfolio, estimated, ledger, events)),
@@ -220,20 +223,24 @@ def _result(ledger, market, portfolio, given, estimated):
     return result.RunResult(document, portfolio, events, made)
 
 
-def _ambiguous(ledger, given, portfolio):
+def _ambiguous(ledger, given, portfolio, first, bars):
     """Bars that could be told in two ways, trades with such a bar, and, where they are more than one in a hundred, what
-    each policy would have made of the account (T19)."""
+    each policy would have made of the account (T19); of `finer` nothing where no bars within the day are known."""
     trades = ledger.trades[:, AMBIGUOUS] > 0
     share = float(trades.mean()) if len(trades) else 0.0
     told = {"bars": int(ledger.ambiguous.sum()), "trades": int(trades.sum()), "share": share, "policies": {}}
-    if share > AMBIGUOUS_SHARE:
-        for policy, number in TIES.items():
-            account = given.account._replace(policy=number)
-            other = simulate(*replace(given, account=account).arguments())
-            told["policies"][policy] = {
-                "final_equity": float(other.equity[-1]),
-                "total_return": float(other.equity[-1] / portfolio.capital - 1.0),
-            }
+    for policy, number in TIES.items() if share > AMBIGUOUS_SHARE else ():
+        changed = replace(given, account=given.account._replace(policy=number))
+        if policy == "finer":
+            known = given.finer
+            if known is None and callable(bars) and not given.account.daily:
+                known = inputs.later_bars(bars(), first)
+            if known is None or not len(known.first):
+                told["policies"][policy] = None
+                continue
+            changed = replace(changed, finer=known)
+        end = float(simulate(*changed.arguments()).equity[-1])
+        told["policies"][policy] = {"final_equity": end, "total_return": end / portfolio.capital - 1.0}
     return told
 
 
@@ -245,7 +252,8 @@ def _break_even(ledger, market, portfolio, placed):
     profit = ledger.amount[:, :-1].sum(axis=(0, 2))
     ticks = break_even(profit, ledger.fills, np.nan_to_num(tick), strategy)
     labels = portfolio.labels()
-    return {label: plain(float(ticks[s]), "ratio") if s < len(ticks) else None for s, label in enumerate(labels)}
+    told = [float(x) for x in ticks] + [np.nan] * (len(labels) - len(ticks))
+    return {label: None if np.isnan(x) else x for label, x in zip(labels, told, strict=True)}
 
 
 def _metrics(ledger, market, portfolio, clock):

@@ -101,7 +101,7 @@ def impact_by(size, volume, quote, power):
     known = volume if volume > 0.0 else quote.usual
     if quote.impact == 0.0 or size == 0.0 or not known > 0.0:
         return 0.0
-    return quote.impact * (size / known) ** power
+    return quote.impact * min(size / known, 1.0) ** power  # nobody trades more than there is: more is no dearer
 
 
 @bare

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.blotter import event
+from engine.blotter import CRUMB, event
 from engine.book import (
     BY_MARKET,
     BY_TIME,
@@ -103,13 +103,13 @@ def decide(
         event(t, -1, MARGIN_CALL, part * least, equity, state, books)
         call(held, made.profit, lines, made.room, initial, fx, credit, covered, account.call, whole, made.cut)
         _cap(made, state)
+    _floor(t, equity, account, made, state, books)
     for i in range(made.target.shape[0]):
         made.wanted[i] = made.target[i]
     if affordable(made.wanted, held, lines, made.room, initial, fx, credit, covered, whole, made.target) > 0:
         for i in range(made.target.shape[0]):
-            if made.target[i] != made.wanted[i]:
+            if abs(made.target[i] - made.wanted[i]) > CRUMB * abs(made.wanted[i]):
                 event(t, i, MARGIN_REFUSED, made.wanted[i], made.target[i], state, books)
-    _floor(t, equity, account, made, state, books)
     _whole_units(whole, made, state)
     _postpone(made, state)
     for i in range(made.target.shape[0]):
@@ -123,8 +123,10 @@ def _look(t, bars, made, state):
     for i in range(state.line.shape[0]):
         line = state.line[i]
         m = line.instrument
-        line.held = bars[t, m].roll_contract if bars[t, m].roll else bars[t, m].contract
-        made.price[m] = line.last
+        rolls = bars[t, m].roll
+        line.held = bars[t, m].roll_contract if rolls else bars[t, m].contract
+        if rolls or not np.isnan(bars[t, m].mark):
+            made.price[m] = bars[t, m].roll_to if rolls else bars[t, m].mark
         held.position[i], held.left[i] = line.position, line.left
         held.held[i], held.left_contract[i] = line.held, line.left_contract
         made.profit[i] = state.open[WHOLE, i, GROSS] + state.open[WHOLE, i, COSTS] if line.position != 0.0 else 0.0
@@ -186,7 +188,7 @@ def _wish(t, j, wishes, orders, account, sleeves, available, made, state):
         wanted = made.forecast[j] * usual
         if not np.isfinite(wanted):
             wanted = 0.0
-    open_ = True
+    open_ = state.money[1] == 0.0  # below the capital floor nothing is
     for k in range(i, mine.after):
         open_ &= available[t, state.line[k].instrument]
     if not open_:
@@ -196,7 +198,7 @@ def _wish(t, j, wishes, orders, account, sleeves, available, made, state):
     held, kept = made.units[j], wanted == 0.0
     if not kept and not wishes.resize[j]:
         kept = held * wanted > 0.0
-        wanted = held if kept else wanted
+        wanted = _entering(held, state.line[i].target / state.line[i].ratio) if kept else wanted
     elif not kept:
         width = account.buffer * abs(usual)
         kept = abs(wanted - held) <= width
@@ -206,6 +208,12 @@ def _wish(t, j, wishes, orders, account, sleeves, available, made, state):
         wanted = np.trunc(wanted) + 0.0  # never a negative zero
     made.whole[j] = wanted
     made.lowest[j], made.highest[j] = (wanted, wanted) if kept else (-np.inf, np.inf)
+
+
+@bare
+def _entering(held, target):
+    """What is held, or all that was wanted where the volume has let only a part of it in (T23)."""
+    return target if target * held > 0.0 and abs(target) > abs(held) else held
 
 
 @bare
@@ -221,7 +229,7 @@ def _ordered(t, i, j, wanted, orders, state):
     if wanted * side > 0.0:  # rows of the side that is held, or waits, move its levels
         mine.stop_at = orders[t, j].stop_at if not np.isnan(orders[t, j].stop_at) else mine.stop_at
         mine.goal_at = orders[t, j].target_at if not np.isnan(orders[t, j].target_at) else mine.goal_at
-        mine.episode = orders[t, j].episode if held != 0.0 else mine.episode
+        mine.episode = orders[t, j].episode if held != 0.0 and mine.closing == 0 else mine.episode
     if mine.closing != 0 or mine.blocked == orders[t, j].episode:
         return 0.0
     if wanted * held > 0.0 and 0 < mine.hold <= mine.days:

@@ -7,12 +7,14 @@ in `engine.rolling`.
 import numpy as np
 
 from engine.blotter import (
+    CRUMB,
     Quote,
     age,
     event,
     impact_by,
     move,
     respread,
+    rest,
     trade,
     trade_left,
 )  # fmt: skip
@@ -42,10 +44,10 @@ def market_orders(t, bars, account, shared, state, books):
     orders = 0
     for i in range(state.line.shape[0]):
         m = state.line[i].instrument
-        delta = state.line[i].target - state.line[i].position if state.line[i].out != t else 0.0
+        delta = wanted(i, state) if state.line[i].out != t else 0.0
         state.line[i].share = 1.0
         if delta != 0.0:
-            if np.isnan(bars[t, m].fill) or np.isnan(bars[t, m].mark):
+            if np.isnan(bars[t, m].market) or np.isnan(bars[t, m].mark):
                 delta = 0.0
             elif bars[t, m].locked * delta > 0.0:
                 event(t, i, LOCKED, delta, 0.0, state, books)
@@ -56,11 +58,18 @@ def market_orders(t, bars, account, shared, state, books):
                 delta = possible(t, i, m, delta, bars, account, state)
             orders += 1
         state.line[i].delta = delta
-        state.line[i].size = abs(delta)
+        state.line[i].net = abs(of_the_bar(t, i, bars, account, state))
     if orders > 0 and shared:
         both_or_none(t, state, books)
         capped(t, bars, account, state, books)
         netted(t, bars, account, state)
+
+
+@bare
+def wanted(i, state):
+    """Target less position; fractions of contracts leave no crumbs of rounding."""
+    target, held = state.line[i].target, state.line[i].position
+    return target - held if abs(target - held) > CRUMB * max(abs(target), abs(held)) else 0.0
 
 
 @bare
@@ -82,7 +91,7 @@ def of_the_bar(t, i, bars, account, state):
     """The part of a line's order that is in the contract of the bar."""
     delta, left = state.line[i].delta, state.line[i].left
     if left * delta < 0.0 and not np.isnan(left_price(t, state.line[i].instrument, bars, account)):
-        return delta - np.copysign(min(abs(delta), abs(left)), delta)
+        return rest(delta - np.copysign(min(abs(delta), abs(left)), delta), abs(delta))
     return delta
 
 
@@ -97,12 +106,12 @@ def both_or_none(t, state, books):
             last += 1
         stuck = False
         for k in range(i, last + 1):
-            stuck |= state.line[k].delta != state.line[k].target - state.line[k].position
+            stuck |= state.line[k].delta != wanted(k, state)
         if stuck and last > i:
             event(t, i, SPREAD_WAITS, state.line[i].target - state.line[i].position, 0.0, state, books)
             for k in range(i, last + 1):
                 state.line[k].delta = 0.0
-                state.line[k].size = 0.0
+                state.line[k].net = 0.0
         i = last + 1
 
 
@@ -126,7 +135,7 @@ def capped(t, bars, account, state, books):
             if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
                 net += of_the_bar(t, k, bars, account, state)
         most = cap(abs(net), bars[t, state.line[i].instrument].volume, account.participation, False)
-        state.line[i].size = most / abs(net) if abs(net) > most else 1.0
+        state.line[i].net = most / abs(net) if abs(net) > most else 1.0
     i = 0
     while i < n:
         last, factor = i, 1.0
@@ -134,7 +143,7 @@ def capped(t, bars, account, state, books):
             last += 1
         for k in range(i, last + 1):
             if state.line[k].delta != 0.0:
-                factor = min(factor, state.line[k].size)
+                factor = min(factor, state.line[k].net)
         for k in range(i, last + 1):
             if factor < 1.0 and state.line[k].delta != 0.0:
                 rest = state.line[k].delta if last > i else of_the_bar(t, k, bars, account, state)
@@ -146,7 +155,7 @@ def capped(t, bars, account, state, books):
                 state.line[k].delta = got + 0.0
         i = last + 1
     for i in range(n):
-        state.line[i].size = abs(state.line[i].delta)
+        state.line[i].net = abs(of_the_bar(t, i, bars, account, state))
 
 
 @bare
@@ -162,7 +171,7 @@ def netted(t, bars, account, state):
                 part = of_the_bar(t, k, bars, account, state)
                 net += part
                 gross += abs(part)
-        state.line[i].share, state.line[i].size = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
+        state.line[i].share, state.line[i].net = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
 
 
 @inlined
@@ -233,17 +242,17 @@ def marked(t, i, m, ordered, quote, bars, ends, state, books):
 def at_market(t, i, delta, quote, bars, orders, account, ordered, state, books):
     """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
     m, held = state.line[i].instrument, state.line[i].position
-    price = bars[t, m].fill
+    price = bars[t, m].market
     cash = move(t, i, price, quote, state, books)
     kind, why = state.line[i].kind, state.line[i].why
-    rest = of_the_bar(t, i, bars, account, state)
-    if rest != delta:
-        part, old = delta - rest, left_price(t, m, bars, account)
+    own = of_the_bar(t, i, bars, account, state)
+    if own != delta:
+        part, old = delta - own, left_price(t, m, bars, account)
         impact = impact_by(abs(part), quote.left_volume, quote, account.power)
         cash += trade_left(t, i, part, old, price, kind, why, impact, quote, state, books)
-    if rest != 0.0:
-        impact = impact_by(state.line[i].size, quote.volume, quote, account.power)
-        cash += trade(t, i, rest, price, kind, why, state.line[i].share, impact, 1.0, quote, state, books)
+    if own != 0.0:
+        impact = impact_by(state.line[i].net, quote.volume, quote, account.power)
+        cash += trade(t, i, own, price, kind, why, state.line[i].share, impact, 1.0, quote, state, books)
     if ordered and state.line[i].position * held <= 0.0 and state.line[i].position != 0.0:
         j = state.line[i].member
         state.member[j].stop_at, state.member[j].goal_at = orders[t - 1, j].stop_at, orders[t - 1, j].target_at

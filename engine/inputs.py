@@ -101,7 +101,7 @@ def made(market, portfolio, first, finer=None, within=None):
         limits=portfolio.limits.tuple(len(placed.lines.member), len(names)),
         clock=clock(part, portfolio.cash, portfolio.start, due),
         sleeves=book.Sleeves(portfolio.capital * shares, shares),
-        finer=finer and book.Finer(_cut(finer.first, later), _cut(finer.last, later), finer.bars),
+        finer=finer and later_bars(finer, first),
         available=np.ascontiguousarray(part.available),
         programs=programs and programs._replace(
             adjusted=_cut(programs.adjusted, later), mark=_cut(programs.mark, later)
@@ -134,6 +134,11 @@ def _within(market, portfolio, costs, sigma, within, first):
 
 def _cut(values, rows):
     return np.ascontiguousarray(values[rows])
+
+
+def later_bars(finer, first):
+    """Bars within the day from row `first` of the market on."""
+    return book.Finer(_cut(finer.first, slice(first, None)), _cut(finer.last, slice(first, None)), finer.bars)
 
 
 def _account(portfolio, power):

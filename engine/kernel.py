@@ -4,7 +4,43 @@ Cached on disk, so that only the first run ever waits; free of the interpreter l
 as threads; no fast-math and no `parallel`, so that the order of every sum is fixed and runs repeat bit for bit.
 """
 
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
 import numba
+
+UNUSED = 7 * 86_400.0  # age at which machine code of other versions goes [s]
+
+
+def _stamp():
+    """What all code of the engine is, told by the sizes and times of its files.
+
+    Numba looks at the file of the outermost kernel alone, and would go on with old machine code of what that one calls.
+    """
+    folder = Path(__file__).parent
+    told = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*.py"))]
+    text = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in told)
+    return hashlib.sha256(f"{numba.__version__}\n{text}".encode()).hexdigest()[:16]
+
+
+def _folder():
+    """Where compiled kernels are kept: with the code, or where that cannot be written to, with the user's files."""
+    beside = Path(__file__).parent / "__pycache__"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "frontmonth"
+    kept = beside if os.access(Path(__file__).parent, os.W_OK) else home
+    folder = kept / f"kernels-{_stamp()}"
+    if not folder.exists():  # the code is new: what older code left goes, but what another version may be using
+        for old in kept.glob("kernels-*"):
+            if time.time() - old.stat().st_mtime > UNUSED:
+                shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+if not numba.config.CACHE_DIR:
+    numba.config.CACHE_DIR = str(_folder())
 
 kernel = numba.njit(cache=True, nogil=True, fastmath=False)
 inlined = numba.njit(inline="always", nogil=True, fastmath=False)  # in a kernel's hot path a call is too dear

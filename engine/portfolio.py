@@ -428,8 +428,10 @@ def _resolve(key: str, known: dict, place: str) -> tuple:
 
 
 def _keep_common(table: dict, path: tuple, name: object) -> None:
-    """Drop the params of the old rule or strategy that the new one does not have."""
-    kind = (SIZERS if path[0] == "sizing" else STRATEGIES).get(name)
+    """Drop the params of the old rule or strategy that the new one does not have, or that were at their default."""
+    kinds = SIZERS if path[0] == "sizing" else STRATEGIES
+    kind, usual = kinds.get(name), settings.table_of(kinds[table[path[-1]]]())
     kept = table if path[0] == "sizing" else table["params"]
-    for key in [key for key in kept if kind and key != "rule" and key not in settings.keys(kind)]:
-        del kept[key]
+    for key in [key for key in kept if kind and key != "rule"]:
+        if key not in settings.keys(kind) or kept[key] == usual.get(key):
+            del kept[key]

@@ -162,7 +162,7 @@ class Rolls(param.Parameterized):
     fill = param.Selector(
         default="settle",
         objects=["settle", "open"],
-        doc="Price at which both legs trade: the roll day's settlement or next open.",
+        doc="Price at which both legs trade: the roll day's settlement, or its open.",
     )
     days = param.Integer(
         default=1,

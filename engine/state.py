@@ -20,7 +20,7 @@ def record_of(floats, whole=(), small=(), flags=()):
 # reads comes first.
 BAR = record_of(
     (
-        "mark", "fill", "offset", "multiplier", "fx", "slippage", "commission", "impact", "volume", "open", "high",
+        "mark", "market", "offset", "multiplier", "fx", "slippage", "commission", "impact", "volume", "open", "high",
         "low", "close", "tick", "roll_from", "roll_to", "roll_from_fill", "roll_to_fill", "roll_volume", "left_open",
         "left_mark", "left_volume", "roll_slippage", "roll_commission", "liquidity",
     ),
@@ -41,7 +41,7 @@ ASKED = record_of(
 #   balance, fx      foreign cash kept when not swept [local currency], and the rate of the bar before
 #   spread           price of the contract rolled out of less that of the one held, when last marked [points]
 #   delta            contracts of the bar's market order, or roll
-#   share, size      part of it that is traded outside (lines of one contract net), and net size of its contract
+#   share, net       part of it that is traded outside (lines of one contract net), and net size of its contract
 #   residual         sum of contract less adjusted profit [account currency]
 #   ambiguous        bars that could be told in two ways
 #   left_bars        bars since the roll began
@@ -49,7 +49,7 @@ ASKED = record_of(
 #   out              bar on which a protective order was met last
 LINE = record_of(
     (
-        "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "share", "size", "ratio",
+        "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "share", "net", "ratio",
         "residual", "ambiguous",
     ),
     (
@@ -139,9 +139,13 @@ def begin(lines, ordered, sleeves):
 
 
 def bars_of(prices, facts):
-    """Prices and facts side by side: one record a bar and market, so that what a bar needs lies together."""
-    told = prices._asdict() | {name: getattr(facts, name) for name in BAR.names if name in facts._fields}
-    return _records(BAR, told, prices.mark.shape)
+    """Prices and facts side by side: one record a bar and market, so that what a bar needs lies together.
+
+    `market` is `Prices.fill`: a record has no field of that name, for numpy's has a method.
+    """
+    told = {name: getattr(facts, name) for name in BAR.names if name in facts._fields}
+    told |= {name: values for name, values in prices._asdict().items() if name in BAR.names}
+    return _records(BAR, told | {"market": prices.fill}, prices.mark.shape)
 
 
 def asked_of(orders, members):

@@ -90,6 +90,16 @@ def account(fill, mark, target, capital=20000.0, lines=None, markets=1, **change
     )  # fmt: skip
 
 
+def bars(*rows):
+    """Open, high, low, close of each bar; the open is the fill, the close the mark."""
+    told = dict(zip(("open", "high", "low", "close"), (list(one) for one in zip(*rows, strict=True)), strict=True))
+    return told | {"fill": told["open"], "mark": told["close"]}
+
+
+def flat(price):
+    return (price,) * 4
+
+
 def lines_of(markets, given):
     """One line a market, or as `given`."""
     count = len(given.get("instrument", range(markets)))
@@ -156,4 +166,6 @@ def held(ledger, line=0):
     return ledger.position[:, line].tolist()
 
 
-__all__ = ["PLAIN", "Finer", "Risk", "account", "called", "events", "exits", "fills", "held", "trade"]
+__all__ = [
+    "PLAIN", "Finer", "Risk", "account", "bars", "called", "events", "exits", "fills", "flat", "held", "trade",
+]  # fmt: skip

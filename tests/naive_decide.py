@@ -108,7 +108,10 @@ def wish(book, t, member):
     if not units:
         return 0.0, False
     if not book.wishes["resize"][j]:
-        return (held, True) if units * held > 0 else (units, False)
+        first = book.lines[member.legs[0]]
+        was = first.wanted / first.ratio  # of which the volume may have let only a part in
+        entering = was if was * held > 0 and abs(was) > abs(held) else held
+        return (entering, True) if units * held > 0 else (units, False)
     near = book.account.buffer * abs(usual)
     if abs(units - held) <= near:
         return held, True
@@ -142,7 +145,8 @@ def ordered(book, t, member, units):
         if levels is not None and units * (held or member.pending.size) > 0:
             levels.stop_at = levels.stop_at if math.isnan(row.stop_at) else row.stop_at
             levels.target_at = levels.target_at if math.isnan(row.target_at) else row.target_at
-            levels.episode = row.episode if levels is member.levels else levels.episode
+            if levels is member.levels and not member.closing:
+                levels.episode = row.episode
     if member.closing or row.episode == member.blocked:
         return 0.0
     if member.levels and units * held > 0 and 0 < member.levels.hold <= member.levels.days:
@@ -211,7 +215,7 @@ def allowed(book, t, wanted):
         return [0.0] * len(lines)
     got = naive_margin.affordable(initial, sizes, over(equity, share))
     for i, (before, after) in enumerate(zip(sizes, got, strict=True)):
-        if before != after:
+        if abs(before - after) > 1e-12 * abs(before):
             book.books.event(t, i, "margin refused", before, after)
     return got
 

@@ -91,34 +91,3 @@ def moments(weeks, memory, prior, shrink):
         for i, a in enumerate(padded)
     ]
     return means, second
-
-
-def objective(whole, ideal, held, covariance, cost):
-    """Tracking error of whole positions, and what the trades cost."""
-    gap = [w - x for w, x in zip(whole, ideal, strict=True)]
-    square = math.fsum(gap[i] * covariance[i][j] * gap[j] for i in range(len(gap)) for j in range(len(gap)))
-    return math.sqrt(max(square, 0.0)) + math.fsum(c * abs(w - h) for c, w, h in zip(cost, whole, held, strict=True))
-
-
-def nearest(ideal, held, lowest, highest, covariance, cost):
-    """Whole positions near the ideal, one contract at a time; every try is valued anew."""
-    side = [(x > 0) - (x < 0) for x in ideal]
-    whole = [s * max(math.floor(abs(x)) - 10, 0) for s, x in zip(side, ideal, strict=True)]
-    for i in range(len(whole)):
-        least = lowest[i] if math.isinf(lowest[i]) else math.ceil(lowest[i])
-        most = highest[i] if math.isinf(highest[i]) else math.floor(highest[i])
-        whole[i] = min(max(whole[i], least), most)
-    nothing = [0.0] * len(ideal)
-    small = 1e-9 * objective(nothing, ideal, nothing, covariance, nothing)
-    while True:
-        best, chosen = objective(whole, ideal, held, covariance, cost) - small, None
-        for i, s in enumerate(side):
-            tried = [*whole[:i], whole[i] + s, *whole[i + 1 :]]
-            if s == 0 or not (whole[i] + s <= highest[i] if s > 0 else whole[i] + s >= lowest[i]):
-                continue
-            value = objective(tried, ideal, held, covariance, cost)
-            if value < (best if chosen is None else best - small):
-                best, chosen = value, tried
-        if chosen is None:
-            return whole
-        whole = chosen

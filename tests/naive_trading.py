@@ -23,8 +23,9 @@ def market_orders(book, t, exited):
     """Step 1: everything from what is held to what is wanted."""
     deltas = {}
     for line in book.lines:
-        delta = line.wanted - book.held(line.i)
-        if delta and line.i not in exited:
+        held = book.held(line.i)
+        delta = line.wanted - held
+        if abs(delta) > 1e-12 * max(abs(held), abs(line.wanted)) and line.i not in exited:
             deltas[line.i] = delta
     asked = dict(deltas)
     stuck = {i for i in deltas if not can_trade(book, t, i, deltas[i])}
@@ -146,7 +147,7 @@ def impact(book, t, i, size, volume):
         volume = book.fact("liquidity", t - 1, i)
     if nan(volume) or volume <= 0 or not size:
         return 0.0
-    return book.fact("impact", t, i) * (size / volume) ** book.account.power
+    return book.fact("impact", t, i) * min(size / volume, 1.0) ** book.account.power
 
 
 def order(book, t, i, delta, price, kind, share=1.0, points=0.0):
@@ -168,9 +169,9 @@ def order(book, t, i, delta, price, kind, share=1.0, points=0.0):
     if rest:
         first = len(book.books.fills)
         for part in (leaving, rest - leaving):
-            if part:
+            if abs(part) > 1e-12 * abs(rest):
                 traded(book, t, i, now, price, part, kind, share, points)
-        if leaving and rest != leaving:  # through zero is one fill
+        if len(book.books.fills) == first + 2:  # through zero is one fill
             one, two = book.books.fills[first:]
             book.books.fills[first:] = [
                 (*one[:4], rest, price, *(a + b for a, b in zip(one[6:], two[6:], strict=True)))
@@ -188,7 +189,8 @@ def traded(book, t, i, contract, price, size, kind, share, points):
         costs = (value * book.fact("slippage", t, i), value * points, abs(size) * share * book.fact("commission", t, i))
     paid = [book.cash(t, i, cause, -cost, contract) for cause, cost in zip(COSTS, costs, strict=True)]
     books.fills.append((t, i, contract, kind, size, price, *paid))
-    books.over(t, i, contract, price, kind)
+    closing = book.members[book.lines[i].member].closing  # what the volume did not let go at once
+    books.over(t, i, contract, price, closing if kind == "market" and closing else kind)
 
 
 # Step 2
@@ -256,10 +258,10 @@ def leave(book, t, member, what, price, exited):
         book.books.event(t, i, "limit locked", wanted, 0.0)
         return
     exited.add(i)
-    member.blocked, member.pending, member.closing = member.levels.episode, None, True
+    kind = {"stop": "protective stop"}.get(what, what)
+    member.blocked, member.pending, member.closing = member.levels.episode, None, kind
     got = filled(book, t, i, wanted)
     if got:
-        kind = {"stop": "protective stop"}.get(what, what)
         order(book, t, i, got, price, kind, 1.0, impact(book, t, i, abs(got), book.price("volume", t, i)))
     if not book.held(i):
         member.levels, member.closing = None, False

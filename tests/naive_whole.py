@@ -1,14 +1,14 @@
-"""Slow twin of the choice of whole contracts: every contract that could be added is tried on the whole book."""
+"""Slow twin of the choice of whole contracts: every contract more or less is tried on the whole book."""
 
 import math
 
 
 def nearest(ideal, held, lowest, highest, covariance, cost):
-    """Whole positions close to the ideal ones, from zero, one contract at a time, as long as one helps."""
+    """Whole positions close to the ideal ones, from each rounded, one contract at a time, as long as one helps."""
     least = 1e-9 * math.sqrt(max(quadratic(ideal, covariance), 0.0))
     sizes = []
     for i, wish in enumerate(ideal):
-        start = math.copysign(max(math.floor(abs(wish)) - 10.0, 0.0), wish)
+        start = math.copysign(math.ceil(abs(wish) - 0.5), wish)
         bounds = (ceil(lowest[i]), floor(highest[i]))
         sizes.append(min(max(start, bounds[0]), bounds[1]) + 0.0)
 
@@ -20,12 +20,14 @@ def nearest(ideal, held, lowest, highest, covariance, cost):
     while True:
         best, found = worth(sizes) - least, None
         for i, wish in enumerate(ideal):
-            tried = [*sizes[:i], sizes[i] + math.copysign(1.0, wish), *sizes[i + 1 :]]
-            if not wish or not lowest[i] <= tried[i] <= highest[i]:
-                continue
-            value = worth(tried)
-            if value < (best if found is None else best - least):
-                best, found = value, tried
+            for step in (math.copysign(1.0, wish), -math.copysign(1.0, wish)):
+                there = sizes[i] + step
+                if not wish or there * wish < 0.0 or not lowest[i] <= there <= highest[i]:
+                    continue
+                tried = [*sizes[:i], there, *sizes[i + 1 :]]
+                value = worth(tried)
+                if value < (best if found is None else best - least):
+                    best, found = value, tried
         if found is None:
             return sizes
         sizes = found

@@ -230,9 +230,10 @@ def test_within_the_day_a_part_of_the_margin_is_asked():
 
 
 def test_below_the_capital_floor_all_is_sold_and_nothing_is_bought_again():
-    """10 contracts at 10 a point lose 51 points, 5,100: 14,900 is below 15,000. Sold at 50, then nothing is asked."""
+    """10 contracts at 10 a point lose 51 points, 5,100: 14,900 is below 15,000. Sold at 50; after
+    that nothing is wanted, and so nothing refused, though 15,000 cover no ten of 1,900."""
     ledger = account(fill=[100.0, 100.0, nan, 50.0, 60.0, 70.0], mark=[100.0, 100.0, 49.0, 50.0, 60.0, 70.0],
-                     target=10.0, multiplier=10.0, floor=15000.0)  # fmt: skip
+                     target=10.0, multiplier=10.0, floor=15000.0, initial=1900.0)  # fmt: skip
     assert held(ledger) == [0.0, 10.0, 10.0, 0.0, 0.0, 0.0]
     assert events(ledger) == [(2, -1, "capital floor", 15000.0, 14900.0)]
     assert fills(ledger)[1] == (3, 0, "capital floor", -10.0, 50.0)
@@ -288,6 +289,15 @@ def test_a_limit_of_the_net_lets_lines_that_offset_each_other_pass():
     """8 and -2 of one root, 4 allowed net: 6 and -2."""
     ledger = quiet(2, [[8.0, -2.0]] * 2, lines={"instrument": [0, 0], "root": [0, 0]}, limit_contracts=4.0)
     assert ledger.position[1].tolist() == [6.0, -2.0]
+
+
+def test_a_limit_looks_at_the_price_of_the_contract_rolled_into():
+    """Rolled out of 100 into 200: a contract is 200 x 10 = 2,000 of notional, and half of 20,000 are 5 of the 10."""
+    ledger = account(fill=[100.0, 100.0, 200.0], mark=[100.0, 100.0, 200.0], target=[0.0, 10.0, 10.0], multiplier=10.0,
+                     roll=[False, True, False], roll_contract=202406, roll_from=100.0, roll_to=200.0, limit_gross=0.5,
+                     contract=[202403, 202403, 202406])  # fmt: skip
+    assert events(ledger)[0] == (1, 0, "limit gross notional", 10.0, 5.0)
+    assert held(ledger) == [0.0, 0.0, 5.0]
 
 
 def test_an_entry_that_waits_counts_as_if_it_were_filled():

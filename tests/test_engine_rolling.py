@@ -198,6 +198,23 @@ def test_lines_of_one_market_roll_together_and_pay_for_the_net():
     assert ledger.notional[2] == 2 * (100 + 102) * 10
 
 
+def test_over_several_days_lines_net_what_rolls_on_each_of_them():
+    """+5 and -1 by half: trunc(5 / 2) = 2 and trunc(1 / 2) = 0 on bar 2, all of it outside: 2 sides x 2 x 2 = 8. On
+    bar 3 the +3 and -1 that are left, half of it outside: 2 x 3 x 1/2 x 2 = 6 and 2 x 1 x 1/2 x 2 = 2."""
+    lines = {"instrument": [0, 0], "root": [0, 0]}
+    ledger = account(**(LATER | {"target": [[5.0, -1.0]] * 6, "lines": lines, "roll_days": 2}), roll_commission=2.0)
+    assert ledger.amount[2:4, :2, ROLL_COMMISSION].tolist() == [[-8.0, 0.0], [-6.0, -2.0]]
+
+
+def test_the_contract_rolled_out_of_nets_with_nobody():
+    """Five by half, 3 left. Row 2 wants 4 less of the first line and 1 of a second: the 3 of H pay 3 x 2.00, the one of
+    M meets the one that is bought, and neither pays."""
+    lines = {"instrument": [0, 0], "root": [0, 0]}
+    target = [[5.0, 0.0]] * 2 + [[1.0, 1.0]] * 4
+    ledger = account(**(LATER | {"target": target, "lines": lines, "roll_days": 2}), commission=2.0)
+    assert ledger.amount[3, :2, COMMISSION].tolist() == [-6.0, 0.0]
+
+
 def test_lines_that_offset_each_other_roll_for_nothing():
     lines = {"instrument": [0, 0], "root": [0, 0]}
     ledger = account(**(LATER | {"target": [[1.0, -1.0]] * 6, "lines": lines}), **COSTS)

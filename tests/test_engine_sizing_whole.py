@@ -2,11 +2,11 @@
 
 import itertools
 
-import naive_sizing
 import numpy as np
 import pytest
 
 from engine.sizing.whole import nearest
+from tests import naive_whole
 
 
 def whole(ideal, covariance, held=0.0, lowest=-np.inf, highest=np.inf, cost=0.0):
@@ -43,8 +43,9 @@ def test_one_contract_stands_for_three_neighbours_of_a_third_each():
 
 
 def test_a_short_neighbour_is_already_hedged_by_the_long_one():
-    # 0.6 long and 0.6 short of the same risk: nothing at all is nearest
-    assert whole([0.6, -0.6], np.ones((2, 2))) == [0.0, 0.0]
+    # 0.6 long and 0.6 short of the same risk: both rounded, or none, have no error at all, but not one alone
+    assert whole([0.6, -0.6], np.ones((2, 2))) == [1.0, -1.0]
+    assert whole([0.6, -0.4], np.ones((2, 2))) == [0.0, 0.0]
 
 
 def test_the_larger_contract_gives_way_to_the_smaller():
@@ -52,8 +53,9 @@ def test_the_larger_contract_gives_way_to_the_smaller():
     assert whole([0.3, 0.1], [[100.0, 10.0], [10.0, 1.0]]) == [0.0, 3.0]
 
 
-def test_of_equal_markets_the_first_is_taken():
-    assert whole([0.7, 0.7], np.full((2, 2), 2.0)) == [1.0, 0.0]
+def test_of_equal_markets_the_first_is_changed():
+    # both rounded are 0.6 too many, one of them alone 0.4 too few
+    assert whole([0.7, 0.7], np.full((2, 2), 2.0)) == [0.0, 1.0]
 
 
 def test_a_market_that_is_not_wanted_is_not_held_even_where_it_would_hedge():
@@ -79,7 +81,7 @@ def test_a_large_book_takes_few_steps_and_ends_as_near():
 
 def test_no_market_and_no_risk_end():
     assert whole([], np.empty((0, 0))) == []
-    assert whole([3.0], [[0.0]]) == [0.0]  # a market of no known risk adds nothing to the tracking error
+    assert whole([2.7], [[0.0]]) == [3.0]  # a market of no known risk is rounded for itself
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -93,7 +95,7 @@ def test_random_books_equal_their_twin(seed):
     highest = np.where(random.random(markets) < 0.7, np.inf, random.integers(0, 4, markets).astype(float))
     risk, cost = covariance(random, markets), random.choice([0.0, 0.1]) * random.random(markets)
     ours = whole(ideal, risk, held, lowest, highest, cost)
-    assert ours == naive_sizing.nearest(*(x.tolist() for x in (ideal, held, lowest, highest, risk, cost)))
+    assert ours == naive_whole.nearest(*(x.tolist() for x in (ideal, held, lowest, highest, risk, cost)))
     assert all(low <= w <= high and w == round(w) for w, low, high in zip(ours, lowest, highest, strict=True))
 
 

@@ -48,7 +48,7 @@ def test_t19_hours_settle_nearly_all_bars_that_could_be_told_in_two_ways(breakou
     worst, finer, within = (run.summary["ambiguous"] for run in breakouts.values())
     assert worst["bars"] > 30 and worst["share"] > 0.1
     assert finer["bars"] == within["bars"] < worst["bars"] / 10
-    range_of = [told["final_equity"] for told in worst["policies"].values()]
+    range_of = [told["final_equity"] for told in worst["policies"].values() if told]
     assert len(range_of) == 3 and min(range_of) == breakouts['ties = "worst"'].summary["metrics"]["final_equity"]
 
 

@@ -120,7 +120,7 @@ def _trust(summary):
         yield f"margin, market-days: {', '.join(f'{name} {count:,}' for name, count in days.items())}"
     found = summary.get("ambiguous", {"bars": 0})
     if found["bars"]:
-        ends = [f"{name} {money(one['final_equity'])}" for name, one in found["policies"].items()]
+        ends = [f"{name} {money(one['final_equity'])}" for name, one in found["policies"].items() if one]
         range_ = f"; final equity {', '.join(ends)}" if ends else ""
         yield f"ambiguous: {found['bars']:,} bars in {percent(found['share'])} of the trades{range_}"
     ticks = {name: value for name, value in summary.get("break_even_ticks", {}).items() if value is not None}

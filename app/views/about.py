@@ -91,7 +91,7 @@ def ambiguity(found, currency):
     told = f"{charts.number(found['bars'])} bars in {charts.number(found['trades'])} trades"
     told += f" ({charts.percent(found['share'])})" if found["trades"] else ""
     policies = found["policies"]
-    ends = [f"{name} {charts.money(policies[name]['final_equity'], currency)}" for name in TIES if name in policies]
+    ends = [f"{name} {charts.money(policies[name]['final_equity'], currency)}" for name in TIES if policies.get(name)]
     return told + (f"; equity at the end: {', '.join(ends)}" if ends else "")
 
 

@@ -215,6 +215,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars):
         "stamps": list(notes.stamps(portfolio)),
         "margin_days": notes.margin_days(market, estimated),
         "ambiguous": _ambiguous(ledger, given, portfolio, first, bars),
+        "smallest_account": _smallest_account(given),
         "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
         "notes": list(notes.notes(market, portfolio, estimated, ledger, events)),
@@ -242,6 +243,20 @@ def _ambiguous(ledger, given, portfolio, first, bars):
         end = float(simulate(*changed.arguments()).equity[-1])
         told["policies"][policy] = {"final_equity": end, "total_return": end / portfolio.capital - 1.0}
     return told
+
+
+def _smallest_account(given):
+    """Market or spread -> capital at which one contract or unit of it is held at a forecast of 1, where it was sized
+    last; of several strategies the smaller; null where sizes do not follow the capital. [account currency]"""
+    found, usual = {}, given.wishes.usual
+    for j, name in enumerate(given.layout.names):
+        sized = np.flatnonzero(usual[:, j] > 0.0)
+        if given.account.per_capital and not given.wishes.contracts[j] and len(sized):
+            capital = float(1.0 / usual[sized[-1], j])
+            found[name] = min(found.get(name) or np.inf, capital)
+        else:
+            found.setdefault(name, None)
+    return found
 
 
 def _break_even(ledger, market, portfolio, placed):

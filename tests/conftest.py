@@ -21,6 +21,8 @@ NUMBERS = {  # option -> (a tenth of the soak's, or what an ordinary run takes; 
     "fuzz": (60, "how many spoiled files are imported"),
     "plants": (6, "faults planted of each kind"),
     "books": (200, "how many random books are traded by the simulation and by its slow twin"),
+    "portfolios": (100, "how many random portfolios must have a ledger that adds up"),
+    "cold": (0, "whether all code is compiled anew"),
 }
 
 
@@ -54,7 +56,7 @@ def _number(name):
 
 
 kills, faults, flips, tampers, sequences, steps = map(_number, list(NUMBERS)[:6])
-seconds, life, minutes, fuzz, plants, books = map(_number, list(NUMBERS)[6:12])
+seconds, life, minutes, fuzz, plants, books, portfolios, cold = map(_number, list(NUMBERS)[6:14])
 
 
 @pytest.fixture(scope="session")

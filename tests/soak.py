@@ -29,6 +29,9 @@ LONG = {
     "seconds": 60,
     "life": 600,
     "minutes": 100_000_000,
+    "books": 2_000,
+    "portfolios": 1_000,
+    "cold": 1,
 }
 HEADINGS = ("test", "guarantees", "numbers", "seconds", "result")
 MANY = 12  # cases of one test that are told as one row

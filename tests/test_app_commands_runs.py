@@ -39,7 +39,7 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     assert set(made) >= SUMMARY
     assert set(made) - SUMMARY == {
         "ambiguous", "break_even_ticks", "currency", "data", "events", "identity_holds", "margin_days", "notes",
-        "snapshot", "stamps",
+        "smallest_account", "snapshot", "stamps",
     }  # fmt: skip
     assert (made["stamps"], set(made["margin_days"])) == ([], {"exchange", "broker", "estimate"})
     assert made["ambiguous"] == {"bars": 0, "trades": 0, "share": 0.0, "policies": {}}

@@ -221,3 +221,15 @@ def test_t55_at_the_break_even_each_strategy_s_profit_is_gone():
     settings[1] = f"costs.slippage_ticks={0.5 + ticks['wants']}"
     again = backtest(rolling(), small_runs.portfolio(*sleeves, settings=settings))
     assert again.metrics()["final_equity"] == pytest.approx(1e7, abs=1e-6)
+
+
+def test_the_smallest_account_is_the_capital_of_one_contract():
+    # a twentieth of the capital is the notional: one contract needs twenty times its own
+    made = backtest(
+        rolling(), small_runs.portfolio((Wants.of(1.0), {}), rule="notional", settings=["sizing.share=0.05"])
+    )
+    market = rolling()
+    value = market.mark[-1, 0] * market.multiplier[-1, 0]
+    assert list(made.summary["smallest_account"].values()) == [pytest.approx(value / 0.05)]
+    fixed = backtest(rolling(), small_runs.portfolio((Wants.of(1.0), {})))
+    assert list(fixed.summary["smallest_account"].values()) == [None]

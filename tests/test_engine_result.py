@@ -10,7 +10,7 @@ import pytest
 
 from engine import Portfolio
 from engine.backtest import run
-from engine.result import BEFORE, TABLES, RunDamaged, RunUnknown, listed, load
+from engine.result import BEFORE, TABLES, RunDamaged, RunDiffers, RunUnknown, listed, load
 from engine.strategies import STRATEGIES
 from engine.strategy import load_user
 from store import durable, recorded, system
@@ -230,3 +230,11 @@ def test_positions_are_told_in_the_contract_held_overnight(made):
     positions = made.positions().with_columns(pl.col("root").cast(pl.String))
     assert positions["contract"].is_between(202103, 202303).all()
     assert (positions["notional"] / positions["contracts"] > 0).all()
+
+
+def test_a_run_computed_again_with_another_result_is_told_and_changes_nothing(archive, made):
+    again = load(archive, made.id)
+    again.summary["hashes"] = again.summary["hashes"] | {"result": "0" * 64}
+    with pytest.raises(RunDiffers, match=r"another result: stored \w+, now 0{12};"):
+        again.save(archive, replace=True)
+    assert load(archive, made.id).summary["hashes"]["result"] != "0" * 64

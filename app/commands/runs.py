@@ -127,6 +127,10 @@ def _trust(summary):
     if ticks:
         told = [f"{name} {number(value, ',.2f')}" for name, value in ticks.items()]
         yield f"break-even, ticks a side more: {', '.join(told)}"
+    capital = {name: value for name, value in summary.get("smallest_account", {}).items() if value}
+    if capital:
+        most = max(capital, key=capital.get)
+        yield f"smallest account that holds one contract of each market: {money(capital[most])} (for {most})"
     if summary.get("events"):
         yield f"events: {', '.join(f'{kind} {count:,}' for kind, count in summary['events'].items())}"
 

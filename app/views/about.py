@@ -83,6 +83,10 @@ def trust(summary, currency):
     if ticks:
         told = ", ".join(f"{name} {charts.number(value, 2)}" for name, value in ticks.items())
         rows.append(("Break-even, ticks a side more", told))
+    capital = sorted((value, name) for name, value in summary.get("smallest_account", {}).items() if value)
+    if capital:
+        told = ", ".join(f"{name} {charts.money(value, currency)}" for value, name in capital)
+        rows.append(("Smallest account for one contract", told))
     return rows
 
 

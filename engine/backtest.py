@@ -196,7 +196,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars):
     if given.account.daily:
         ledger, clock = tables.by_days(ledger, clock)
     sleeves = portfolio.labels() if len(given.sleeves.share) > 1 else ["account"]
-    made = tables.tables(ledger, market, given.layout, portfolio.capital, sleeves)
+    made = tables.tables(ledger, market, given.layout, portfolio.capital, sleeves, portfolio.compounding)
     totals = ledger.amount.sum(axis=(0, 1))
     events = tables.events(ledger, market, given.layout)
     document = {
@@ -218,7 +218,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars):
         "smallest_account": _smallest_account(given),
         "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
-        "notes": list(notes.notes(market, portfolio, estimated, ledger, events)),
+        "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer)),
         "hashes": _hashes(market, portfolio) | {"result": made_hash},
     }
     return result.RunResult(document, portfolio, events, made)

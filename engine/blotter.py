@@ -154,7 +154,9 @@ def trade(t, i, delta, price, kind, why, share, impact, slips, quote, state, boo
     price or a better one.
     """
     held, part = state.line[i].position, state.line[i].position - state.line[i].left
-    wanted, size, fx = held + delta, abs(delta), quote.fx
+    size, fx = abs(delta), quote.fx
+    after = rest(part + delta, size)  # of the contract of the bar
+    wanted = after + state.line[i].left
     slippage, commission = -size * share * quote.slippage * slips, -size * share * quote.commission
     moved = -size * share * impact * slips
     books.amount[t, i, SLIPPAGE] += slippage * fx
@@ -169,14 +171,14 @@ def trade(t, i, delta, price, kind, why, share, impact, slips, quote, state, boo
     state.open[LEG, i, COSTS] += cost * closing_part
     if held != 0.0 and held * wanted <= 0.0:
         finish(t, i, WHOLE, quote.contract, price, why, state, books)
-    if part != 0.0 and part * (part + delta) <= 0.0:
+    if part != 0.0 and part * after <= 0.0:
         finish(t, i, LEG, quote.contract, price, why, state, books)
     if held * wanted <= 0.0 and wanted != 0.0:
         begin(t, i, WHOLE, quote.contract, price, wanted, kind, state)
-    if part * (part + delta) <= 0.0 and part + delta != 0.0:
-        begin(t, i, LEG, quote.contract, price, part + delta, kind, state)
+    if part * after <= 0.0 and after != 0.0:
+        begin(t, i, LEG, quote.contract, price, after, kind, state)
     state.open[WHOLE, i, SIZE] = max(state.open[WHOLE, i, SIZE], abs(wanted))
-    state.open[LEG, i, SIZE] = max(state.open[LEG, i, SIZE], abs(part + delta))
+    state.open[LEG, i, SIZE] = max(state.open[LEG, i, SIZE], abs(after))
     state.open[WHOLE, i, COSTS] += cost * (size - closing)
     state.open[LEG, i, COSTS] += cost * (size - closing_part)
     state.line[i].position = wanted

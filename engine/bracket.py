@@ -101,7 +101,7 @@ def trail(t, i, m, j, bars, state):
 
 
 @bare
-def inside(t, i, quote, bars, orders, account, ends, finer, state, books):
+def inside(t, i, quote, bars, orders, account, finer, state, books):
     """Protective stop and target of what is held, then an entry that waits; returns local cash."""
     j = state.line[i].member
     mine = state.member[j]
@@ -111,7 +111,7 @@ def inside(t, i, quote, bars, orders, account, ends, finer, state, books):
     if state.line[i].position != 0.0:
         cash += protect(t, i, j, quote, bars, orders, account, finer, state, books)
     if mine.pending >= 0 and state.line[i].out != t:
-        cash += await_entry(t, i, j, quote, bars, orders, account, ends, finer, state, books)
+        cash += await_entry(t, i, j, quote, bars, orders, account, finer, state, books)
     return cash
 
 
@@ -144,7 +144,7 @@ def protect(t, i, j, quote, bars, orders, account, finer, state, books):
 
 
 @bare
-def await_entry(t, i, j, quote, bars, orders, account, ends, finer, state, books):
+def await_entry(t, i, j, quote, bars, orders, account, finer, state, books):
     """An entry that waits, and what may end it on the same bar; returns local cash."""
     mine = state.member[j]
     m, row, kind, want = (
@@ -162,7 +162,7 @@ def await_entry(t, i, j, quote, bars, orders, account, ends, finer, state, books
     found, ambiguous, triggered = walked(
         t, m, 0.0, kind, want, price, limit, mine.triggered, levels, bars, account, finer, state
     )
-    mine.triggered = triggered
+    mine.triggered, mine.tried = triggered, 1
     cash = 0.0
     for k in range(found):
         what, at = int(state.path[k, 0]), state.path[k, 1]
@@ -179,12 +179,28 @@ def await_entry(t, i, j, quote, bars, orders, account, ends, finer, state, books
             ambiguous = 0
     if ambiguous:
         state.line[i].ambiguous += 1.0
-    if mine.pending >= 0 and orders[row, j].day and ends:
-        mine.pending, mine.triggered = -1, 0
-        if not mine.filled:
-            event(t, i, EXPIRED, mine.amount, 0.0, state, books)
-            mine.blocked = orders[row, j].episode
     return cash
+
+
+@bare
+def day_ends(t, orders, state, books):
+    """The end of a day: what is held has been held for one more, day orders lapse; nothing on a market's holiday.
+
+    The last bar of the day need not be one of the market's: others may trade longer.
+    """
+    for j in range(state.member.shape[0]):
+        mine = state.member[j]
+        if not mine.ordered:
+            continue
+        i = mine.first
+        if mine.seen and state.line[i].position != 0.0:
+            mine.days += 1
+        mine.seen = 0
+        if mine.pending >= 0 and mine.tried and orders[mine.asked, j].day:
+            mine.pending, mine.triggered = -1, 0
+            if not mine.filled:
+                event(t, i, EXPIRED, mine.amount, 0.0, state, books)
+                mine.blocked = orders[mine.asked, j].episode
 
 
 @bare
@@ -238,16 +254,19 @@ def leave(t, i, j, what, trailing, at, quote, bars, account, state, books):
         -1,
     )
     state.line[i].why, state.line[i].kind, state.line[i].target = why, BY_MARKET, 0.0
-    rest = allowed(t, i, state.line[i].instrument, wanted, bars, account, state, books)
-    if rest == 0.0:
+    left, whole = state.line[i].left, account.rounding != FRACTIONAL
+    part = cap(-left, quote.left_volume, account.participation, whole)
+    own = cap(wanted + left, quote.volume, account.participation, whole)
+    if part != -left or own != wanted + left:
+        event(t, i, PARTIAL, wanted, part + own, state, books)
+    if part == 0.0 and own == 0.0:
         return 0.0
-    cash, size = move(t, i, at, quote, state, books), abs(rest)
-    if state.line[i].left != 0.0:  # nobody knows its price at that moment
-        part, old = np.copysign(min(abs(rest), abs(state.line[i].left)), rest), at + state.line[i].spread
+    cash = move(t, i, at, quote, state, books)
+    if part != 0.0:  # nobody knows the price of the contract rolled out of at that moment
+        old = at + state.line[i].spread
         impact = impact_by(abs(part), quote.left_volume, quote, account.power)
         cash += trade_left(t, i, part, old, at, kind, why, impact, quote, state, books)
-        rest -= part
-    if rest != 0.0:
-        impact = impact_by(size, quote.volume, quote, account.power)
-        cash += trade(t, i, rest, at, kind, why, 1.0, impact, slips, quote, state, books)
+    if own != 0.0:
+        impact = impact_by(abs(own), quote.volume, quote, account.power)
+        cash += trade(t, i, own, at, kind, why, 1.0, impact, slips, quote, state, books)
     return cash

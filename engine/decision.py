@@ -28,6 +28,7 @@ from engine.book import (
     NEAREST_RISK,
     WHOLE,
 )  # fmt: skip
+from engine.bracket import day_ends
 from engine.kernel import bare
 from engine.limits import KINDS, apply
 from engine.margin import affordable, call, required
@@ -74,6 +75,8 @@ def decide(
 ):  # fmt: skip
     """Margin of the bar, and targets and pending orders for the next one."""
     equity, held = state.money[0], made.held
+    if clock.day_end[t]:
+        day_ends(t, orders, state, books)
     _look(t, bars, made, state)
     initial, maintenance, fx = facts.initial[t], facts.maintenance[t], facts.fx[t]
     part = 1.0 if clock.day_end[t] else account.intraday_margin
@@ -199,15 +202,35 @@ def _wish(t, j, wishes, orders, account, sleeves, available, made, state):
     if not kept and not wishes.resize[j]:
         kept = held * wanted > 0.0
         wanted = _entering(held, state.line[i].target / state.line[i].ratio) if kept else wanted
+        made.ideal[j], made.whole[j] = wanted, wanted
     elif not kept:
-        width = account.buffer * abs(usual)
+        width = 0.0 if wishes.contracts[j] else account.buffer * abs(usual)
         kept = abs(wanted - held) <= width
-        wanted = held if kept else wanted - np.sign(wanted - held) * width
-    made.ideal[j] = wanted
-    if account.rounding != FRACTIONAL:
-        wanted = np.trunc(wanted) + 0.0  # never a negative zero
-    made.whole[j] = wanted
-    made.lowest[j], made.highest[j] = (wanted, wanted) if kept else (-np.inf, np.inf)
+        made.ideal[j] = held if kept else wanted - np.sign(wanted - held) * width
+        made.whole[j] = made.ideal[j] if kept or width == 0.0 else _edge(wanted, held, width)
+    else:
+        made.ideal[j], made.whole[j] = 0.0, 0.0
+    made.whole[j] = made.ideal[j] if account.rounding == FRACTIONAL else np.trunc(made.whole[j]) + 0.0
+    fixed = kept or wishes.contracts[j]
+    made.lowest[j], made.highest[j] = (made.whole[j], made.whole[j]) if fixed else (-np.inf, np.inf)
+
+
+@bare
+def _edge(wanted, held, width):
+    """What is held within the buffer around a wish, else its nearer edge to the nearest whole contract.
+
+    Of two that are as near the one nearer to what is held; never beyond the wish cut toward zero. Source: R. Carver,
+    Advanced Futures Trading Strategies, 2023: the limits of the buffer are rounded.
+
+    >>> [_edge(1.0, 0.0, 0.1), _edge(12.5, 9.0, 1.0), _edge(10.9, 9.0, 1.0), _edge(2.7, 9.0, 0.25)]
+    [1.0, 11.0, 9.0, 3.0]
+    """
+    whole = np.trunc(wanted)
+    if abs(whole - held) <= width:
+        return held
+    if whole > held:
+        return min(whole, max(held, np.ceil(wanted - width - 0.5)))
+    return max(whole, min(held, np.floor(wanted + width + 0.5)))
 
 
 @bare
@@ -271,7 +294,7 @@ def _entry(t, i, j, wanted, wishes, orders, state):
         return mine.amount
     if not market and wanted != 0.0:
         mine.pending, mine.amount, mine.asked = orders[t, j].kind, wanted, t
-        mine.triggered, mine.filled = 0, 0
+        mine.triggered, mine.filled, mine.tried = 0, 0, 0
         mine.stop_at, mine.goal_at = orders[t, j].stop_at, orders[t, j].target_at
     return wanted
 

@@ -45,7 +45,7 @@ def market_orders(t, bars, account, shared, state, books):
     for i in range(state.line.shape[0]):
         m = state.line[i].instrument
         delta = wanted(i, state) if state.line[i].out != t else 0.0
-        state.line[i].share = 1.0
+        state.line[i].share, state.line[i].part, state.line[i].cut = 1.0, 0.0, 0
         if delta != 0.0:
             if np.isnan(bars[t, m].market) or np.isnan(bars[t, m].mark):
                 delta = 0.0
@@ -58,11 +58,11 @@ def market_orders(t, bars, account, shared, state, books):
                 delta = possible(t, i, m, delta, bars, account, state)
             orders += 1
         state.line[i].delta = delta
-        state.line[i].net = abs(of_the_bar(t, i, bars, account, state))
+        state.line[i].net = abs(of_the_bar(i, state))
     if orders > 0 and shared:
         both_or_none(t, state, books)
         capped(t, bars, account, state, books)
-        netted(t, bars, account, state)
+        netted(t, bars, state)
 
 
 @bare
@@ -80,19 +80,27 @@ def left_price(t, m, bars, account):
 
 @bare
 def possible(t, i, m, delta, bars, account, state):
-    """A reduction takes the contract rolled out of first; where that has no price only the other part can trade."""
-    if not np.isnan(left_price(t, m, bars, account)):
+    """A reduction takes the contract rolled out of first, as much of it as its volume allows.
+
+    What that does not allow, or all where it has no price, is taken from the other part; nothing is turned by it.
+    """
+    line = state.line[i]
+    own, size = abs(line.position - line.left), abs(delta)
+    if np.isnan(left_price(t, m, bars, account)):
+        return np.copysign(min(size, own), delta) + 0.0
+    due = min(size, abs(line.left))
+    part = cap(due, bars[t, m].left_volume, account.participation, account.rounding != FRACTIONAL)
+    line.part = np.copysign(part, delta) + 0.0
+    if part == due:
         return delta
-    return np.copysign(min(abs(delta), abs(state.line[i].position - state.line[i].left)), delta) + 0.0
+    line.cut = part + own < size
+    return np.copysign(min(size, part + own), delta) + 0.0
 
 
 @bare
-def of_the_bar(t, i, bars, account, state):
+def of_the_bar(i, state):
     """The part of a line's order that is in the contract of the bar."""
-    delta, left = state.line[i].delta, state.line[i].left
-    if left * delta < 0.0 and not np.isnan(left_price(t, state.line[i].instrument, bars, account)):
-        return rest(delta - np.copysign(min(abs(delta), abs(left)), delta), abs(delta))
-    return delta
+    return rest(state.line[i].delta - state.line[i].part, abs(state.line[i].delta))
 
 
 @bare
@@ -110,8 +118,8 @@ def both_or_none(t, state, books):
         if stuck and last > i:
             event(t, i, SPREAD_WAITS, state.line[i].target - state.line[i].position, 0.0, state, books)
             for k in range(i, last + 1):
-                state.line[k].delta = 0.0
-                state.line[k].net = 0.0
+                state.line[k].delta, state.line[k].net = 0.0, 0.0
+                state.line[k].part, state.line[k].cut = 0.0, 0
         i = last + 1
 
 
@@ -128,13 +136,13 @@ def capped(t, bars, account, state, books):
     """At most the portfolio's share of the bar's volume, net of each contract; spreads in whole units."""
     if account.participation == np.inf:
         return
-    n = state.line.shape[0]
-    for i in range(n):  # `size` is the factor for now
+    n, whole = state.line.shape[0], account.rounding != FRACTIONAL
+    for i in range(n):  # `net` is the factor for now
         net = 0.0
         for k in range(n):
             if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
-                net += of_the_bar(t, k, bars, account, state)
-        most = cap(abs(net), bars[t, state.line[i].instrument].volume, account.participation, False)
+                net += of_the_bar(k, state)
+        most = cap(abs(net), bars[t, state.line[i].instrument].volume, account.participation, whole)
         state.line[i].net = most / abs(net) if abs(net) > most else 1.0
     i = 0
     while i < n:
@@ -146,20 +154,23 @@ def capped(t, bars, account, state, books):
                 factor = min(factor, state.line[k].net)
         for k in range(i, last + 1):
             if factor < 1.0 and state.line[k].delta != 0.0:
-                rest = state.line[k].delta if last > i else of_the_bar(t, k, bars, account, state)
+                rest = state.line[k].delta if last > i else of_the_bar(k, state)
                 part = abs(rest / state.line[k].ratio) * factor
-                got = whole_part(part) if account.rounding != FRACTIONAL else part
+                got = whole_part(part) if whole else part
                 got = state.line[k].delta - rest + np.copysign(got * abs(state.line[k].ratio), rest)
-                if got != state.line[k].delta:
-                    event(t, k, PARTIAL, state.line[k].target - state.line[k].position, got, state, books)
+                state.line[k].cut |= got != state.line[k].delta
                 state.line[k].delta = got + 0.0
+                state.line[k].part = np.copysign(min(abs(state.line[k].part), abs(got)), state.line[k].part)
         i = last + 1
     for i in range(n):
-        state.line[i].net = abs(of_the_bar(t, i, bars, account, state))
+        state.line[i].net = abs(of_the_bar(i, state))
+        if state.line[i].cut:
+            wished = state.line[i].target - state.line[i].position
+            event(t, i, PARTIAL, wished, state.line[i].delta, state, books)
 
 
 @bare
-def netted(t, bars, account, state):
+def netted(t, bars, state):
     """Lines of one contract trade their net: the share of each line's size, and the net size."""
     n = state.line.shape[0]
     for i in range(n):
@@ -168,7 +179,7 @@ def netted(t, bars, account, state):
         net, gross = 0.0, 0.0
         for k in range(n):
             if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
-                part = of_the_bar(t, k, bars, account, state)
+                part = of_the_bar(k, state)
                 net += part
                 gross += abs(part)
         state.line[i].share, state.line[i].net = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
@@ -186,19 +197,20 @@ def quoted(t, m, bars):
 
 
 @bare
-def inside_first(t, bars, orders, account, ends, finer, state, books):
+def inside_first(t, bars, orders, account, finer, state, books):
     """Where market orders fill late in the bar, what happens inside it comes before them."""
     for i in range(state.line.shape[0]):
         m = state.line[i].instrument
+        state.line[i].opened = state.line[i].position
         if state.member[state.line[i].member].ordered and not np.isnan(bars[t, m].mark):
             quote = quoted(t, m, bars)
-            cash = inside(t, i, quote, bars, orders, account, ends, finer, state, books)
+            cash = inside(t, i, quote, bars, orders, account, finer, state, books)
             if not account.sweep:
                 state.line[i].balance += cash
 
 
 @bare
-def trade_lines(t, bars, orders, account, ends, finer, state, books):
+def trade_lines(t, bars, orders, account, finer, state, books):
     """Every line's bar up to its mark: orders, profit, costs; returns whether anything rolls or is still rolling."""
     after = False
     for i in range(state.line.shape[0]):
@@ -210,9 +222,11 @@ def trade_lines(t, bars, orders, account, ends, finer, state, books):
                 quote = quoted(t, m, bars)
                 if delta != 0.0:
                     cash += at_market(t, i, delta, quote, bars, orders, account, ordered, state, books)
-                if ordered and account.at_open:
-                    cash += inside(t, i, quote, bars, orders, account, ends, finer, state, books)
-                cash += marked(t, i, m, ordered, quote, bars, ends, state, books)
+                if account.at_open:
+                    state.line[i].opened = state.line[i].position
+                    if ordered:
+                        cash += inside(t, i, quote, bars, orders, account, finer, state, books)
+                cash += marked(t, i, m, ordered, quote, bars, state, books)
             else:
                 state.line[i].last, state.line[i].adjusted = bars[t, m].mark, bars[t, m].mark + bars[t, m].offset
         if state.line[i].position != 0.0:
@@ -223,7 +237,7 @@ def trade_lines(t, bars, orders, account, ends, finer, state, books):
 
 
 @bare
-def marked(t, i, m, ordered, quote, bars, ends, state, books):
+def marked(t, i, m, ordered, quote, bars, state, books):
     """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
     cash = move(t, i, bars[t, m].mark, quote, state, books)
     if state.line[i].left != 0.0 and not np.isnan(bars[t, m].left_mark):
@@ -234,7 +248,7 @@ def marked(t, i, m, ordered, quote, bars, ends, state, books):
         age(i, state)
         if ordered:
             trail(t, i, m, state.line[i].member, bars, state)
-            state.member[state.line[i].member].days += ends
+            state.member[state.line[i].member].seen = 1
     return cash
 
 
@@ -245,9 +259,9 @@ def at_market(t, i, delta, quote, bars, orders, account, ordered, state, books):
     price = bars[t, m].market
     cash = move(t, i, price, quote, state, books)
     kind, why = state.line[i].kind, state.line[i].why
-    own = of_the_bar(t, i, bars, account, state)
-    if own != delta:
-        part, old = delta - own, left_price(t, m, bars, account)
+    own, part = of_the_bar(i, state), state.line[i].part
+    if part != 0.0:
+        old = left_price(t, m, bars, account)
         impact = impact_by(abs(part), quote.left_volume, quote, account.power)
         cash += trade_left(t, i, part, old, price, kind, why, impact, quote, state, books)
     if own != 0.0:

@@ -100,9 +100,9 @@ def cap(size, volume, share, whole):
     volume : float
         Of the contract on the bar; nan where it is not known, and then nothing is held back. [contracts]
     share : float
-        Most of it that is taken, rounded down to whole contracts; infinite for no limit. [1]
+        Most of it that is taken; infinite for no limit. [1]
     whole : bool
-        Only whole contracts trade.
+        Only whole contracts trade: what may trade is rounded down to them.
 
     Returns
     -------
@@ -114,7 +114,9 @@ def cap(size, volume, share, whole):
     """
     if np.isnan(volume) or np.isinf(share):
         return size
-    most = float(np.floor(max(0.0, share * volume) + 1e-9))  # 0.29 × 100 is 29
+    most = max(0.0, share * volume)
+    if whole:
+        most = float(np.floor(most + 1e-9))  # 0.29 × 100 is 29
     got = float(np.sign(size)) * min(abs(size), most)
     return float(np.trunc(got) if whole else got) + 0.0
 

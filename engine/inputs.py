@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import book, margin
+from engine import book, deciding, margin
 from engine.cash import begins, clock
 from engine.indicators import change, volatility
+from engine.indicators import seen as counted
 from engine.locked import locked
 from engine.members import layout, seen
 from engine.rows import carried
-from engine.session import decision_times, in_time, known_at
+from engine.session import OWN
 from engine.settings import ConfigError
-from engine.signals import orders
 from engine.sizing.covariance import covariances
 
+SEEN = 20  # changes of the price before a margin can be estimated of it [bars]
 SPAN = 32.0  # of the volatility under estimated margins, group risk and impact [bars]
 ROUNDINGS = {
     "toward_zero": book.TOWARD_ZERO, "fractional": book.FRACTIONAL, "nearest_risk": book.NEAREST_RISK,
@@ -66,15 +67,17 @@ def made(market, portfolio, first, finer=None, within=None):
         The same market on bars within the day, on which orders fill; what to do is decided by days all the same.
     """
     labels = portfolio.labels()
-    spreads = {name: spread.legs for name, spread in sorted(portfolio.spreads.items())}
     members = portfolio.members(market.names)
+    traded = {name for _, name in members}
+    spreads = {name: spread.legs for name, spread in sorted(portfolio.spreads.items()) if name in traded}
     own = [sleeve.capital for sleeve in portfolio.strategies]
     apart = own[0] is not None
     sleeves = list(range(len(own))) if apart else [0] * len(own)
+    _check(market, portfolio)
     groups, names = portfolio.limits.grouped(market.roots, market.sectors)
     placed = layout(market, members, labels, spreads, sleeves, groups)
     view = seen(market, spreads)
-    wishes, asked, programs = _wishes(market, view, portfolio, placed)
+    wishes, asked, programs = deciding.wishes(market, view, portfolio, placed)
     _protectable(placed, wishes)
     sigma = volatility(change(np.ascontiguousarray(market.adjusted)), SPAN)
     costs = portfolio.costs.arrays(market, sigma)
@@ -110,12 +113,28 @@ def made(market, portfolio, first, finer=None, within=None):
     )  # fmt: skip
 
 
+def _check(market, portfolio):
+    """Refuse settings that cannot mean anything for this market."""
+    for label, sleeve in zip(portfolio.labels(), portfolio.strategies, strict=True):
+        sleeve.check(f"[[strategies]] {label}:")
+    named = {root for roots in (portfolio.limits.groups or {}).values() for root in roots}
+    if strangers := sorted(named - set(market.roots)):
+        raise ConfigError(
+            f"[limits] groups: {', '.join(strangers)} is none of the roots that are traded; allowed: "
+            + ", ".join(sorted(set(market.roots)))
+        )
+
+
 def _within(market, portfolio, costs, sigma, within, first):
     """The market that is traded within the day, its costs and volatilities, and its rows from `first` on."""
     lacking = {
         "[execution] ties = 'finer'": portfolio.execution.ties == "finer",
         f"[rolls] days = {portfolio.rolls.days}": portfolio.rolls.days > 1,
         f"[execution] fill = {portfolio.execution.fill!r}": portfolio.execution.fill in ("settle", "same_close"),
+        f"[execution] participation = {portfolio.execution.participation}": (
+            portfolio.execution.participation is not None
+        ),
+        "[rolls] fill = 'open'": portfolio.rolls.fill == "open",
         "a strategy that is called bar by bar": any(
             sleeve.strategy.kind() == "decide" for sleeve in portfolio.strategies
         ),
@@ -152,126 +171,6 @@ def _account(portfolio, power):
     )  # fmt: skip
 
 
-# Wishes
-
-
-def _wishes(market, view, portfolio, placed):
-    """Wishes, orders, programs and forecasts of all members, from the market as strategies see it."""
-    columns = [placed.column[placed.strategy == s] for s in range(len(portfolio.strategies))]
-    decisions = [
-        _decision(market, view, portfolio, sleeve, mine)
-        for sleeve, mine in zip(portfolio.strategies, columns, strict=True)
-    ]
-    forecast = np.concatenate(
-        [one.forecast[:, mine] for one, mine in zip(decisions, columns, strict=True)], axis=1
-    )  # fmt: skip
-    wanted = _wanted(view.days, portfolio, placed)
-    forecast = np.where(wanted, forecast, 0.0)
-    risk = np.concatenate([_risk_points(one, view)[:, mine] for one, mine in zip(decisions, columns, strict=True)], 1)
-    weight, usual = _sizes(view, forecast, portfolio, placed, risk, decisions)
-    flat = np.array([decisions[s].contracts for s in placed.strategy])
-    weight = np.where(flat, forecast, weight)
-    usual = np.where(wanted, np.where(flat, 1.0, usual), 0.0)
-    asked, ordered = orders(decisions, columns)
-    programs, number = _programs(view, decisions, columns, portfolio)
-    wishes = book.Wishes(
-        weight=np.ascontiguousarray(np.nan_to_num(weight)),
-        usual=np.ascontiguousarray(np.nan_to_num(usual)),
-        resize=np.array([decisions[s].resize for s in placed.strategy]),
-        ordered=ordered,
-        program=np.array([number[s] for s in placed.strategy], dtype=np.int64),
-        contracts=flat,
-    )
-    return wishes, asked, programs
-
-
-def _sizes(view, forecast, portfolio, placed, risk, decisions):
-    """Weights of the forecasts, and at a forecast of 1, arrays (time, member).
-
-    A rule that looks at the whole book sees each strategy at its share of the capital, and the weight is then told of
-    the strategy's own. What a function called bar by bar will ask for is not known: it is sized as always long.
-    """
-    sleeves, rule = portfolio.strategies, portfolio.sizing
-    own = np.array([sleeves[s].capital or 1.0 for s in placed.strategy])
-    own = own if rule.per_capital else np.ones(len(own))
-    share = own * np.array([sleeves[s].weight for s in placed.strategy])
-    called = np.array([decisions[s].program is not None for s in placed.strategy])
-    given = (placed.column, share, placed.strategy, risk)
-    told = np.where(called & view.available[:, placed.column], 1.0, forecast)
-    return rule.weights(view, told, *given) / own, rule.usual(view, told, *given) / own
-
-
-def _decision(market, view, portfolio, sleeve, columns):
-    """What one strategy wants, with what was known when it decided (T43).
-
-    By default each market decides at its own close. A strategy that reads several markets at once, or trades spreads,
-    decides for all when the first of them closes: nothing then reads a close that is later than another's next open.
-    """
-    decision, hours = portfolio.execution.decision, market.hours
-    together = getattr(sleeve.strategy, "across", False) or bool((columns >= market.mark.shape[1]).any())
-    if (decision == "own" and not together) or hours is None:
-        return sleeve.strategy.decision(view)
-    closes, opens = hours(market.days)
-    if decision == "own":
-        decision = int(np.argmin(np.median(_minutes(closes), axis=0)))
-    moment = decision_times(decision, market.days, closes)
-    spreads = getattr(view, "legs", {})
-    wanted = sleeve.strategy.decision(seen(known_at(market, closes, decision), spreads))
-    first = [opens[:, [market.names.index(leg) for leg in legs]].min(axis=1) for legs in spreads.values()]
-    forecast = in_time(np.ascontiguousarray(wanted.forecast), np.column_stack([opens, *first]), moment)
-    return wanted._replace(forecast=forecast)
-
-
-def _minutes(times):
-    """Minutes of the day, from that of the first close on."""
-    return (times - times.astype("datetime64[D]").min(axis=1, keepdims=True)).astype(np.int64)
-
-
-def _risk_points(decision, view):
-    if decision.signals is None:
-        return np.full(view.mark.shape, np.nan)
-    return decision.signals.risk_points(view.adjusted)
-
-
-def _wanted(days, portfolio, placed):
-    """Whether each member's strategy has started and not stopped, bool array (time, member)."""
-    out = np.ones((len(days), len(placed.strategy)), bool)
-    for j, s in enumerate(placed.strategy):
-        sleeve = portfolio.strategies[s]
-        if sleeve.start is not None:
-            out[:, j] &= days >= np.datetime64(sleeve.start, "D")
-        if sleeve.stop is not None:
-            out[:, j] &= days < np.datetime64(sleeve.stop, "D")
-    return out
-
-
-def _programs(view, decisions, columns, portfolio):
-    """The functions called bar by bar, and the number of each strategy's (-1 none)."""
-    mine = [s for s, one in enumerate(decisions) if one.program is not None]
-    number = [mine.index(s) if s in mine else -1 for s in range(len(decisions))]
-    if not mine:
-        return None, number
-    if len(mine) > book.PROGRAMS:
-        raise ConfigError(
-            f"[[strategies]]: {len(mine)} of them are called bar by bar; allowed: at most {book.PROGRAMS} a portfolio"
-        )
-    from engine.simulate import idle
-
-    ends = np.cumsum([0, *(len(one) for one in columns)])
-    first, last = np.zeros((2, book.PROGRAMS), np.int64)
-    params = np.zeros((book.PROGRAMS, book.PARAMS))
-    for p, s in enumerate(mine):
-        first[p], last[p] = ends[s], ends[s + 1]
-        params[p, : len(decisions[s].params)] = decisions[s].params
-    functions = [decisions[s].program for s in mine] + [idle.compiled] * (book.PROGRAMS - len(mine))
-    programs = book.Programs(
-        tuple(functions), first, last, np.concatenate(columns).astype(np.int64),
-        np.ascontiguousarray(view.adjusted), np.ascontiguousarray(view.mark), params,
-        np.zeros((int(ends[-1]), book.MEMORY)),
-    )  # fmt: skip
-    return programs, number
-
-
 def _protectable(placed, wishes):
     """Refuse orders other than market orders for spreads: a spread has no high and low."""
     legs = np.bincount(placed.lines.member, minlength=len(placed.names))
@@ -284,8 +183,10 @@ def _protectable(placed, wishes):
 
 
 def _risk(view, placed, market, costs):
-    """Covariances of the members' contracts or units, and what trading one costs. [account currency]"""
-    matrices, row = covariances(view, placed.column)
+    """Covariances of the members' contracts or units, as known at the first close of the day, and what trading one
+    costs. [account currency]"""
+    known = view if market.hours is None else deciding.Moment(market, view, OWN).seen
+    matrices, row = covariances(known, placed.column)
     value = market.multiplier * market.fx
     side = np.nan_to_num(costs["slippage"] * value + costs["commission"] * market.fx)
     cost = np.zeros((len(market.days), len(placed.names)))
@@ -316,7 +217,9 @@ def margins(market, rule, first=0):
             f"no margin for {told}; add dated rows initial_margin and maintenance_margin to contracts.csv beside the "
             f"store, or set [margin] missing = 'estimate'"
         )
-    guess = margin.estimated(volatility(change(market.adjusted), SPAN), market.multiplier, rule.k)
+    moves = change(market.adjusted)
+    known = np.where(counted(moves) >= SEEN, volatility(moves, SPAN), np.nan)
+    guess = margin.estimated(known, market.multiplier, rule.k)
     house = np.where(market.own_margin, 1.0, rule.house)
     return (
         np.where(missing, guess, market.initial_margin) * house,
@@ -376,7 +279,10 @@ def _facts(market, costs, sigma, later):
 def _open_interest(market):
     """Known at the end of a bar: that of the bar before, for exchanges publish it the next morning."""
     held = carried(market.open_interest)
-    return np.vstack([np.full((1, held.shape[1]), np.nan), held[:-1]])
+    before = np.vstack([np.full((1, held.shape[1]), np.nan), held[:-1]])
+    next_held = np.where(market.roll, market.roll_contract, market.contract)
+    same = np.vstack([np.zeros((1, held.shape[1]), bool), market.contract[:-1] == next_held[1:]])
+    return np.where(same, before, np.nan)  # of another contract it says nothing: no limit until its own is known
 
 
 def with_margins(market, portfolio, first):

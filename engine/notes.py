@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.cash import unbooked
 from engine.market import FRESH, STALE
+from engine.sizing.fixed import FixedContracts, FixedNotional
 
 STAMPS = {
     "close": "market orders fill at the close of the next bar",
@@ -65,15 +66,58 @@ def _counted(market, rows):
     return ", ".join(f"{root} {n}" for root, n in _each(market, rows) if n)
 
 
-def _idle_rules(market, portfolio):
-    """A note on roll rules of markets that are not traded: a root may be a slip."""
-    idle = sorted(set(portfolio.rolls.roots) - set(market.roots))
-    return [f"roll rules of markets that are not traded: {', '.join(idle)}"] if idle else []
+def _strangers(market, portfolio):
+    """Settings of markets that are not traded, which may be slips: (what they are, the markets)."""
+    spreads = {name for sleeve in portfolio.strategies if sleeve.markets != "all" for name in sleeve.markets}
+    traded = {*market.roots, *market.names, *(spreads & set(portfolio.spreads))}
+    costs = {*portfolio.costs.roots, *(row["root"] for row in portfolio.costs.dated if row.get("root"))}
+    told = {
+        "roll rules": set(portfolio.rolls.roots) - set(market.roots),
+        "costs": costs - set(market.roots),
+        "instrument weights": set(getattr(portfolio.sizing, "instrument_weights", {})) - traded,
+    }
+    return [(what, sorted(names)) for what, names in told.items() if names]
 
 
-def notes(market, portfolio, estimated, ledger, events):
-    """What a reader of the result must know."""
-    yield from _idle_rules(market, portfolio)
+def _weightless(portfolio):
+    """Strategies whose weight nobody reads: their contracts or amounts are told as such."""
+    rule = portfolio.sizing
+    amounts = isinstance(rule, FixedContracts | FixedNotional) and not rule.per_capital
+    for label, sleeve in zip(portfolio.labels(), portfolio.strategies, strict=True):
+        if sleeve.weight != 1 and (amounts or sleeve.strategy.kind() == "targets"):
+            yield label
+
+
+def _idle(market, portfolio, finer):
+    """Notes on settings that change nothing, where somebody may think they do."""
+    for what, names in _strangers(market, portfolio):
+        yield f"{what} of markets that are not traded: {', '.join(names)}"
+    if labels := list(_weightless(portfolio)):
+        yield f"weight changes nothing where contracts or amounts are told: {', '.join(labels)}"
+    costs, execution = portfolio.costs, portfolio.execution
+    factors = [costs.impact_factor, *(one.impact_factor for one in costs.roots.values())]
+    factors += [row.get("impact_factor") for row in costs.dated]
+    without = {
+        "portfolio.rebalance, for no strategy has capital of its own": (
+            portfolio.rebalance != "never" and all(sleeve.capital is None for sleeve in portfolio.strategies)
+        ),
+        "limits.groups, for there is no limits.group_risk": (
+            bool(portfolio.limits.groups) and portfolio.limits.group_risk is None
+        ),
+        "costs.impact_factor, for costs.impact is 'none'": (
+            costs.impact == "none" and any(factor is not None for factor in factors)
+        ),
+        "execution.ties = 'finer', for there are no bars within the day": (
+            execution.ties == "finer" and (finer is None or not len(finer.first))
+        ),
+        "margin.intraday, for execution.bars is 'day'": portfolio.margin.intraday != 1 and execution.bars == "day",
+    }
+    yield from (f"without effect: {what}" for what, idle in without.items() if idle)
+
+
+def notes(market, portfolio, estimated, ledger, events, finer=None):
+    """What a reader of the result must know; `finer` are the bars within the day that were read."""
+    yield from _idle(market, portfolio, finer)
     begun = market.contract > 0
     if market.priceless:
         yield f"not traded, no stored row has a price: {', '.join(market.priceless)}"

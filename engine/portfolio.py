@@ -23,7 +23,11 @@ class Sleeve(param.Parameterized):
     """One strategy of a portfolio, with its share and its markets."""
 
     strategy = param.ClassSelector(class_=Strategy, allow_None=False, default=Strategy(), doc="What decides.")
-    weight = param.Number(default=1.0, bounds=(0, 100), doc="Share of the strategy; sizes are multiplied by it. [1]")
+    weight = param.Number(
+        default=1.0,
+        bounds=(0, 100),
+        doc="Share of the strategy: sizes are multiplied by it, but contracts and amounts that are told as such. [1]",
+    )
     markets = Markets(
         default="all", doc="What it trades of the portfolio's: roots, CL.v.1, CL.n.0, CL.c.3, and names of spreads."
     )
@@ -36,6 +40,11 @@ class Sleeve(param.Parameterized):
     )
     start = param.CalendarDate(default=None, allow_None=True, doc="First day on which it wants anything; none: all.")
     stop = param.CalendarDate(default=None, allow_None=True, doc="Day from which it wants nothing; none: never.")
+
+    def check(self, place: str) -> None:
+        """Refuse a strategy that stops before it starts."""
+        if self.start and self.stop and self.stop <= self.start:
+            raise ConfigError(f"{place} stop = {self.stop} is not after start = {self.start}; allowed: a later day")
 
 
 SECTIONS = {"costs": Costs, "cash": Cash, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
@@ -248,6 +257,8 @@ def _checked(made: Portfolio, place: str) -> Portfolio:
             )
         if made.markets != "all" and name in made.markets:
             raise ConfigError(f"{place}: [spreads.{name}] has the name of a market; allowed: a name of its own")
+    for number, sleeve in enumerate(made.strategies):
+        sleeve.check(f"{place}: [[strategies]] {number}:")
     shares = [sleeve.capital for sleeve in made.strategies if sleeve.capital is not None]
     if shares and (len(shares) < len(made.strategies) or abs(sum(shares) - 1.0) > 1e-9):
         raise ConfigError(

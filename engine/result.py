@@ -40,12 +40,12 @@ class RunDiffers(ValueError):
 
 
 class RunResult:
-    """One run: `summary` (what `run --json` prints), `portfolio`, `events`, and the tables."""
+    """One run: `summary` (what `run --json` prints), `portfolio`, `first_events`, and the tables."""
 
     def __init__(self, summary, portfolio, events, tables, meta=None):
         self.summary = summary
         self._portfolio = portfolio
-        self.events = events
+        self.first_events = events
         self.meta = {"note": "", "tags": [], "created": ""} | (meta or {})
         self._tables = tables
 
@@ -106,8 +106,8 @@ class RunResult:
         """One row a day and strategy with own capital (or one for all): its equity; their sum is the account's."""
         return self._table("sleeves")
 
-    def happened(self):
-        """One row an event: day, line, kind, contracts wanted and allowed; `events` has the first of each kind."""
+    def events(self):
+        """One row an event: day, line, kind, contracts wanted and allowed; `first_events` lists the first."""
         return self._table("events")
 
     def _table(self, name):
@@ -182,7 +182,7 @@ class RunResult:
         record = {
             "summary": self.summary,
             "portfolio": self.portfolio.to_toml(),
-            "events": self.events,
+            "events": self.first_events,
             "meta": self.meta,
             "files": files,
         }

@@ -83,12 +83,16 @@ def due(size, days, volume, account):
     n = size
     if days > 1:
         n = size / days if account.rounding == FRACTIONAL else whole_part(size / days)
-    return cap(n, volume, account.participation, False)
+    return cap(n, volume, account.participation, account.rounding != FRACTIONAL)
 
 
 @bare
 def roll(t, i, bars, account, shared, state, books):
-    """The roll day: what may roll now does, the rest is left in the old contract; returns local cash."""
+    """The roll day: what may roll now does, the rest is left in the old contract; returns local cash.
+
+    Legs that trade at the open are those of what was held after the market orders there; the others go at the
+    settlements.
+    """
     m, q, n = state.line[i].instrument, state.line[i].position, state.line[i].delta
     quote = quoted(t, m, bars)
     from_price, to_price = bars[t, m].roll_from, bars[t, m].roll_to
@@ -105,15 +109,24 @@ def roll(t, i, bars, account, shared, state, books):
         event(t, i, ROLL_WAITS, abs(q), abs(n), state, books)
     if n == 0.0:
         return 0.0
-    value = quote.worth * quote.fx
-    gap = n * ((from_fill - to_fill) - (from_price - to_price)) * quote.worth
-    books.amount[t, i, ROLL_GAP] += gap * quote.fx
-    state.open[WHOLE, i, GROSS] += gap * quote.fx
-    state.open[LEFT, i, GROSS] += n * (from_fill - from_price) * value
-    cash = moved_on(t, i, m, n, from_fill, to_fill, bars[t, m].roll_volume, quote, bars, account, shared,
-                    state, books)  # fmt: skip
-    state.open[LEG, i, GROSS] += n * (to_price - to_fill) * value
-    return gap + cash
+    early = n  # of it what rolls at the prices as traded
+    if from_fill != from_price or to_fill != to_price:
+        held = state.line[i].opened if state.line[i].opened * n > 0.0 else 0.0
+        early = np.copysign(min(abs(n), abs(held)), n)
+    volume, cash = bars[t, m].roll_volume, 0.0
+    if early != 0.0:
+        value = quote.worth * quote.fx
+        gap = early * ((from_fill - to_fill) - (from_price - to_price)) * quote.worth
+        books.amount[t, i, ROLL_GAP] += gap * quote.fx
+        state.open[WHOLE, i, GROSS] += gap * quote.fx
+        state.open[LEFT, i, GROSS] += early * (from_fill - from_price) * value
+        cash += gap + moved_on(t, i, m, early, from_fill, to_fill, volume, quote, bars, account, shared,
+                               state, books)  # fmt: skip
+        state.open[LEG, i, GROSS] += early * (to_price - to_fill) * value
+    if n != early:  # entered too late for the open: at the settlements
+        cash += moved_on(t, i, m, n - early, from_price, to_price, volume, quote, bars, account, shared,
+                         state, books)  # fmt: skip
+    return cash
 
 
 @bare
@@ -127,8 +140,8 @@ def go_on(t, i, bars, account, shared, state, books):
 
 @bare
 def moved_on(t, i, m, n, out, into, volume, quote, bars, account, shared, state, books):
-    """Costs and fills of a part that rolls; lines of one market roll together and net."""
-    net, gross = n, abs(n)
+    """Costs and fills of a part that rolls; all that rolls of one market on a bar goes together and nets."""
+    net, gross = state.line[i].delta, abs(state.line[i].delta)
     if shared:
         net, gross = 0.0, 0.0
         for k in range(state.line.shape[0]):

@@ -81,8 +81,8 @@ def decision_times(decision, days, close):
 
     Parameters
     ----------
-    decision : str or int
-        "HH:MM Area/City", a time of each trade date there; or the column of a market: its own close.
+    decision : str, int or array (time,) of datetime64[m]
+        "HH:MM Area/City", a time of each trade date there; the column of a market: its own close; or the moments.
     days : array (time,) of datetime64[D]
     close : array (time, market) of datetime64[m]
         Of `close_times`.
@@ -91,6 +91,8 @@ def decision_times(decision, days, close):
     >>> decision_times("16:00 Europe/London", day, None)
     array(['2025-07-01T15:00'], dtype='datetime64[m]')
     """
+    if isinstance(decision, np.ndarray):
+        return decision
     if isinstance(decision, int | np.integer):
         return close[:, decision]
     hour, minute, zone = clock_of(decision)
@@ -125,7 +127,7 @@ def known_at(market, close, decision):
     market : Market
     close : array (time, market) of datetime64[m]
         Of `close_times`; not read where `decision` is "own".
-    decision : str or int
+    decision : str, int or array (time,) of datetime64[m]
         "own": each market's own close, the market itself is returned; else as of `decision_times`.
 
     Returns
@@ -173,27 +175,39 @@ def known_rows(close, moment):
     return np.minimum(np.array(found).reshape(len(found), len(each)), each).T
 
 
-def in_time(wish, opens, moment):
-    """Wishes (time, market) as each market can still trade them (rule 3): those of the newest decision made before it
-    opens again; 0 where none was.
+def in_time(opens, moment):
+    """Which decision each market can still trade (rule 3): the row of the newest one made before it opens again.
 
     Parameters
     ----------
-    wish : array (time, market)
     opens : array (time, market) of datetime64[m]
         Of `next_opens`.
     moment : array (time,) of datetime64[m]
-        Of the decisions.
+        Of the decisions, ascending.
 
-    Osaka's night session opens at 8:00 UTC, before a decision at 15:00: it trades the wish of the day before.
+    Returns
+    -------
+    array (time, market) of int
+        Row t names rows 0..t; -1 where no decision was made in time. See `of_rows`.
+
+    Osaka's night session opens at 8:00 UTC, before a decision at 15:00: it trades the decision of the day before.
 
     >>> opens = np.array([["2025-01-06T08"], ["2025-01-07T08"]], "datetime64[m]")
     >>> moment = np.array(["2025-01-06T15", "2025-01-07T15"], "datetime64[m]")
-    >>> in_time(np.array([[1.0], [-1.0]]), opens, moment).ravel()
-    array([0., 1.])
+    >>> in_time(opens, moment).ravel()
+    array([-1,  0])
     """
     rows = np.searchsorted(moment, opens, side="right") - 1
-    return _late(wish, _places(np.minimum(rows, np.arange(len(wish))[:, None])), rows >= 0, 0.0)
+    return np.minimum(rows, np.arange(len(opens))[:, None])
+
+
+def of_rows(values, rows, nothing=np.nan):
+    """The values (time, market) of other rows; `nothing`, false or 0 where the row is -1.
+
+    >>> of_rows(np.array([[1.0], [2.0], [3.0]]), np.array([[-1], [0], [2]]), 0.0).ravel()
+    array([0., 1., 3.])
+    """
+    return _late(values, _places(rows), rows >= 0, nothing)
 
 
 def _places(rows):

@@ -84,7 +84,7 @@ def simulate(
     state = begin(lines, wishes.ordered, sleeves)
     given = (
         bars_of(prices, facts), facts, lines, wishes, asked_of(orders, members), account, limits, clock, sleeves,
-        finer or _no_finer(), available, programs or _no_programs(members), risk or _no_risk(members),
+        finer or _no_finer(), available, _programs(programs, members), risk or _no_risk(members),
         work(lines, members, available.shape[1]), _shared(lines, account),
     )  # fmt: skip
     bar = 0
@@ -114,14 +114,13 @@ def _simulate(bar, given, state, curves, books):
     for t in range(bar, time):
         if not _has_room(state, books):
             return t
-        ends = clock.day_end[t]
         _before(t, account, clock, state, books)
         if not account.sweep:
             revalue(t, bars, state, books)
         if not account.at_open:
-            inside_first(t, bars, orders, account, ends, finer, state, books)
+            inside_first(t, bars, orders, account, finer, state, books)
         market_orders(t, bars, account, shared, state, books)
-        if trade_lines(t, bars, orders, account, ends, finer, state, books):
+        if trade_lines(t, bars, orders, account, finer, state, books):
             roll_lines(t, bars, account, shared, state, books)
         _settle(t, account, clock, sleeves, state, curves, books)
         decide(
@@ -170,9 +169,9 @@ def _settle(t, account, clock, sleeves, state, curves, books):
         own += amount[t, n, cause]
     before = 0.0
     for s in range(state.sleeve.shape[0]):
-        before += state.sleeve[s]
+        before += max(state.sleeve[s], 0.0)  # one that has lost all and more has no part in what comes in
     for s in range(state.sleeve.shape[0]):
-        part = state.sleeve[s] / before if before > 0.0 else 1.0 / state.sleeve.shape[0]
+        part = max(state.sleeve[s], 0.0) / before if before > 0.0 else 1.0 / state.sleeve.shape[0]
         state.sleeve[s] += own * part
     total = own
     for i in range(n):
@@ -235,7 +234,10 @@ def _no_risk(members):
     return Risk(np.zeros((0, members, members)), np.zeros(0, np.int64), np.zeros((0, members)))
 
 
-def _no_programs(members):
+def _programs(given, members):
+    """The functions called bar by bar, with memory of their own: what is given is not changed."""
+    if given is not None:
+        return given._replace(memory=given.memory.copy())
     none = np.zeros(PROGRAMS, np.int64)
     return Programs(
         (idle.compiled,) * PROGRAMS, none, none.copy(), np.zeros(members, np.int64), np.zeros((1, 1)), np.zeros((1, 1)),

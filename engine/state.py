@@ -41,19 +41,22 @@ ASKED = record_of(
 #   balance, fx      foreign cash kept when not swept [local currency], and the rate of the bar before
 #   spread           price of the contract rolled out of less that of the one held, when last marked [points]
 #   delta            contracts of the bar's market order, or roll
+#   part             of the market order what is traded in the contract rolled out of
+#   opened           position after the market orders at the open; where they come later, before the bar
 #   share, net       part of it that is traded outside (lines of one contract net), and net size of its contract
 #   residual         sum of contract less adjusted profit [account currency]
 #   ambiguous        bars that could be told in two ways
 #   left_bars        bars since the roll began
 #   why, kind        of EXITS and KINDS: why the position is being closed, and by what order
 #   out              bar on which a protective order was met last
+#   cut              the volume of the bar left something of the market order
 LINE = record_of(
     (
-        "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "share", "net", "ratio",
-        "residual", "ambiguous",
+        "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "part", "opened", "share",
+        "net", "ratio", "residual", "ambiguous",
     ),
     (
-        "instrument", "member", "root", "sleeve", "held", "left_contract", "left_bars", "why", "kind", "out",
+        "instrument", "member", "root", "sleeve", "held", "left_contract", "left_bars", "why", "kind", "out", "cut",
     ),
 )  # fmt: skip
 # A member, from bar to bar; levels in adjusted points:
@@ -62,19 +65,21 @@ LINE = record_of(
 #   trail, best      distance of the trailing stop, and best price since the entry
 #   hold, entered    days after which it is left (0 none), and bar of the last entry
 #   days             ends of days since the entry
+#   seen             it was held on a bar of its market since the last end of a day
 #   episode, blocked wish that the position answers, and wish in which it is not entered again
 #   closing          a protective order was met, and what is left of the position goes
 #   pending, amount  kind of the entry that waits (-1 none), and its size [contracts, signed]
 #   asked            row of the orders that asked for it
 #   triggered        the stop of a stop-limit order has been reached
 #   filled           a part of the waiting entry was filled
+#   tried            the waiting entry has met a bar of its market
 #   first, after     its first line, and the one after its last
 #   ordered          whether the orders say anything of it
 MEMBER = record_of(
     ("stop", "stop_at", "goal", "goal_at", "trail", "best", "amount"),
     (
-        "hold", "entered", "days", "episode", "blocked", "closing", "pending", "asked", "triggered", "filled", "first",
-        "after",
+        "hold", "entered", "days", "seen", "episode", "blocked", "closing", "pending", "asked", "triggered", "filled",
+        "tried", "first", "after",
     ),
     flags=("ordered",),
 )  # fmt: skip

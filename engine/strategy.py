@@ -91,14 +91,15 @@ def program(function):
     columns     (member,) int     the column of each market that the strategy trades
     adjusted    (time, market)    adjusted prices, nan on a holiday: read differences only [points]
     mark        (time, market)    price of the contract held, nan on a holiday [points]
-    position    (member,)         held after the bar [contracts, or units of a spread]
+    position    (member,)         held after the bar [contracts]
     equity      float             of the strategy, after the bar [account currency]
     params      (param,)          the strategy's params that are numbers, in their order
     memory      (member, 16)      its own numbers, kept from bar to bar; 0 at first
     forecast    (member,)         to be filled: 1 is the usual long; as it was on the bar before
     ==========  ================  =============================================================================
 
-    It is compiled: numbers, loops and numpy only.
+    It is compiled: numbers, loops and numpy only. It sees each market at its own close, hence it goes neither with
+    spreads, `across` nor another decision time: row t of a market may close after the next open of one of the others.
     """
     return Program(function)
 

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 
 from engine import book
-from engine.book import CAUSES, EVENTS, EXITS, FILL_FIELDS, KINDS, PRICE, TRADE_FIELDS
+from engine.book import CAUSES, EVENTS, EXITS, FILL_FIELDS, KINDS, PRICE, TRADE_FIELDS, TRANSFER
 from engine.fills import shown
+from engine.ratios import unpaid
 from engine.rows import carried
 
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # of the identity [account currency], [1]
@@ -49,10 +50,10 @@ def identity_holds(ledger):
     return bool(np.all(np.abs(ledger.residual) <= np.maximum(TOLERANCE, RELATIVE * moved)))
 
 
-def tables(ledger, market, layout, capital, sleeves):
+def tables(ledger, market, layout, capital, sleeves, compounding=True):
     """The tables of a run, made when they are asked for: name -> function without arguments."""
     return {
-        "equity": lambda: _equity(ledger, market, capital),
+        "equity": lambda: _equity(ledger, market, capital, compounding),
         "trades": lambda: _trades(ledger.trades, market, layout),
         "contract_trades": lambda: _contract_trades(ledger.legs, market, layout),
         "positions": lambda: _positions(ledger, market, layout),
@@ -101,9 +102,11 @@ def _line_columns(rows, market, layout):
     }
 
 
-def _equity(ledger, market, capital):
+def _equity(ledger, market, capital, compounding):
+    """Money paid in or out is no gain and no loss: the drawdown is that of the starting capital alone."""
     equity = np.concatenate([[capital], ledger.equity])
-    peak = np.maximum.accumulate(equity)
+    alone = unpaid(equity, ledger.amount[:, -1, TRANSFER], compounding)
+    peak = np.maximum.accumulate(alone)
     before = market.days[:1] - np.timedelta64(1, "D")
     return pl.DataFrame(
         {
@@ -111,7 +114,7 @@ def _equity(ledger, market, capital):
             "equity": equity,
             "cash": equity,  # every position is settled every day, so what is owned is cash
             "margin": np.concatenate([[0.0], ledger.margin]),
-            "drawdown": equity / peak - 1.0,
+            "drawdown": alone / peak - 1.0,
         }
     )
 

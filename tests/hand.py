@@ -43,8 +43,8 @@ def account(fill, mark, target, capital=20000.0, lines=None, markets=1, **change
 
     `lines` tells the columns of `Lines` that are not one line a market; `open`, `high`, `low`, `close`, all other
     fields of `engine.book`, those of `Orders` as `order_<field>` and of `Limits` as `limit_<field>`, go by name; so do
-    `finer`, `risk`, `programs` and `program` (of each member). A side of a roll costs what a side costs, unless
-    `roll_slippage`, `roll_commission` say else.
+    `finer`, `risk`, `programs`, `program` and `contracts` (of each member). A side of a roll costs what a side costs,
+    unless `roll_slippage`, `roll_commission` say else.
     """
     time = len(mark)
     shape = (time, markets)
@@ -73,7 +73,8 @@ def account(fill, mark, target, capital=20000.0, lines=None, markets=1, **change
     wishes = Wishes(
         weight=wanted, usual=spread(usual.get("usual", 0.0), (time, members)),
         resize=np.full(members, usual.get("resize", not ordered)), ordered=np.full(members, ordered),
-        program=np.broadcast_to(usual.get("program", -1), members).astype(np.int64), contracts=np.zeros(members, bool),
+        program=np.broadcast_to(usual.get("program", -1), members).astype(np.int64),
+        contracts=np.full(members, usual.get("contracts", False)),
     )  # fmt: skip
     clock = Clock(
         days=row(usual.get("days", 1.0), time), day_end=row(usual.get("day_end", True), time, bool),

@@ -62,6 +62,7 @@ class Levels:
     hold: int
     episode: int
     days: int = 0  # ends of days since the entry
+    seen: bool = False  # held on a bar of its market since the last of them
 
 
 @dataclass
@@ -153,8 +154,10 @@ class Book:
             sizes = [self.held(line.i) for line in self.lines]
             naive_trading.market_orders(self, t, set())
             self.entered(t, sizes)
+            self.opened = [self.held(line.i) for line in self.lines]
             naive_trading.inside(self, t)
         else:
+            self.opened = [self.held(line.i) for line in self.lines]
             exited = naive_trading.inside(self, t)
             sizes = [self.held(line.i) for line in self.lines]
             naive_trading.market_orders(self, t, exited)
@@ -196,7 +199,7 @@ class Book:
         if levels is None or not self.held(i):
             return
         if not math.isnan(self.price("mark", t, i)):
-            levels.days += self.clock["day_end"][t]
+            levels.seen = True
         long = self.held(i) > 0
         name = "close" if levels.since == t else "high" if long else "low"
         price = self.price(name, t, i) + self.price("offset", t, i)
@@ -219,10 +222,10 @@ class Book:
     def split(self, t, sleeves, entries):
         """Equity of each sleeve: its lines' money, and of the account's own what its equity is of the whole."""
         own = math.fsum(entry[3] for entry in entries if entry[1] == len(self.lines))
-        whole, after = math.fsum(sleeves), []
+        whole, after = math.fsum(max(sleeve, 0.0) for sleeve in sleeves), []
         for s, before in enumerate(sleeves):
             mine = math.fsum(e[3] for e in entries if e[1] < len(self.lines) and self.lines[e[1]].sleeve == s)
-            after.append(before + mine + own * (before / whole if whole > 0 else 1.0 / len(sleeves)))
+            after.append(before + mine + own * (max(before, 0.0) / whole if whole > 0 else 1.0 / len(sleeves)))
         if self.clock["rebalance"][t]:
             after = [self.equity[t] * share for share in self.share]
         return after

@@ -33,6 +33,7 @@ class Order:
     size: float = 0.0
     triggered: bool = False
     filled: bool = False
+    tried: bool = False  # has met a bar of its market
 
 
 def order_of(book, t, j, size=0.0):
@@ -43,6 +44,8 @@ def order_of(book, t, j, size=0.0):
 
 def decide(book, t):
     """Targets for the next bar, and what is written down of why they are not what was wished."""
+    if book.clock["day_end"][t]:
+        day_ends(book, t)
     wished = [wish(book, t, member) for member in book.members]
     units = whole(book, t, wished)
     wanted = [0.0] * len(book.lines)
@@ -57,6 +60,20 @@ def decide(book, t):
         sizes = together(book, member, allowed_)
         for i, size in sizes.items():
             settle(book, member, i, wanted[i], size)
+
+
+def day_ends(book, t):
+    """One more day of what is held, and the end of day orders, where the market had a bar on that day."""
+    for member in book.members:
+        i, levels, pending = member.legs[0], member.levels, member.pending
+        if levels is not None and book.held(i):
+            levels.days += levels.seen
+            levels.seen = False
+        if pending is not None and pending.day and pending.tried:
+            member.pending = None
+            if not pending.filled:
+                book.books.event(t, i, "order expired")
+                member.blocked = pending.episode
 
 
 def settle(book, member, i, wanted, size):
@@ -112,10 +129,27 @@ def wish(book, t, member):
         was = first.wanted / first.ratio  # of which the volume may have let only a part in
         entering = was if was * held > 0 and abs(was) > abs(held) else held
         return (entering, True) if units * held > 0 else (units, False)
+    if book.wishes["contracts"][j]:  # what a strategy asks for in contracts is what it gets
+        return units, False
     near = book.account.buffer * abs(usual)
     if abs(units - held) <= near:
         return held, True
+    if near and book.whole and not by_risk(book, t):
+        return edge(units, held, near), False
     return units - math.copysign(near, units - held), False
+
+
+def edge(units, held, near):
+    """Whole contracts: those held, if what is wanted is near; else where the buffer begins, but not past that.
+
+    Of two as near to where it begins the one nearer to those held.
+    """
+    wanted = math.trunc(units)
+    if abs(wanted - held) <= near:
+        return held
+    if wanted > held:
+        return float(min(n for n in range(math.trunc(held), wanted + 1) if n == wanted or n >= units - near - 0.5))
+    return float(max(n for n in range(wanted, math.trunc(held) + 1) if n == wanted or n <= units + near + 0.5))
 
 
 def forecast(book, t, member):
@@ -155,15 +189,22 @@ def ordered(book, t, member, units):
     return units
 
 
+def by_risk(book, t):
+    """Whether whole contracts are chosen by risk, and what that takes is known."""
+    return book.account.rounding == NEAREST_RISK and book.risk is not None and book.risk.period[t] >= 0
+
+
 def whole(book, t, wished):
     """Point d: contracts become whole toward zero, or nearest in risk, or not at all."""
     units = [size for size, _ in wished]
     if not book.whole:
         return units
-    if book.account.rounding != NEAREST_RISK or book.risk is None or book.risk.period[t] < 0:
-        return [float(math.trunc(size)) for size in units]
+    cut = [float(math.trunc(size)) for size in units]
+    if not by_risk(book, t):
+        return cut
     held = [units_held(book, member) for member in book.members]
-    fixed = [(size, size) if kept or not size else (-math.inf, math.inf) for size, kept in wished]
+    stays = [kept or not size or asked for (size, kept), asked in zip(wished, book.wishes["contracts"], strict=True)]
+    fixed = [(size, size) if stay else (-math.inf, math.inf) for size, stay in zip(cut, stays, strict=True)]
     covariance = book.risk.covariance[int(book.risk.period[t])].tolist()
     return nearest(units, held, [a for a, _ in fixed], [b for _, b in fixed], covariance, book.risk.cost[t].tolist())
 

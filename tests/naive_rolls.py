@@ -64,11 +64,19 @@ def begin(book, t, lines):
         line.last, line.old, line.old_price, line.rolled = series[1], old, series[0], t
         book.books.trade[line.i]["rolls"] += 1
         if size:
-            move_on(book, t, line, old, new, size, series, traded, share, points)
+            for part, prices in parts(book, line.i, size, series, traded):
+                move_on(book, t, line, old, new, part, series, prices, share, points)
         if size != held:
             book.books.event(t, line.i, "roll over several days", abs(held), abs(size))
         else:
             line.old = None
+
+
+def parts(book, i, size, series, traded):
+    """What rolls at the prices at the open, if those are others: what was held then; and the rest, at the series'."""
+    early = min(abs(size), max(0.0, math.copysign(1.0, size) * book.opened[i])) if series != traded else abs(size)
+    told = ((math.copysign(early, size), traded), (size - math.copysign(early, size), series))
+    return [(part, prices) for part, prices in told if part]
 
 
 def portion(book, size, days):
@@ -113,5 +121,5 @@ def end(book, t):
         held = book.held(line.i)
         if held and book.price("closed", t, line.i):
             book.books.event(t, line.i, "closed: no matched price")
-            order(book, t, line.i, -held, line.last, "closed")
+            order(book, t, line.i, -held, line.last, "closed", old=-book.left(line.i))
             line.old = None

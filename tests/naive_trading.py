@@ -11,7 +11,6 @@ from tests.naive_margin import whole_part
 
 KIND = {LIMIT: "limit", STOP: "stop", STOP_LIMIT: "stop limit"}
 PAYS_ONLY_COMMISSION = ("limit", "stop limit", "target")
-NOT_AT_THE_OPEN = ("limit", "stop", "stop limit", "protective stop", "trailing stop", "target", "closed")
 COSTS = ("slippage", "impact", "commission")
 
 
@@ -34,11 +33,12 @@ def market_orders(book, t, exited):
         if len(member.legs) > 1 and (stuck | short) & set(member.legs):
             book.books.event(t, member.legs[0], "spread waits")
             stuck |= set(member.legs)
-    deltas = {i: sum(split(book, t, i, delta)) for i, delta in deltas.items() if i not in stuck}
-    for i, delta in participated(book, t, deltas).items():
-        if delta != deltas[i]:
+    deltas = {i: delta for i, delta in deltas.items() if i not in stuck}
+    thick = {i: sum(split(book, t, i, delta, False)) for i, delta in deltas.items()}  # if volume held nothing back
+    deltas = participated(book, t, {i: sum(split(book, t, i, delta)) for i, delta in deltas.items()})
+    for i, delta in deltas.items():
+        if delta != thick[i]:
             book.books.event(t, i, "partial fill", asked[i], delta)
-        deltas[i] = delta
     for i, (share, impact) in shares(book, t, deltas).items():
         if deltas[i]:
             order(book, t, i, deltas[i], book.price("fill", t, i), book.lines[i].reason, share, impact)
@@ -70,18 +70,21 @@ def has_bar(book, t, i):
     return all(math.isfinite(book.price(name, t, i)) for name in ("open", "high", "low", "close"))
 
 
-def split(book, t, i, delta):
+def split(book, t, i, delta, thin=True):
     """(part of an order in the contract that is being left, part in the contract of the bar); the first goes first.
 
-    Where the contract being left has no price it stays, and of a reduction only the other part trades.
+    Where the contract being left has no price it stays, and of a reduction only the other part trades; where it is too
+    thin for all of its part, the other part trades too but is not turned.
     """
     left, held = book.left(i), book.held(i)
     if not left or delta * held >= 0:
         return 0.0, delta
     if nan(left_price(book, t, i)):
         return 0.0, math.copysign(min(abs(delta), abs(held - left)), delta)
-    most = min(abs(delta), abs(left))
-    return math.copysign(most, delta), delta - math.copysign(most, delta)
+    due = min(abs(delta), abs(left))
+    part = min(due, allowed(book, book.price("left_volume", t, i))) if thin else due
+    rest = abs(delta) - due if part == due else min(abs(delta) - part, abs(held - left))
+    return math.copysign(part, delta), math.copysign(rest, delta) if rest else 0.0
 
 
 def left_price(book, t, i):
@@ -124,11 +127,12 @@ def scaled(book, size, factor):
 
 
 def allowed(book, volume):
-    """Contracts that participation lets trade of a volume."""
+    """Contracts that participation lets trade of a volume; fractions of them where those are traded."""
     share = book.account.participation
     if math.isinf(share) or nan(volume):
         return math.inf
-    return float(math.floor(max(0.0, share * volume) + 1e-9))
+    most = max(0.0, share * volume)
+    return float(math.floor(most + 1e-9)) if book.whole else most
 
 
 def shares(book, t, deltas):
@@ -150,13 +154,16 @@ def impact(book, t, i, size, volume):
     return book.fact("impact", t, i) * min(size / volume, 1.0) ** book.account.power
 
 
-def order(book, t, i, delta, price, kind, share=1.0, points=0.0):
-    """Trade at a price of the contract of the bar; a reduction takes the contract that is being left first."""
+def order(book, t, i, delta, price, kind, share=1.0, points=0.0, old=None):
+    """Trade at a price of the contract of the bar; a reduction takes the contract that is being left first.
+
+    `old` is the part of it in that contract, where that is not left to the market order's rule.
+    """
     book.move(t, i, price)
     contract, left = book.lines[i].old, left_price(book, t, i)
-    old, rest = split(book, t, i, delta)
-    if kind in NOT_AT_THE_OPEN and book.left(i) and delta * book.held(i) < 0:
-        old = math.copysign(min(abs(delta), abs(book.left(i))), delta)
+    if old is None:
+        old, rest = split(book, t, i, delta)
+    else:
         rest, left = delta - old, book.lines[i].old_price  # nobody knows its price at that moment
     if old:
         gap = -old * (left - book.lines[i].old_price) * book.fact("multiplier", t, i)
@@ -260,9 +267,16 @@ def leave(book, t, member, what, price, exited):
     exited.add(i)
     kind = {"stop": "protective stop"}.get(what, what)
     member.blocked, member.pending, member.closing = member.levels.episode, None, kind
-    got = filled(book, t, i, wanted)
-    if got:
-        order(book, t, i, got, price, kind, 1.0, impact(book, t, i, abs(got), book.price("volume", t, i)))
+    old, own = -book.left(i), wanted + book.left(i)
+    sold = [
+        math.copysign(min(abs(part), allowed(book, book.price(name, t, i))), part) if part else 0.0
+        for part, name in ((old, "left_volume"), (own, "volume"))
+    ]
+    if sold != [old, own]:
+        book.books.event(t, i, "partial fill", wanted, sum(sold))
+    if any(sold):
+        points = impact(book, t, i, abs(sold[1]), book.price("volume", t, i))
+        order(book, t, i, sum(sold), price, kind, 1.0, points, sold[0])
     if not book.held(i):
         member.levels, member.closing = None, False
 
@@ -288,6 +302,7 @@ def enter(book, t, member, exited):
     if more:
         entry = (*entry[:5], math.nan, math.nan)
     fixed = (math.nan, math.nan) if more else (pending.stop_at - offset, pending.target_at - offset)
+    pending.tried = True
     fills, pending.triggered = run_walk(book, t, i, 0, entry, *fixed)
     for what, price in fills:
         if what == "entry":
@@ -296,11 +311,6 @@ def enter(book, t, member, exited):
         else:
             trailing = what == "stop" and levels_now(book, t, member, side)[1]
             leave(book, t, member, "trailing stop" if trailing else what, price, exited)
-    if member.pending is pending and pending.day and book.clock["day_end"][t]:
-        member.pending = None
-        if not pending.filled:
-            book.books.event(t, i, "order expired")
-            member.blocked = pending.episode
 
 
 def filled_entry(book, t, member, side, price):

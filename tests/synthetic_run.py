@@ -53,7 +53,8 @@ class SyntheticRun:
         self.name, self.note, self.simulated = name, "made for tests", simulated
         self.years, self.seed, self.paid = years, seed, paid or {}  # number of a day -> money paid in on it
         self.market = [(root, sector) for sector, roots in sectors.items() for root in roots.split()]
-        self.events = [{"day": "2020-03-09", "root": "CL", "kind": "margin call", "wanted": 1200.5, "allowed": None}]
+        call = {"day": "2020-03-09", "root": "CL", "kind": "margin call", "wanted": 1200.5, "allowed": None}
+        self.first_events = [call]
         self.portfolio = SimpleNamespace(
             name=name,
             capital=10_000_000.0,
@@ -143,8 +144,9 @@ class SyntheticRun:
     def sleeves(self):
         return self.equity()[1:].select("day", pl.lit("account").alias("sleeve"), "equity")
 
-    def happened(self):
-        rows = [(np.datetime64(e["day"]).item(), e["root"], e["kind"], e["wanted"], e["allowed"]) for e in self.events]
+    def events(self):
+        told = ("root", "kind", "wanted", "allowed")
+        rows = [(np.datetime64(e["day"]).item(), *(e[name] for name in told)) for e in self.first_events]
         return frame(rows, "day:date market kind wanted:number allowed:number")
 
     def equity(self):
@@ -197,12 +199,12 @@ class EmptyRun(SyntheticRun):
 def stored(archive, run):
     """Save a synthetic run as the engine would; returns its id."""
     doors = ("equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves")
-    tables = {name: getattr(run, name)() for name in doors} | {"events": run.happened()}
+    tables = {name: getattr(run, name)() for name in doors} | {"events": run.events()}
     portfolio = Portfolio(
         name=run.name,
         capital=1e7,
         strategies=[Sleeve(strategy=STRATEGIES["moving_average_cross"](fast=20, slow=100))],
     )
     summary = run.summary | {"identity_holds": True, "notes": ["prices are simulated"] if run.simulated else []}
-    RunResult(summary, portfolio, run.events, tables, {"note": run.note}).save(archive)
+    RunResult(summary, portfolio, run.first_events, tables, {"note": run.note}).save(archive)
     return run.id

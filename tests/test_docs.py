@@ -241,7 +241,7 @@ def test_the_names_for_python_are_there():
         for part in name.split(".")[1:]:
             found = getattr(found, part)
     methods = re.findall(r"`\.(\w+)\(", next(line for line in page.splitlines() if "`engine.backtest(" in line))
-    assert {"equity", "trades", "fills", "sleeves", "happened", "save"} <= set(methods)
+    assert {"equity", "trades", "fills", "sleeves", "events", "save"} <= set(methods)
     assert all(hasattr(engine.RunResult, method) for method in methods)
     doors = ("bars", "chain", "continuous", "sql", "read", "files", "head")
     assert all(hasattr(store.archive.Archive, door) for door in doors)

@@ -90,7 +90,7 @@ def test_t30_an_unknown_margin_is_an_error_or_an_estimate_and_never_zero(market,
 def test_no_position_is_wanted_where_the_account_cannot_pay_the_margin(market, portfolio):
     run = backtest(market, portfolio.with_settings(["capital=500"]))
     assert run.trades().is_empty()
-    assert {event["kind"] for event in run.events} == {"margin refused"}
+    assert {event["kind"] for event in run.first_events} == {"margin refused"}
     assert run.metrics()["trades"] == 0
     assert run.metrics()["total_return"] == 0.0
 

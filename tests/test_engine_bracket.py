@@ -11,6 +11,7 @@ nan = np.nan
 # Protective stops and targets. Row 0 asks, bar 1 opens at 100 and enters.
 
 QUIET = (100.0, 101.0, 99.5, 100.0)
+NONE = (nan,) * 4
 
 
 def protected(*later, **asked):
@@ -115,6 +116,16 @@ def test_a_time_exit_leaves_after_its_bars_at_the_market():
     assert exits(ledger.trades) == ["time"]
 
 
+def test_days_are_counted_where_other_markets_trade_longer_and_not_on_a_holiday():
+    """Two bars a day, on the second of which this market has none: two days end with rows 2 and 4, out on bar 5. Where
+    each bar is a day and row 2 is a holiday, rows 1 and 3 are the two: out on bar 4."""
+    later = (NONE, QUIET, NONE, QUIET)
+    told = protected(*later, order_hold=2, daily=True, day_end=[True, False, True, False, True, False])
+    assert held(told) == [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+    assert fills(told)[1:] == [(5, 0, "time exit", -1.0, 100.0)]
+    assert held(protected(NONE, QUIET, QUIET, order_hold=2)) == [0.0, 1.0, 1.0, 1.0, 0.0]
+
+
 def test_a_time_exit_does_not_stand_in_the_way_of_a_turn():
     """Row 2 wants to be short, in a new episode, on the day on which the time is up: bar 3 turns."""
     ledger = protected(QUIET, QUIET, QUIET, order_hold=2, target=[1.0, 1.0, -1.0, -1.0, -1.0],
@@ -191,6 +202,18 @@ def test_a_day_order_lapses_after_its_bar_and_is_not_given_again_in_its_episode(
     assert events(day) == [(1, 0, "order expired", 1.0, 0.0)]
     again = waiting(*told, order_day=True, order_episode=[1, 1, 2, 2])
     assert fills(again) == [(3, 0, "limit", 1.0, 99.75)]
+
+
+def test_a_day_order_lapses_where_other_markets_trade_longer_and_not_on_a_holiday():
+    """Two bars a day, on the second of which this market has none: gone with row 2, although bar 3 is low enough. Where
+    each bar is a day and bar 1 a holiday, bar 2 is the day of the order."""
+    low = (100.0, 101.0, 99.0, 100.0)
+    day = waiting(LIMIT, 99.75, LATER, NONE, low, order_day=True, daily=True, day_end=[True, False, True, False])
+    assert fills(day) == []
+    assert events(day) == [(2, 0, "order expired", 1.0, 0.0)]
+    assert fills(waiting(LIMIT, 99.75, NONE, low, order_day=True)) == [(2, 0, "limit", 1.0, 99.75)]
+    late = waiting(LIMIT, 99.75, NONE, LATER, low, order_day=True)
+    assert fills(late) == [] and events(late) == [(2, 0, "order expired", 1.0, 0.0)]
 
 
 def test_an_entry_that_is_no_longer_wanted_is_taken_back():

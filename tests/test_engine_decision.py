@@ -29,10 +29,24 @@ def quiet(bars, target, **changes):
 
 
 def test_within_the_buffer_nothing_is_traded_and_beyond_it_only_to_its_edge():
-    """Usual position 10, buffer a tenth of it: 1. From 0 to 10: to 9. 10.9: to 9.9, which is 9. 12.5: to 11.5, 11. 11.9
-    is within 1 of 11. -12: to -11. To nothing it always goes."""
+    """Usual position 10, buffer a tenth of it: 1. From 0 to 10: to 9. 10.9 is 10, within 1 of 9. 12.5: to 11.5, 11.
+    11.9 is within 1 of 11. -12: to -11. To nothing it always goes."""
     ledger = quiet(7, [10.0, 10.9, 12.5, 11.9, -12.0, 0.0, 0.0], buffer=0.1, usual=10.0)
     assert held(ledger) == [0.0, 9.0, 9.0, 11.0, 11.0, -11.0, 0.0]
+
+
+def test_the_edge_of_the_buffer_is_rounded_so_that_one_contract_is_held():
+    """1 wanted, usual 1: the edge of 0.9 is 1. 2.7 wanted, usual 2.5: from 9 to 2.95, 3; from 0 to 2.45, 2, for 3 is
+    beyond 2.7; so is -3 beyond -2.7."""
+    assert held(quiet(2, 1.0, buffer=0.1, usual=1.0)) == [0.0, 1.0]
+    assert held(quiet(3, [9.25, 2.7, 2.7], buffer=0.1, usual=2.5)) == [0.0, 9.0, 3.0]
+    assert held(quiet(2, 2.7, buffer=0.1, usual=2.5)) == [0.0, 2.0]
+    assert held(quiet(2, -2.7, buffer=0.1, usual=2.5)) == [0.0, -2.0]
+
+
+def test_contracts_that_a_strategy_asks_for_have_no_buffer():
+    told = {"buffer": 0.5, "usual": 10.0, "contracts": True}
+    assert held(quiet(4, [10.0, 11.0, 9.0, 9.0], **told)) == [0.0, 10.0, 11.0, 9.0]
 
 
 def test_t26_contracts_become_whole_toward_zero_or_stay_fractions():
@@ -49,6 +63,14 @@ def test_the_nearest_whole_contracts_in_risk_weigh_what_trading_them_costs(cost,
     100: one. At 10: one 60 + 10 = 70, two 40 + 20 = 60: two."""
     risk = Risk(np.full((1, 1, 1), 10000.0), np.zeros(2, np.int64), np.full((2, 1), cost))
     assert held(quiet(2, 1.6, rounding=NEAREST_RISK, risk=risk))[1] == got
+
+
+def test_contracts_that_a_strategy_asks_for_are_not_chosen_by_risk():
+    """To trade one costs more than it is worth to be near; the other market is the one that gives way."""
+    risk = Risk(np.full((1, 2, 2), 10000.0), np.zeros(3, np.int64), np.full((3, 2), 1e6))
+    ledger = quiet(3, np.array([[10.0, 0.5], [11.0, 0.5], [11.0, 0.5]]), markets=2, rounding=NEAREST_RISK, risk=risk,
+                   contracts=[True, False])  # fmt: skip
+    assert ledger.position.tolist() == [[0.0, 0.0], [10.0, 0.0], [11.0, 0.0]]
 
 
 def test_half_a_contract_each_of_two_markets_that_move_as_one_is_one_contract():
@@ -92,7 +114,22 @@ def test_a_function_called_bar_by_bar_is_asked_once_a_bar_and_filled_on_the_next
     asked = called(follow, 1, mark, (1.5, 0.0))
     ledger = account(fill=mark, mark=mark, target=0.0, usual=2.0, programs=asked, program=0)
     assert held(ledger) == [0.0, 0.0, 3.0, -3.0]
-    assert asked.memory[0, 0] == 4.0
+    assert asked.memory[0, 0] == 0.0  # what is given stays as it was: the same again gives the same
+
+
+@program
+def count(t, columns, adjusted, mark, position, equity, params, memory, forecast):
+    """Asks for as many as it has been asked."""
+    memory[0, 0] += 1.0
+    forecast[0] = memory[0, 0]
+
+
+def test_a_function_called_bar_by_bar_keeps_its_memory_within_a_run_and_not_beyond():
+    flat_ = [100.0] * 4
+    asked = called(count, 1, flat_, ())
+    for _ in range(2):
+        ledger = account(fill=flat_, mark=flat_, target=0.0, usual=1.0, programs=asked, program=0)
+        assert held(ledger) == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_a_function_called_bar_by_bar_knows_the_equity_of_its_own_sleeve():

@@ -88,7 +88,7 @@ def around(**changes):
 def test_t50_a_run_made_twice_has_the_same_hashes_and_tables(market):
     first, again = (backtest(market, Portfolio.from_toml(MANY_SIDED)) for _ in range(2))
     assert first.summary["hashes"] == again.summary["hashes"]
-    assert first.happened().equals(again.happened()) and first.happened().height > 10
+    assert first.events().equals(again.events()) and first.events().height > 10
     assert first.ledger().equals(again.ledger())
     assert first.trades().equals(again.trades())
     assert set(first.trades()["strategy"].cast(str)) == {"breakout", "turtle_units", "spread_reversion"}

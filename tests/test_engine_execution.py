@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.book import COMMISSION, IMPACT, PRICE, SLIPPAGE
+from engine.book import COMMISSION, FRACTIONAL, IMPACT, PRICE, SLIPPAGE
 from tests.hand import account, bars, events, fills, flat, held
 
 nan = np.nan
@@ -102,6 +102,13 @@ def test_t23_a_spread_trades_whole_units_of_what_its_thinnest_leg_allows():
 
 
 # Netting
+
+
+def test_t23_of_fractions_of_contracts_fractions_trade():
+    """0.5 and 0.9 wanted where a tenth of 8 may trade: 0.5 at once; 0.8, and 0.1 on the next bar."""
+    told = {"fill": [100.0] * 3, "mark": [100.0] * 3, "volume": 8.0, "participation": 0.1, "rounding": FRACTIONAL}
+    assert held(account(target=0.5, **told)) == [0.0, 0.5, 0.5]
+    assert held(account(target=0.9, **told)) == pytest.approx([0.0, 0.8, 0.9], abs=1e-12)
 
 
 def test_two_lines_in_one_contract_trade_their_net_and_share_its_costs():

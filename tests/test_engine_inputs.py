@@ -225,6 +225,8 @@ def test_functions_called_bar_by_bar_know_their_members():
         (["execution.fill=settle"], r"\[execution\] fill = 'settle'"),
         (["execution.fill=same_close"], r"\[execution\] fill = 'same_close'"),
         (["rounding=nearest_risk"], r"\[sizing\] rounding = 'nearest_risk'"),
+        (["participation=0.1"], r"\[execution\] participation = 0.1"),
+        (["rolls.fill=open"], r"\[rolls\] fill = 'open'"),
         ([], "a strategy that is called bar by bar"),
     ],
 )
@@ -234,6 +236,20 @@ def test_what_does_not_go_with_bars_within_the_day_is_refused(settings, told):
         ConfigError, match=rf"^{told} does not go with \[execution\] bars = 'within'; allowed: bars = 'day'"
     ):
         made(portfolio((strategy, {}), settings=settings), within=SimpleNamespace())
+
+
+def test_a_group_of_a_root_that_is_not_traded_is_refused():
+    told = portfolio((Wants(), {}), settings=['limits.groups={g = ["A", "AA"]}', "group_risk=0.1"])
+    with pytest.raises(ConfigError, match=r"\[limits\] groups: AA is none of the roots that are traded; allowed: A$"):
+        made(told)
+
+
+def test_a_strategy_that_stops_before_it_starts_is_refused():
+    told = portfolio((Wants(), {"start": days(5)[3].item(), "stop": days(5)[3].item()}))
+    with pytest.raises(
+        ConfigError, match=r"wants: stop = 2024-01-04 is not after start = 2024-01-04; allowed: a later"
+    ):
+        made(told)
 
 
 # Money paid in and out
@@ -262,3 +278,19 @@ def test_fixed_capital_adds_returns_up_without_what_was_paid():
     paid = "cash.payments=[{day = 2024-01-04, amount = 500}]"
     told = portfolio((Wants(), {}), settings=[paid, "compounding=false"], capital=1000.0)
     assert backtest(market(100.0 + np.arange(12.0)), told).metrics()["total_return"] == pytest.approx(10.0 / 1000.0)
+
+
+def test_open_interest_of_another_contract_limits_nothing():
+    shown = market(
+        [100.0] * 4, open_interest=[200.0, 50.0, 9000.0, 9100.0], contract=[202403, 202403, 202406, 202406],
+        roll=[False, True, False, False], roll_contract=[0, 202406, 0, 0],
+    )  # fmt: skip
+    # after bar 1 it is in June, of which nothing is known; June's of bar 2 is published on the morning of bar 3
+    known = inputs._open_interest(shown)[:, 0]
+    assert np.isnan(known[:3]).all() and known[3] == 9000.0
+
+
+def test_a_spread_that_no_strategy_trades_is_left_alone():
+    text = portfolio((Wants.of(1.0), {"markets": ["A"]}))
+    text.spreads = {"pair": Spread(legs={"B": 1, "C": -1})}
+    assert inputs.made(market([[100.0] * 3] * 3), text, 0).layout.names == ("A",)

@@ -130,20 +130,20 @@ def test_both_legs_are_traded_by_ratio_and_earn_what_the_column_says(strategy):
     # bought at the open of a bar that is one price, so a unit earns 2 x 1 + 0.5 on each later bar; turned on bar 8
     profit = np.diff(made.equity()["equity"].to_numpy())
     np.testing.assert_allclose(profit, [0, 0, 0, 7.5, 7.5, 7.5, 7.5, 7.5, 7.5, -2.5])
-    assert made.events == [] and made.identity_holds
+    assert made.first_events == [] and made.identity_holds
 
 
 def test_both_legs_wait_where_one_cannot_trade():
     made = run([3] * 10, open=(1, 1), mark=(1, 1))  # B has no bar on the day of the entry
     days = made.equity()["day"][1:].to_list()
     assert [held(made, day) for day in days[:3]] == [{}, {}, {"A": 6.0, "B": -3.0}]
-    assert [(event["day"], event["kind"]) for event in made.events] == [(str(days[1]), "spread waits")]
+    assert [(event["day"], event["kind"]) for event in made.first_events] == [(str(days[1]), "spread waits")]
 
 
 def test_a_cut_of_one_leg_is_a_cut_of_whole_units():
     made = run([4] * 10, settings=["limits.max_contracts=5"])  # of A, of which a unit has two
     assert held(made, made.equity()["day"][-1]) == {"A": 4.0, "B": -2.0}
-    assert {event["kind"] for event in made.events} == {"limit contracts"}
+    assert {event["kind"] for event in made.first_events} == {"limit contracts"}
 
 
 def test_a_spread_sized_by_its_volatility_knows_no_other_price_than_what_it_earned():

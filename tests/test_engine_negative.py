@@ -209,7 +209,7 @@ def test_t2_an_account_that_the_day_ruins_is_liquidated_and_told(archive):
     made = run(archive, Held(10), capital=120_000.0, start=date(2020, 4, 16), rest=COSTLESS)
     equity = dict(made.equity().select("day", "equity").iter_rows())
     assert equity[DAY] == pytest.approx(120_000.0 - (19.87 + 37.63) * 10_000.0, abs=100.0)  # interest
-    assert made.happened()["kind"].cast(str).to_list()[0] == "margin call"
+    assert made.events()["kind"].cast(str).to_list()[0] == "margin call"
     assert made.fills().filter(pl.col("day") == date(2020, 4, 21))["contracts"].to_list() == [-10.0]
     assert made.positions().filter(pl.col("day") >= date(2020, 4, 21)).is_empty()
     assert equity[date(2020, 4, 24)] < 0

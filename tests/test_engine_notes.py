@@ -5,7 +5,7 @@ import pytest
 
 from engine import notes
 from engine.backtest import backtest
-from tests.small_runs import Wants, market, portfolio
+from tests.small_runs import Buys, Wants, market, portfolio
 from tests.test_engine_tables import ledger
 
 UP = 100.0 + np.arange(12.0)
@@ -108,3 +108,50 @@ def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_i
     assert told(ended, happened=gone) == [
         "prices end, and what was held was closed at the last one when its contract ended: A 2024-01-03"
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["costs.roots.ZZ.commission_per_side=1"], "costs of markets that are not traded: ZZ"),
+        (
+            ["costs.dated=[{since=2020-01-01, root='ZZ', commission_per_side=1}]"],
+            "costs of markets that are not traded: ZZ",
+        ),
+        (
+            ["sizing.rule=volatility", "sizing.instrument_weights={ZZ = 3, A = 2}"],
+            "instrument weights of markets that are not traded: ZZ",
+        ),
+        (["rebalance=month"], "without effect: portfolio.rebalance, for no strategy has capital of its own"),
+        (["limits.groups={g=['A']}"], "without effect: limits.groups, for there is no limits.group_risk"),
+        (["costs.impact_factor=5"], "without effect: costs.impact_factor, for costs.impact is 'none'"),
+        (["costs.roots.A.impact_factor=5"], "without effect: costs.impact_factor, for costs.impact is 'none'"),
+        (["ties=finer"], "without effect: execution.ties = 'finer', for there are no bars within the day"),
+        (["margin.intraday=0.5"], "without effect: margin.intraday, for execution.bars is 'day'"),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_told(settings, expected):
+    assert told(market(UP, rate=np.full(12, 0.01)), settings) == [expected]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["costs.roots.A.commission_per_side=1"], ["sizing.rule=volatility", "sizing.instrument_weights={A = 2}"],
+        ["limits.groups={g=['A']}", "group_risk=0.1"], ["costs.impact_factor=5", "impact=volume"],
+        ["margin.intraday=0.5", "bars=within"],
+    ],
+)  # fmt: skip
+def test_a_setting_that_changes_something_is_not_told(settings):
+    assert told(market(UP, rate=np.full(12, 0.01)), settings) == []
+
+
+def test_a_weight_that_nobody_reads_is_told():
+    def said(strategy, rule, *settings):
+        made = portfolio((strategy, {"weight": 0.5}), rule=rule, settings=settings)
+        return list(notes._idle(market(UP), made, None))
+
+    idle = "weight changes nothing where contracts or amounts are told: "
+    assert said(Wants(), "fixed") == said(Wants(), "notional") == [f"{idle}wants"]
+    assert said(Buys(), "volatility") == [f"{idle}buys"]
+    assert said(Wants(), "volatility") == said(Wants(), "notional", "sizing.share=0.5") == []

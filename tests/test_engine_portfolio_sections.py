@@ -203,3 +203,10 @@ def test_a_short_key_of_the_new_sections_is_found():
         ConfigError, match=r"stop means several settings; allowed: strategies.0.stop, strategies.1.stop"
     ):
         two().with_settings(["stop=2020-05-05"])
+
+
+def test_a_strategy_that_stops_on_or_before_its_start_is_refused_when_it_is_read():
+    for stop in ("2020-01-01", "2019-06-01"):
+        with pytest.raises(ConfigError, match=rf"\[\[strategies\]\] 0: stop = {stop} is not after start = 2020-01-01"):
+            portfolio(strategies=CROSS + f"start = 2020-01-01\nstop = {stop}\n")
+    assert portfolio(strategies=CROSS + "start = 2020-01-01\nstop = 2020-01-02\n").strategies[0].stop

@@ -12,6 +12,7 @@ from engine.book import (
     ROLL_GAP,
     ROLL_IMPACT,
     ROLL_SLIPPAGE,
+    STOP,
 )
 from tests.hand import account, events, exits, fills, held, trade
 
@@ -81,6 +82,31 @@ def test_t07_legs_that_trade_at_another_spread_than_the_series_has_are_roll_gap(
     assert ledger.residual[0] == 0.0
 
 
+def test_only_what_was_held_after_the_open_rolls_at_the_open():
+    """Legs at the open of 99 and 101.50: 0.50 a contract less than the series. Bought at the open, all 3 roll there:
+    -15. Bought at the close of the day (of which `opened` knows nothing), the third one rolls at 100 and 102: -10."""
+    told = {"target": [2.0, 3.0, 3.0, 3.0, 3.0, 3.0], "roll_from_fill": 99.0, "roll_to_fill": 101.5}
+    assert rolled(**told).amount[2, 0, ROLL_GAP] == -15.0
+    ledger = rolled(**told, at_open=False)
+    assert ledger.amount[2, 0, ROLL_GAP] == -10.0
+    assert fills(ledger)[2:] == [
+        (2, 0, "roll out", -2.0, 99.0), (2, 0, "roll in", 2.0, 101.5),
+        (2, 0, "roll out", -1.0, 100.0), (2, 0, "roll in", 1.0, 102.0),
+    ]  # fmt: skip
+    assert trade(ledger.legs, "gross") == [-10.0 * 2, 10.0 * (103 - 101.5) * 2 + 10.0 * (103 - 102)]
+    assert ledger.residual[0] == 0.0
+
+
+def test_what_was_entered_inside_the_bar_does_not_roll_at_the_open():
+    """A stop to buy at 100.50 on the day of the roll: out at 100 into 102, and nothing is earned between."""
+    day = {"open": 99.0, "high": 101.0, "low": 99.0, "fill": 99.0, "order_kind": STOP, "order_price": 100.5}
+    ledger = rolled([0.0, 1.0, 1.0, 1.0, 1.0, 1.0], **day, order_episode=1, roll_from_fill=99.0, roll_to_fill=101.5)
+    assert fills(ledger) == [
+        (2, 0, "stop", 1.0, 100.5), (2, 0, "roll out", -1.0, 100.0), (2, 0, "roll in", 1.0, 102.0),
+    ]  # fmt: skip
+    assert not ledger.amount[:, 0, ROLL_GAP].any()
+
+
 def test_a_roll_over_two_days_moves_half_and_then_the_rest():
     """Five by two days: trunc(5 / 2) = 2 on bar 2 at 100 and 102; the other 3 on bar 3 at the settlements, 101 and 104.
     Costs by the part: 2 sides x 2 x 4.50 = 18, then 2 x 3 x 4.50 = 27."""
@@ -136,6 +162,29 @@ def test_what_is_left_stays_where_it_has_no_price_and_the_contract_of_the_bar_is
     ledger = rolled([5.0, 5.0, 1.0, 1.0, 1.0, 1.0], roll_days=2, **told)
     assert dated(ledger)[3:5] == [("market", -2.0, 103.0, M), ("market", -2.0, 101.0, H)]
     assert held(ledger)[2:] == [5.0, 3.0, 1.0, 1.0]
+
+
+def test_t23_a_reduction_takes_no_more_of_the_contract_rolled_out_of_than_its_volume_allows():
+    """Five of ten are left in H, of which a tenth of 20 may trade. None wanted: 2 of H and the 5 of M are sold on bar
+    3, and 2 roll; the last one of H and the 2 of M on bar 4. With 6 wanted on bar 3 the 4 are 2 of H and 2 of M."""
+    told = {"roll_days": 2, "participation": 0.1, "left_volume": 20.0}
+    ledger = rolled([10.0, 10.0, 0.0, 0.0, 0.0, 0.0], **told)
+    assert dated(ledger)[3:] == [
+        ("market", -2.0, 100.0, H), ("market", -5.0, 103.0, M), ("roll out", -2.0, 101.0, H),
+        ("roll in", 2.0, 104.0, M), ("market", -1.0, 101.0, H), ("market", -2.0, 104.0, M),
+    ]  # fmt: skip
+    assert events(ledger)[1:] == [(3, 0, "partial fill", -10.0, -7.0)]
+    ledger = rolled([10.0, 10.0, 6.0, 6.0, 6.0, 6.0], **told)
+    assert dated(ledger)[3:5] == [("market", -2.0, 100.0, H), ("market", -2.0, 103.0, M)]
+    assert [row[2] for row in events(ledger)] == ["roll over several days"]
+
+
+def test_t23_a_stop_takes_no_more_of_the_contract_rolled_out_of_than_its_volume_allows():
+    """Stop 97 of H, 99 of M, where bar 3 goes to 98: 2 of the 5 left in H (99 - 2 = 97) and the 5 in M are sold."""
+    told = {"low": [100.0, 100.0, 100.0, 98.0, 100.0, 100.0], "open": LATER["fill"], "high": 105.0, "order_stop": 3.0}
+    ledger = rolled(10.0, roll_days=2, participation=0.1, left_volume=20.0, order_episode=1, **told)
+    assert dated(ledger)[3:5] == [("protective stop", -2.0, 97.0, H), ("protective stop", -5.0, 99.0, M)]
+    assert events(ledger)[1] == (3, 0, "partial fill", -10.0, -7.0)
 
 
 def test_an_increase_is_bought_in_the_contract_of_the_bar():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine import session
-from engine.session import clock_of, close_times, decision_times, in_time, known_at, known_rows, next_opens
+from engine.session import clock_of, close_times, decision_times, in_time, known_at, known_rows, next_opens, of_rows
 from engine.settings import ConfigError
 from store import days as hours
 from store.contracts import Master
@@ -264,15 +264,16 @@ def test_t43_a_wish_is_traded_only_in_a_session_that_opens_after_its_decision():
     days = day("2025-01-06", "2025-01-07", "2025-01-08")
     opens = next_opens(specs("ES", "NK225"), days, hours)
     wish = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
-    traded = in_time(wish, opens, decision_times("16:00 Europe/London", days, None))
+    traded = of_rows(wish, in_time(opens, decision_times("16:00 Europe/London", days, None)), 0.0)
     assert traded.tolist() == [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]
-    early = in_time(wish, opens, decision_times("07:30 Europe/London", days, None))
+    early = of_rows(wish, in_time(opens, decision_times("07:30 Europe/London", days, None)), 0.0)
     assert early.tolist() == wish.tolist()
 
 
 def test_a_decision_at_the_very_open_may_still_be_traded_in_it():
     opens, wish = minutes("2025-01-06T08", "2025-01-07T08")[:, None], np.array([[1.0], [2.0]])
-    assert in_time(wish, opens, minutes("2025-01-06T08:00", "2025-01-07T08:01")).ravel().tolist() == [1.0, 1.0]
+    rows = in_time(opens, minutes("2025-01-06T08:00", "2025-01-07T08:01"))
+    assert of_rows(wish, rows, 0.0).ravel().tolist() == [1.0, 1.0]
 
 
 def test_friday_evening_in_osaka_is_mondays_session():

@@ -231,6 +231,6 @@ def test_bars_within_the_day_are_told_by_days():
 def test_a_run_without_a_trade_has_all_tables_of_the_same_columns():
     idle = backtest(market(UP), portfolio((Wants.of(0.0), {})))
     busy = backtest(market(UP), portfolio((Wants(), {})))
-    for name in ("trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "happened", "equity"):
+    for name in ("trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "events", "equity"):
         assert getattr(idle, name)().columns == getattr(busy, name)().columns, name
-    assert idle.fills().is_empty() and idle.happened().is_empty()
+    assert idle.fills().is_empty() and idle.events().is_empty()

@@ -83,7 +83,7 @@ def portfolio(name, rule, number):
     """One strategy on three markets and their spread, where it can trade one."""
     strategy = STRATEGIES[name](**QUICK.get(name, {}))
     sizer = SIZERS[rule](**SLOW.get(rule, {}), rounding=ROUNDINGS[number % 3], buffer=0.1 * (number % 2))
-    traded = [*ROOTS] if strategy.kind() == "signals" else [*ROOTS, "both"]
+    traded = [*ROOTS] if strategy.kind() in ("signals", "decide") else [*ROOTS, "both"]
     return Portfolio(
         name="law", capital=3e6, strategies=[Sleeve(strategy=strategy, markets=traded)], sizing=sizer,
         spreads={"both": Spread(legs={"MES": 1, "MCL": -2})},
@@ -105,8 +105,10 @@ def check(market, told):
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(STRATEGIES)), ids=list(STRATEGIES))
 def test_t14_t45_neither_what_comes_later_nor_the_level_moves_a_bit(market, number, name):
-    held = [check(market, portfolio(name, rule, number + k)) for k, rule in enumerate(SIZERS)]
-    assert sum(n > 0 for n in held) >= len(SIZERS) - 1, "it never traded: nothing is shown"
+    called = STRATEGIES[name].kind() == "decide"  # what it will ask for is not known beforehand, as Kelly has to
+    rules = [rule for rule in SIZERS if not (called and rule.startswith("kelly"))]
+    held = [check(market, portfolio(name, rule, number + k)) for k, rule in enumerate(rules)]
+    assert sum(n > 0 for n in held) >= len(rules) - 1, "it never traded: nothing is shown"
 
 
 class Peeking(Strategy):

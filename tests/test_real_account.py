@@ -129,7 +129,7 @@ def test_a_thousand_times_the_capital_overflows_nothing_and_every_cut_is_told(re
     wanted = np.trunc(run.given.wishes.weight[:-1] * run.base[1:, None])
     wanted[~run.given.available[:-1][:, run.columns]] = 0.0
     cut = (ledger.position[1:] != wanted) & run.tradable[1:] & ~run.market.closed[1:, run.columns]
-    told_of = run.happened()
+    told_of = run.events()
     for t, line in np.argwhere(cut):
         assert (t, line) in told_of or (t + 1, line) in told_of or (t, -1) in told_of, run.market.days[t]
     assert cut.sum() > (100 if rest else 0)

@@ -160,7 +160,7 @@ class About(View):
             + pairs("How far to believe it", trust(run.summary, columns.currency))
             + pairs("Origin", origin(run))
             + data(run.summary.get("data", {}))
-            + events(run.events, run.summary.get("events"))
+            + events(run.first_events, run.summary.get("events"))
             + toml
         )
         return block, {}

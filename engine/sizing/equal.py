@@ -31,6 +31,7 @@ class EqualRisk(Sizer):
     """
 
     per_capital = True
+    across = True
 
     target = param.Number(default=0.20, bounds=(0, 5), doc="Volatility aimed at, as a fraction of capital. [1/√year]")
     span = param.Number(default=32.0, bounds=(1, 5000), doc="Memory of each market's volatility. [bars]")
@@ -50,6 +51,13 @@ class EqualRisk(Sizer):
         """Size of each line at a forecast of 1 while the signs of the book are those of the forecasts given."""
         ones = np.ones(np.shape(forecast))
         return self._sizes(market, forecast, instrument, strategy_weight, strategy, ones)
+
+    def beside(
+        self, market, book, forecast, instrument, strategy_weight, strategy=None, risk_points=None
+    ) -> np.ndarray:
+        """Size of each line at its own forecast while the book is that of `book`."""
+        held = told(forecast, market, instrument)
+        return self._sizes(market, book, instrument, strategy_weight, strategy, held)
 
     def _sizes(self, market, forecast, instrument, strategy_weight, strategy, held) -> np.ndarray:
         strategy = strategies(strategy, instrument)

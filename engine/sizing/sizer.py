@@ -21,6 +21,7 @@ class Sizer(param.Parameterized):
     """What every sizing rule is: params, `weights`, and whether the weights are multiplied by the capital."""
 
     per_capital = False
+    across = False  # whether the size of one market is made of the others: then all are sized at one moment (T43)
 
     rounding = param.Selector(
         default="toward_zero",
@@ -60,6 +61,15 @@ class Sizer(param.Parameterized):
         """
         ones = np.ones(np.shape(forecast))
         return self.weights(market, ones, instrument, strategy_weight, strategy, risk_points)
+
+    def beside(
+        self, market, book, forecast, instrument, strategy_weight, strategy=None, risk_points=None
+    ) -> np.ndarray:
+        """Size of every line, as `weights`, where the book was known as `book` when the sizes were made.
+
+        Forecasts (time, line) both; those of `book` may be older, of markets that had not closed by then.
+        """
+        return self.weights(market, forecast, instrument, strategy_weight, strategy, risk_points)
 
 
 def smallest_account(sizer, market, forecast, instrument, strategy_weight, strategy=None) -> np.ndarray:

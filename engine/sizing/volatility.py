@@ -59,6 +59,11 @@ class VolatilityTarget(Sizer):
     weeks = param.Number(default=104.0, bounds=(2, 5000), doc="Memory of the correlations. [weeks]")
     most = param.Number(default=2.5, bounds=(1, 10), doc="A causal multiplier is at most this. [1]")
 
+    @property
+    def across(self):
+        """Whether the size of one market is made of the others: by causal diversification."""
+        return self.diversification == CAUSAL
+
     def weights(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """[contracts per unit of account currency]; 0 until the volatility has seen `span` changes."""
         strategy = strategies(strategy, instrument)

@@ -125,7 +125,10 @@ def _refuse(market, portfolio, columns):
 def _wanted(view, moment, portfolio, sleeve, columns):
     """What one strategy wants, with what was known when it decided."""
     spread = bool((columns >= view.mark.shape[1] - len(getattr(view, "legs", {}))).any())
-    together = portfolio.execution.decision != OWN or getattr(sleeve.strategy, "across", False) or spread
+    sizing = portfolio.sizing
+    book = sizing.across or sizing.rounding == "nearest_risk"  # whose sizes are made of all forecasts at once
+    across = getattr(sleeve.strategy, "across", False) or spread or (book and sleeve.strategy.kind() != "decide")
+    together = portfolio.execution.decision != OWN or across
     if moment is None or not together:
         decision = sleeve.strategy.decision(view)
         early = decision.forecast

@@ -129,7 +129,7 @@ def test_a_thousand_times_the_capital_overflows_nothing_and_every_cut_is_told(re
     wanted = np.trunc(run.given.wishes.weight[:-1] * run.base[1:, None])
     wanted[~run.given.available[:-1][:, run.columns]] = 0.0
     cut = (ledger.position[1:] != wanted) & run.tradable[1:] & ~run.market.closed[1:, run.columns]
-    told_of = run.events()
+    told_of = run.happened()
     for t, line in np.argwhere(cut):
         assert (t, line) in told_of or (t + 1, line) in told_of or (t, -1) in told_of, run.market.days[t]
     assert cut.sum() > (100 if rest else 0)
@@ -158,7 +158,7 @@ def test_the_s_and_p_held_for_good_is_the_sum_of_its_contracts_to_the_cent(real,
     price = {(c, day): (o, s) for c, day, o, s in stored_prices(real)}
     days = sorted({day for _, day in price if day >= made.equity()["day"][1]})
     plan, _ = history.calendar(real, "MES", told.rolls.rule)
-    legs, entered, first = [], None, days[2]  # its margin is an estimate, which needs a change of the price
+    legs, entered, first = [], None, days[3]  # the bar after the first margin of the exchange, 2019-05-03
     for day, old, new in plan.frame.select("day", "from_contract", "to_contract").iter_rows():
         out = (day, 1 if fill == "settle" else 0)
         legs.append((old, entered or price[old, first][0], price[old, out[0]][out[1]]))

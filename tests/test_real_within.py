@@ -62,13 +62,13 @@ def test_orders_fill_alike_on_hours_and_on_days_that_know_their_hours(archive, s
 
 @pytest.mark.parametrize("strategy", CLOSE_STOPS)
 def test_t45_nothing_on_the_hours_reads_what_comes_later_and_the_ledger_adds_up(archive, strategy):
-    whole = made(archive, strategy, 'bars = "within"\nparticipation = 0.1')
+    whole = made(archive, strategy, 'bars = "within"')
     assert whole.identity_holds
     change = whole.equity()["equity"][-1] - whole.equity()["equity"][0]
     assert whole.ledger()["amount"].sum() == pytest.approx(change, abs=0.005)
     assert whole.trades()["net"].sum() == pytest.approx(whole.contract_trades()["net"].sum(), abs=0.005)
     for cut in ("2020-03-13", "2022-09-01"):
-        early = made(archive, strategy, 'bars = "within"\nparticipation = 0.1', head=f"end = {cut}")
+        early = made(archive, strategy, 'bars = "within"', head=f"end = {cut}")
         last = early.equity()["day"][-1]
         for table in ("equity", "positions", "ledger", "fills"):
             ours, theirs = (getattr(run, table)() for run in (early, whole))

@@ -80,7 +80,7 @@ class KellyPortfolio(Sizer):
     """
 
     per_capital = True
-    across = True
+    across = False
 
     fraction = param.Number(default=0.5, bounds=(0, 1), doc="Of full Kelly. [1]")
     cap = param.Number(default=0.25, bounds=(0, 5), doc="Most that the book may swing, of capital. [1/√year]")

@@ -154,10 +154,10 @@ def capped(t, bars, account, state, books):
                 factor = min(factor, state.line[k].net)
         for k in range(i, last + 1):
             if factor < 1.0 and state.line[k].delta != 0.0:
-                rest = state.line[k].delta if last > i else of_the_bar(k, state)
-                part = abs(rest / state.line[k].ratio) * factor
-                got = whole_part(part) if whole else part
-                got = state.line[k].delta - rest + np.copysign(got * abs(state.line[k].ratio), rest)
+                size = state.line[k].delta if last > i else of_the_bar(k, state)
+                units = abs(size / state.line[k].ratio) * factor
+                units = whole_part(units) if whole else units
+                got = state.line[k].delta - size + np.copysign(units * abs(state.line[k].ratio), size)
                 state.line[k].cut |= got != state.line[k].delta
                 state.line[k].delta = got + 0.0
                 state.line[k].part = np.copysign(min(abs(state.line[k].part), abs(got)), state.line[k].part)

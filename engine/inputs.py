@@ -1,13 +1,14 @@
 """What a simulation is given: the arrays of a market and a portfolio, from forecasts to costs.
 
-Forecasts and sizes are made on all rows of the market, so that indicators are warm; `Inputs.rows` cuts the run out.
+Forecasts and sizes are made on all rows of the market, so that indicators are warm; what is given begins with the
+first row of the run.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import book, deciding, margin
+from engine import book, margin
 from engine.cash import begins, clock
 from engine.indicators import change, volatility
 from engine.indicators import seen as counted
@@ -17,6 +18,7 @@ from engine.rows import carried
 from engine.session import OWN
 from engine.settings import ConfigError
 from engine.sizing.covariance import covariances
+from engine.wishes import Moment, wishes
 
 SEEN = 20  # changes of the price before a margin can be estimated of it [bars]
 SPAN = 32.0  # of the volatility under estimated margins, group risk and impact [bars]
@@ -77,12 +79,12 @@ def made(market, portfolio, first, finer=None, within=None):
     groups, names = portfolio.limits.grouped(market.roots, market.sectors)
     placed = layout(market, members, labels, spreads, sleeves, groups)
     view = seen(market, spreads)
-    wishes, asked, programs = deciding.wishes(market, view, portfolio, placed)
-    _protectable(placed, wishes)
+    wished, asked, programs = wishes(market, view, portfolio, placed)
+    _protectable(placed, wished)
     sigma = volatility(change(np.ascontiguousarray(market.adjusted)), SPAN)
     costs = portfolio.costs.arrays(market, sigma)
     power = float(costs.pop("power"))
-    weight, usual, traded, later = wishes.weight, wishes.usual, market, slice(first, None)
+    weight, usual, traded, later = wished.weight, wished.usual, market, slice(first, None)
     if within is not None:
         traded, costs, sigma, later = _within(market, portfolio, costs, sigma, within, first)
         weight, usual = within.known(weight), within.known(usual)
@@ -98,7 +100,7 @@ def made(market, portfolio, first, finer=None, within=None):
         prices=_prices(traded, portfolio, later),
         facts=_facts(traded, costs, sigma, later),
         layout=placed,
-        wishes=wishes._replace(weight=_cut(weight, later), usual=_cut(usual, later)),
+        wishes=wished._replace(weight=_cut(weight, later), usual=_cut(usual, later)),
         orders=book.Orders(*(_cut(array, later) for array in asked)) if len(asked.kind) else None,
         account=_account(portfolio, power)._replace(daily=within is not None),
         limits=portfolio.limits.tuple(len(placed.lines.member), len(names)),
@@ -185,7 +187,7 @@ def _protectable(placed, wishes):
 def _risk(view, placed, market, costs):
     """Covariances of the members' contracts or units, as known at the first close of the day, and what trading one
     costs. [account currency]"""
-    known = view if market.hours is None else deciding.Moment(market, view, OWN).seen
+    known = view if market.hours is None else Moment(market, view, OWN).seen
     matrices, row = covariances(known, placed.column)
     value = market.multiplier * market.fx
     side = np.nan_to_num(costs["slippage"] * value + costs["commission"] * market.fx)

@@ -1,4 +1,4 @@
-"""The loop over bars: fills, rolls, marks, interest, margin and the next targets, into a books by cause.
+"""The loop over bars: fills, rolls, marks, interest, margin and the next targets, into a ledger by cause.
 
 Rules of one bar, in this order (docs/positions.md has each with a worked number):
 
@@ -214,7 +214,7 @@ def _shared(lines, account):
 
 
 def _grown(books, used):
-    """Twice the room in every table that is half full."""
+    """Four times the room in every table of which a quarter is used."""
     tables = {"fills": FILLS, "trades": TRADES, "legs": LEGS, "events": EVENTS_}
     made = {}
     for name, k in tables.items():

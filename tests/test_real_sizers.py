@@ -5,15 +5,19 @@ volatility estimated over 32 days is wrong by a tenth or more on any day, and on
 its volatility to about a tenth; over 24 years these errors cancel, and what is left is the lag of the estimate.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine import load
 from engine.book import COSTS_OF, EXIT_STOP, LOCKED
 from engine.indicators import latest
+from engine.session import OWN
 from engine.sizing import SIZERS, smallest_account
 from engine.sizing.covariance import correlations
 from engine.sizing.sizer import point_risk
+from engine.wishes import Moment
 from tests.real_runs import ALL, CRISES, PEG, portfolio, traded
 
 YEAR = 252.0
@@ -91,6 +95,7 @@ def test_kelly_is_never_beyond_its_cap_on_any_bar(market, strategy):
 @pytest.mark.parametrize("strategy", ["moving_average_cross", "carry_trend"])
 def test_kelly_of_a_book_is_never_beyond_its_caps_on_any_bar(market, strategy):
     told = 'rule = "kelly_portfolio"\ncap = 0.25\nleverage = 6.0'
+    market = replace(market, hours=None)  # all decide on the row: sizes and estimate know the same
     run = traded(market, portfolio(told, strategy=strategy))
     risk, worth = at_risk(run), point_worth(run)
     row, known = correlations(market, run.columns, run.portfolio.sizing.weeks)
@@ -104,6 +109,23 @@ def test_kelly_of_a_book_is_never_beyond_its_caps_on_any_bar(market, strategy):
         gross.append(np.abs(run.ledger.position[t + 1] * worth[t]).sum() / run.base[t + 1])
     assert len(swings) > 500 and 0.24 < max(swings) <= 0.25 and 5.9 < max(gross) <= 6.0
     assert run.swing(ALL) < 0.25 * 1.1
+
+
+@pytest.mark.parametrize("strategy", ["moving_average_cross", "carry_trend"])
+def test_kelly_of_a_book_is_within_its_cap_by_what_was_known_when_it_decided(market, strategy):
+    """At the first close of the day the later markets are known by their day before; so is the estimate."""
+    told = portfolio('rule = "kelly_portfolio"\ncap = 0.25\nleverage = 6.0', strategy=strategy)
+    known = Moment(market, market, OWN).seen
+    forecast, every = told.strategies[0].strategy.decision(known).forecast, np.arange(len(market.names))
+    weight = told.sizing.weights(known, forecast, every, np.ones(len(every)))
+    risk = weight * point_risk(known, every, told.sizing.span) * np.sqrt(252.0)
+    row, matrices = correlations(known, every, told.sizing.weeks)
+    swings = []
+    for t in np.flatnonzero(np.isfinite(risk).all(axis=1))[::20]:
+        rho = np.where(np.isnan(matrices[row[t]]), np.sign(np.outer(risk[t], risk[t])), matrices[row[t]])
+        np.fill_diagonal(rho, 1.0)
+        swings.append(np.sqrt(max(risk[t] @ rho @ risk[t], 0.0)))
+    assert len(swings) > 50 and 0.24 < max(swings) <= 0.25 * (1 + 1e-9)
 
 
 def test_fixed_contracts_and_fixed_money_are_what_they_say(market):

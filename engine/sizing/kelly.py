@@ -80,7 +80,7 @@ class KellyPortfolio(Sizer):
     """
 
     per_capital = True
-    across = False
+    across = True
 
     fraction = param.Number(default=0.5, bounds=(0, 1), doc="Of full Kelly. [1]")
     cap = param.Number(default=0.25, bounds=(0, 5), doc="Most that the book may swing, of capital. [1/√year]")
@@ -111,13 +111,6 @@ class KellyPortfolio(Sizer):
         """Size of each line at a forecast of 1 while fractions and caps are those of the forecasts given."""
         told_before, ones = told(forecast, market, instrument), np.ones(np.shape(forecast))
         return self._sizes(market, told_before, instrument, strategy_weight, strategy, ones)
-
-    def beside(
-        self, market, book, forecast, instrument, strategy_weight, strategy=None, risk_points=None
-    ) -> np.ndarray:
-        """Size of each line at its own forecast while the book is that of `book`."""
-        held = told(forecast, market, instrument)
-        return self._sizes(market, told(book, market, instrument), instrument, strategy_weight, strategy, held)
 
     def _sizes(self, market, forecast, instrument, strategy_weight, strategy, held) -> np.ndarray:
         strategy = strategies(strategy, instrument)

@@ -47,13 +47,6 @@ class PortfolioVolatility(Sizer):
         ones = np.ones(np.shape(forecast))
         return self._sizes(market, forecast, instrument, strategy_weight, strategy, ones)
 
-    def beside(
-        self, market, book, forecast, instrument, strategy_weight, strategy=None, risk_points=None
-    ) -> np.ndarray:
-        """Size of each line at its own forecast while the book is that of `book`."""
-        held = told(forecast, market, instrument)
-        return self._sizes(market, book, instrument, strategy_weight, strategy, held)
-
     def _sizes(self, market, forecast, instrument, strategy_weight, strategy, held) -> np.ndarray:
         strategy = strategies(strategy, instrument)
         share = shares(market, instrument, strategy_weight, strategy, self.instrument_weights)

@@ -62,15 +62,6 @@ class Sizer(param.Parameterized):
         ones = np.ones(np.shape(forecast))
         return self.weights(market, ones, instrument, strategy_weight, strategy, risk_points)
 
-    def beside(
-        self, market, book, forecast, instrument, strategy_weight, strategy=None, risk_points=None
-    ) -> np.ndarray:
-        """Size of every line, as `weights`, where the book was known as `book` when the sizes were made.
-
-        Forecasts (time, line) both; those of `book` may be older, of markets that had not closed by then.
-        """
-        return self.weights(market, forecast, instrument, strategy_weight, strategy, risk_points)
-
 
 def smallest_account(sizer, market, forecast, instrument, strategy_weight, strategy=None) -> np.ndarray:
     """Capital at which one contract of each market is held at a forecast of 1, on the last row.

@@ -1,4 +1,4 @@
-"""engine/deciding.py: what is known at a decision, and what of it each market can still trade (T43)."""
+"""engine/wishes.py: what is known at a decision, and what of it each market can still trade (T43)."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine import deciding, inputs
+from engine import inputs, wishes
 from engine.backtest import backtest
 from engine.members import Spread
 from engine.session import of_rows
@@ -132,7 +132,7 @@ def test_an_order_whose_day_was_skipped_comes_with_its_episode():
     episode = signals.latched()[1]
     rows = np.array([-1, 0, 1, 3, 4])[:, None]  # the decision of row 2 is traded with that of row 3
     decision = SimpleNamespace(signals=signals, episode=episode)
-    moved = deciding._signals_of(decision, rows, of_rows(episode, rows))
+    moved = wishes._signals_of(decision, rows, of_rows(episode, rows))
     np.testing.assert_array_equal(moved.stop.ravel(), [NONE, NONE, NONE, 3.0, NONE])
 
 

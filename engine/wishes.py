@@ -1,4 +1,4 @@
-"""Deciding: what each strategy wants, and how large, from what was known at the moment of the decision (DOMAIN T43).
+"""Wishes: what each strategy wants, and how large, from what was known at the moment of the decision (DOMAIN T43).
 
 By default each market decides at its own close. A strategy that reads several markets at once, or trades spreads, and a
 sizing rule that makes the size of one market of the others, decide for all at one moment: the first close of the day.
@@ -65,7 +65,6 @@ class Wanted(NamedTuple):
     decision: object  # Decision: as each market can still trade it
     risk: np.ndarray  # distance from an entry to its protective stop, nan none [points]
     made: np.ndarray  # forecast of the decisions made on the row, in time or not
-    early: np.ndarray  # that of them which was known at the one moment of the row
 
 
 def wishes(market, view, portfolio, placed):
@@ -131,16 +130,13 @@ def _wanted(view, moment, portfolio, sleeve, columns):
     together = portfolio.execution.decision != OWN or across
     if moment is None or not together:
         decision = sleeve.strategy.decision(view)
-        early = decision.forecast
-        if moment is not None and portfolio.sizing.across:
-            early = of_rows(early, moment.known, 0.0)
-        return Wanted(decision, _risk_points(decision, view), decision.forecast, early)
+        return Wanted(decision, _risk_points(decision, view), decision.forecast)
     decision, rows = sleeve.strategy.decision(moment.seen), moment.traded
     risk, made = of_rows(_risk_points(decision, moment.seen), rows), np.ascontiguousarray(decision.forecast)
     told = {"forecast": of_rows(made, rows, 0.0), "episode": of_rows(decision.episode, rows)}
     if decision.signals is not None:
         told["signals"] = _signals_of(decision, rows, told["episode"])
-    return Wanted(decision._replace(**told), risk, made, made)
+    return Wanted(decision._replace(**told), risk, made)
 
 
 def _signals_of(decision, rows, episode):
@@ -191,11 +187,9 @@ def _sizes(view, moment, wanted, columns, portfolio, placed):
         weight, usual = rule.weights(view, book_of, *given), rule.usual(view, book_of, *given)
     else:
         known, rows = moment.seen, moment.traded[:, placed.column]
-        early = told(np.where(held, mine([one.early for one in wanted]), 0.0), known)
-        made = told(mine([one.made for one in wanted]), known)
-        weight = of_rows(rule.beside(known, early, made, *given), rows, 0.0)
-        usual = of_rows(rule.usual(known, early, *given), rows, 0.0)
-        weight = np.where(held | called, weight, 0.0)
+        book_of = told(np.where(held, mine([one.made for one in wanted]), 0.0), known)
+        weight = np.where(held, of_rows(rule.weights(known, book_of, *given), rows, 0.0), 0.0)
+        usual = of_rows(rule.usual(known, book_of, *given), rows, 0.0)
     weight = np.where(flat, forecast, weight / own)
     return weight, np.where(held, np.where(flat, 1.0, usual / own), 0.0), flat
 

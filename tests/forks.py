@@ -69,9 +69,13 @@ class Command:
     def __init__(self, forks, pid, files):
         self._forks, self.pid, self._files = forks, pid, files
 
-    def end(self, kill_after=None):
-        """Let it go, kill it after so many seconds, if it still runs then, and wait for its end."""
-        found = self._forks._asked({"do": "end", "pid": self.pid, "after": kill_after})
+    def end(self, kill_after=None, spoken=False):
+        """Let it go, kill it after so many seconds, if it still runs then, and wait for its end.
+
+        With `spoken` the seconds begin when it has written its first whole line, however long that takes.
+        """
+        wait = self._files[0] if spoken else None
+        found = self._forks._asked({"do": "end", "pid": self.pid, "after": kill_after, "wait": wait})
         out, err = (Path(file).read_text() for file in self._files)
         for file in self._files:
             os.unlink(file)
@@ -215,6 +219,8 @@ def _end(request, go, ended):
     start = time.monotonic()
     os.write(go, b".")
     os.close(go)
+    if request["wait"]:
+        _wait_for_line(request["wait"], ended)
     after = LONG if request["after"] is None else request["after"]
     known, _, _ = select.select([ended], [], [], after)
     os.close(ended)
@@ -223,6 +229,14 @@ def _end(request, go, ended):
     seconds = time.monotonic() - start
     status = os.waitstatus_to_exitcode(os.waitpid(request["pid"], 0)[1])
     return {"status": "hangs" if not known and request["after"] is None else status, "seconds": seconds}
+
+
+def _wait_for_line(file, ended):
+    """Until a command has written a whole line, or has ended."""
+    latest = time.monotonic() + LONG
+    while b"\n" not in Path(file).read_bytes() and time.monotonic() < latest:
+        if select.select([ended], [], [], 0.001)[0]:
+            return
 
 
 if __name__ == "__main__":

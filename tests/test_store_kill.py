@@ -32,7 +32,7 @@ def test_a_killed_writer_loses_nothing_and_tears_nothing(tmp_path, forks, kills,
     work = {"function": "tests.killing:commit_often", "path": str(path), "links": links}
     for kill in range(1, kills + 1):
         command = forks.start(tmp_path, work | {"seed": chance.randrange(10**9)})
-        ended = command.end(kill_after=chance.uniform(0.0, LONGEST) if kill > 1 else 4 * LONGEST)
+        ended = command.end(kill_after=chance.uniform(0.0, LONGEST), spoken=kill == 1)
         assert ended.killed and ended.err == ""
         acknowledged += lines_of(ended.out)
         if (path / "snapshots").exists():
@@ -43,6 +43,13 @@ def test_a_killed_writer_loses_nothing_and_tears_nothing(tmp_path, forks, kills,
     assert [line["number"] for line in lines_of(ended.out)] == [before + 1]
     record_property("kills", kills)
     record_property("acknowledged", len(acknowledged))
+
+
+@pytest.mark.folder
+def test_the_clock_of_a_kill_may_begin_with_the_first_line_that_a_writer_tells(tmp_path, forks):
+    work = {"function": "tests.killing:commit_often", "path": str(tmp_path / "store"), "seed": 7}
+    ended = forks.start(tmp_path, work).end(kill_after=0.0, spoken=True)
+    assert ended.killed and len(lines_of(ended.out)) >= 1
 
 
 def test_two_writers_at_once_both_commit_or_one_is_told(tmp_path):

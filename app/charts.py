@@ -65,12 +65,12 @@ def money(value, currency, digits=0):
 def price(value):
     """A price in points, at most ten digits of it.
 
-    >>> price(12110.515625), price(0.00712345678)
-    ('12,110.51562', '0.00712345678')
+    >>> price(12110.515625), price(0.00712345678), price(-0.0)
+    ('12,110.51562', '0.00712345678', '0')
     """
     if not np.isfinite(value):
         return UNKNOWN
-    whole, dot, rest = np.format_float_positional(float(f"{value:.10g}"), trim="-").partition(".")
+    whole, dot, rest = np.format_float_positional(float(f"{value:.10g}") + 0.0, trim="-").partition(".")
     return f"{int(whole):,}{dot}{rest}" if whole not in ("0", "-0") else f"{whole}{dot}{rest}"
 
 

@@ -4,6 +4,7 @@ Forecasts and sizes are made on all rows of the market, so that indicators are w
 of the portfolio's start: its targets fill on the bar after.
 """
 
+import contextlib
 import hashlib
 import json
 import time
@@ -16,7 +17,7 @@ import numpy as np
 import engine
 import store
 from engine import finer, inputs, notes, result, tables
-from engine.book import AMBIGUOUS, CAUSES, COSTS, COSTS_OF, GROSS, INTEREST
+from engine.book import AMBIGUOUS, CAUSES, COSTS, COSTS_OF, GROSS, INTEREST, TOWARD_ZERO
 from engine.columns import column
 from engine.costs import break_even
 from engine.market import checked_rules, code_hash, load, refused, specified
@@ -24,7 +25,8 @@ from engine.metrics import summary
 from engine.ratios import period_returns, unpaid
 from engine.sections import TIES
 from engine.simulate import simulate
-from store import tags
+from engine.strategy import blamed, running
+from store import kept, tags
 
 AMBIGUOUS_SHARE = 0.01  # of trades, above which the result tells its range under all policies [1]
 
@@ -63,7 +65,7 @@ def _run(archive, portfolio, snapshot, force):
     made = backtest(market, portfolio, bars, within)
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
-    if portfolio.markets == "all":
+    if portfolio.markets == "all" and any(sleeve.markets == "all" for sleeve in portfolio.strategies):
         left = sorted(set(undecided) & set(known) - set(roots))
         told = {"their facts are missing": lacking, "to be decided about, see `frontmonth check`": left}
         made.summary["notes"] += [f"not traded, {why}: {', '.join(names)}" for why, names in told.items() if names]
@@ -109,15 +111,38 @@ def market_of(archive, portfolio, roots, snapshot):
 
 def within_the_day(archive, market, portfolio, snapshot):
     """(market, bars, within): bars within the day, read when somebody asks which order came first, and the market on
-    them where it trades there; the data hash of the market covers both."""
+    them where it trades there; the data hash of the market covers both.
+
+    Strategies with orders may have bars that can be told in two ways, whose range the result tells with the bars within
+    the day: these are an input of such a run, too, whatever its `ties`.
+    """
     bars = cache(partial(finer.load, archive, market, snapshot=snapshot))
     within = finer.execution(archive, market, snapshot=snapshot) if portfolio.execution.bars == "within" else None
     told = market.hashes
     if portfolio.execution.ties == "finer":
         told = told | {"data": finer.digest(told["data"], *bars())}
+    elif within is None and any(sleeve.strategy.kind() == "signals" for sleeve in portfolio.strategies):
+        told = told | {"data": _covered(archive, market, bars, snapshot)}
     if within is not None:
         told = told | {"data": within.market.hashes["data"]}
     return replace(market, hashes=told), bars, within
+
+
+def _covered(archive, market, bars, snapshot):
+    """The market's data hash with all of its bars within the day; as it is where none are stored.
+
+    Kept in the store's cache: to find a stored run nobody need read them again.
+    """
+    data, files = market.hashes["data"], finer.files(archive, market, snapshot)
+    if not files:
+        return data
+    folder, name = archive.cache / "finer", finer.digest(data, code_version(), *files)
+    found = kept.read(folder, name)
+    if found is None:
+        found = finer.digest(data, *bars())
+        with contextlib.suppress(OSError):  # then it only costs time
+            kept.write(folder, name, found)
+    return found
 
 
 def code_version():
@@ -161,16 +186,21 @@ def backtest(market, portfolio, bars=None, within=None):
         A margin is missing and the portfolio wants an error, not an estimate.
     ConfigError
         Settings that this market cannot serve: the message names both.
+    StrategyError
+        A user's own strategy failed: the message names file and line.
     """
     began = time.perf_counter()
     first = _first_row(market, portfolio)
     market, estimated = inputs.with_margins(market, portfolio, first)
     known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
-    given = inputs.made(market, portfolio, first, None if callable(known) else known, within)
+    with blamed():
+        given = inputs.made(market, portfolio, first, None if callable(known) else known, within)
     ready = time.perf_counter()
-    ledger = simulate(*given.arguments())
+    with running([sleeve.strategy for sleeve in portfolio.strategies], market):
+        ledger = simulate(*given.arguments())
     simulated = time.perf_counter()
-    made = _result(ledger, market.rows(first), portfolio, given, estimated[first:], first, bars)
+    inside = None if within is None else within.served[first:]
+    made = _result(ledger, market.rows(first), portfolio, given, estimated[first:], first, bars, inside)
     made.summary["seconds"] = {
         "load": 0.0,
         "prepare": round(ready - began, 4),
@@ -190,7 +220,7 @@ def _first_row(market, portfolio):
     return first
 
 
-def _result(ledger, market, portfolio, given, estimated, first, bars):
+def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
     made_hash = tables.result_hash(ledger)
     clock = given.clock
     if given.account.daily:
@@ -199,6 +229,9 @@ def _result(ledger, market, portfolio, given, estimated, first, bars):
     made = tables.tables(ledger, market, given.layout, portfolio.capital, sleeves, portfolio.compounding)
     totals = ledger.amount.sum(axis=(0, 1))
     events = tables.events(ledger, market, given.layout)
+    if inside is None and given.finer is not None and len(given.finer.first):
+        inside = given.finer.last > given.finer.first
+    smallest = _smallest_accounts(given)
     document = {
         "run": identity(market, portfolio),
         "portfolio": portfolio.name,
@@ -210,15 +243,16 @@ def _result(ledger, market, portfolio, given, estimated, first, bars):
         "metrics": _metrics(ledger, market, portfolio, clock),
         "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
         "identity_holds": tables.identity_holds(ledger),
-        "ledger": {cause: float(totals[k]) for k, cause in enumerate(CAUSES)},
+        "ledger": {cause: float(totals[k]) + 0.0 for k, cause in enumerate(CAUSES)},
         "events": tables.counted(ledger),
         "stamps": list(notes.stamps(portfolio)),
         "margin_days": notes.margin_days(market, estimated),
         "ambiguous": _ambiguous(ledger, given, portfolio, first, bars),
-        "smallest_account": _smallest_account(given),
+        "smallest_account": {name: capital for name, (capital, _) in smallest.items()},
+        "smallest_account_day": {name: day for name, (_, day) in smallest.items()},
         "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
-        "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer)),
+        "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside)),
         "hashes": _hashes(market, portfolio) | {"result": made_hash},
     }
     return result.RunResult(document, portfolio, events, made)
@@ -245,17 +279,20 @@ def _ambiguous(ledger, given, portfolio, first, bars):
     return told
 
 
-def _smallest_account(given):
-    """Market or spread -> capital at which one contract or unit of it is held at a forecast of 1, where it was sized
-    last; of several strategies the smaller; null where sizes do not follow the capital. [account currency]"""
+def _smallest_accounts(given):
+    """Market or spread -> (capital at which one contract or unit of it is held at a forecast of 1, the day of the sizes
+    it is told of), which is the last on which it was sized; of several strategies the smaller. (None, None) where sizes
+    do not follow the capital, and where contracts are not rounded toward zero: fractions are held on any account, and
+    which contracts are nearest in risk depends on all others. [account currency]"""
     found, usual = {}, given.wishes.usual
+    asked = given.account.per_capital and given.account.rounding == TOWARD_ZERO
     for j, name in enumerate(given.layout.names):
         sized = np.flatnonzero(usual[:, j] > 0.0)
-        if given.account.per_capital and not given.wishes.contracts[j] and len(sized):
+        before, _ = found.setdefault(name, (None, None))
+        if asked and not given.wishes.contracts[j] and len(sized):
             capital = float(1.0 / usual[sized[-1], j])
-            found[name] = min(found.get(name) or np.inf, capital)
-        else:
-            found.setdefault(name, None)
+            if before is None or capital < before:
+                found[name] = capital, str(given.market.days[sized[-1]])
     return found
 
 
@@ -293,4 +330,5 @@ def _metrics(ledger, market, portfolio, clock):
         interest=np.divide(interest, base, out=np.full(len(base), np.nan), where=base > 0),
         compounding=portfolio.compounding,
     )
-    return found | {"final_equity": float(equity[-1])}
+    found["final_equity"] = float(equity[-1])
+    return {name: value if value is None else value + 0 for name, value in found.items()}  # no -0.0

@@ -9,6 +9,7 @@ import param
 
 from engine.book import Clock
 from engine.charges import DAY, TEXT, Rows
+from engine.settings import ConfigError, figure
 
 UNITS = {"month": "M", "quarter": "Q", "year": "Y"}
 
@@ -37,6 +38,15 @@ class Cash(param.Parameterized):
         needed=("amount",),
         doc="Money paid in, or out where negative: tables with `day`, `amount` [account currency] and `note`.",
     )
+
+    def check(self, capital: float, place: str) -> None:
+        """Refuse a floor above the capital."""
+        if self.floor is not None and self.floor > capital:
+            most = figure(capital)
+            raise ConfigError(
+                f"{place} floor = {figure(self.floor)} is above [portfolio] capital = {most}, so that nothing would "
+                f"ever be bought; allowed: at most {most}"
+            )
 
     def numbers(self) -> dict:
         """The fields of `book.Account` that are said here.

@@ -11,6 +11,8 @@ import numpy as np
 import param
 from param.parameterized import instance_descriptor
 
+from engine.settings import ConfigError, figure, nearest
+
 DAY, TEXT = "day", "text"
 
 
@@ -39,14 +41,14 @@ class Rows(param.List):
 
 
 def tidied(rows, columns, needed=()):
-    """The rows in the order of their days, checked; a ValueError says what is wrong with the first bad one.
+    """The rows in the order of their days, checked; a ConfigError says what is wrong with the first bad one.
 
     >>> tidied([{"day": "2020-02-03", "amount": math.nan}], {"day": DAY, "amount": (0, 1e6)})
     Traceback (most recent call last):
     ...
-    ValueError: amount = nan is not a number from 0 to 1e+06
+    engine.settings.ConfigError: row 1: amount = nan is not a number from 0 to 1_000_000
     """
-    made = [_row(row, columns, needed) for row in rows]
+    made = [_row(row, columns, needed, f"row {number}:") for number, row in enumerate(rows, 1)]
     return sorted(made, key=lambda row: [(key in row, str(row.get(key, ""))) for key in columns])
 
 
@@ -63,35 +65,50 @@ def figures(rows, key, days):
     return out
 
 
-def _row(row, columns, needed):
+def _row(row, columns, needed, place):
+    """One row, checked; `place` begins each complaint."""
     if not isinstance(row, dict):
-        raise ValueError(f"{row!r} is not a table of {', '.join(columns)}")
+        raise ConfigError(f"{place} {row!r} is not a table; allowed: a table of {', '.join(columns)}")
     for key in row:
         if key not in columns:
-            raise ValueError(f"{key} is unknown; allowed: {', '.join(columns)}")
+            raise ConfigError(f"{place} {key} is unknown; allowed: {', '.join(columns)}{nearest(key, columns)}")
     for key in (next(iter(columns)), *needed):
         if key not in row:
-            raise ValueError(f"{row!r} has no {key}")
-    return {key: _value(key, row[key], kind) for key, kind in columns.items() if key in row}
+            raise ConfigError(f"{place} has no {key}; allowed: {_words(columns[key])}")
+    return {key: _value(f"{place} {key} =", row[key], kind) for key, kind in columns.items() if key in row}
 
 
-def _value(key, value, kind):
+def _value(place, value, kind):
     if kind == DAY:
-        return _day(key, value)
+        return _day(place, value)
     if kind == TEXT:
         if not isinstance(value, str):
-            raise ValueError(f"{key} = {value!r} is not text")
+            raise ConfigError(f"{place} {value!r} is not text")
         return value
     low, high = kind
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{key} = {value!r} is not a number from {low:g} to {high:g}")
+        raise ConfigError(f"{place} {value!r} is not {_words(kind)}")
     return float(value)
 
 
-def _day(key, value):
+def _day(place, value):
     if isinstance(value, str):
-        return datetime.date.fromisoformat(value)
+        try:
+            return datetime.date.fromisoformat(value)
+        except ValueError as fault:
+            raise ConfigError(f"{place} {value!r} is not {_words(DAY)}: {fault}") from fault
     if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
-        raise ValueError(f"{key} = {value!r} is not a date such as 2001-01-31")
+        raise ConfigError(f"{place} {value!r} is not {_words(DAY)}")
     return value
+
+
+def _words(kind):
+    """What a key holds.
+
+    >>> _words(DAY), _words((-1e15, 1e15))
+    ('a date such as 2001-01-31', 'a number from -1e15 to 1e15')
+    """
+    if kind in (DAY, TEXT):
+        return "a date such as 2001-01-31" if kind == DAY else "text"
+    return f"a number from {figure(kind[0])} to {figure(kind[1])}"

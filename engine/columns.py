@@ -162,12 +162,15 @@ def refuse(wanted, sources, master, chains=()):
                 f"tick, currency, last_trade to contracts.csv beside the store"
             )
         if root not in sources and root in chains:
-            raise MarketUnknown(f"{root}: only a vendor's chain is stored; a run needs dated contracts")
+            hint = _meant(root, sources, master)
+            raise MarketUnknown(f"{root}: only a vendor's chain is stored; a run needs dated contracts{hint}")
     absent = list(dict.fromkeys(one.root for one in wanted if one.root not in sources))
     if absent:
+        named = ", ".join(f"{name}{_meant(name, sources, master)}" for name in absent)
+        written = any("." in name and not _root_of(name, master) for name in absent)
+        form = "; a column is written ROOT, or ROOT.v.N, ROOT.n.N, ROOT.c.N with a rank N of 0, 1, 2..."
         raise MarketUnknown(
-            f"not stored: {', '.join(absent)}{_meant(absent[0], master)}; "
-            f"stored are {', '.join(sorted(sources)) or 'none'}"
+            f"not stored: {named}{form if written else ''}; stored are {', '.join(sorted(sources)) or 'none'}"
         )
     if not wanted:
         raise MarketUnknown("the store holds no market whose facts are known; import prices first")
@@ -178,12 +181,25 @@ def _near(name, names):
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _meant(name, master):
+def _meant(name, sources, master):
+    """What may have been meant by a market that is not stored: its root, or the same in a contract of another size."""
+    root = _root_of(name, master)
+    if root and root != name:
+        return f" (its root is {root})"
+    sizes = [one for one in sorted(sources) if root and _family(one, master) == _family(root, master)]
+    return f" (stored is {' and '.join(sizes)}, the same in another size)" if sizes else ""
+
+
+def _root_of(name, master):
+    """The root that a name means; none where it means none."""
     with contextlib.suppress(LookupError):
-        return f" (its root is {master.resolve(name)})"
-    if "." in name:
-        return "; a column is written ROOT, or ROOT.v.N, ROOT.n.N, ROOT.c.N with a rank N of 0, 1, 2..."
-    return ""
+        return master.resolve(name)
+    return None
+
+
+def _family(root, master):
+    """The full-size contract of a mini or micro; itself of any other."""
+    return (master.spec(root).history_from or root) if root in master.roots else root
 
 
 # ---- the contracts rolled out of

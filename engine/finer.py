@@ -136,6 +136,13 @@ def digest(*parts):
     return found.hexdigest()
 
 
+def files(archive, market, snapshot=None):
+    """sha256 of all stored files with bars within the day of the markets, and of those that stand in; sorted."""
+    roots = {*market.roots, *(told["proxy"] for told in market.sources.values() if told.get("proxy"))}
+    held = archive.files("contract_bars", snapshot or archive.head(), root=sorted(roots))
+    return sorted(segment.sha256 for segment in held if LENGTH.search(segment.labels["source"]))
+
+
 def sources(archive, root, daily="", snapshot=None):
     """Names under which bars within the day of a market are stored, the one to be read first: those that its `daily`
     source is made of, those of the same vendor, then the shortest."""

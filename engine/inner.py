@@ -10,7 +10,7 @@ import param
 from engine import settings
 from engine.settings import ConfigError
 from engine.signals import episodes
-from engine.strategy import Decision, Strategy, StrategyError, snake_name
+from engine.strategy import Decision, Strategy, StrategyError, snake_name, unread_told
 
 DEFAULT = "moving_average_cross"
 
@@ -60,7 +60,9 @@ def built(table, also=(), kinds=("forecast", "signals", "targets")):
     name = table.get("name")
     if not isinstance(name, str) or name not in known:
         near = settings.nearest(name, known)
-        raise ConfigError(f"inner strategy {settings.shown(name)} is unknown; allowed: {', '.join(known)}{near}")
+        raise ConfigError(
+            f"inner strategy {settings.shown(name)} is unknown; allowed: {', '.join(known)}{near}{unread_told()}"
+        )
     if known[name].kind() not in kinds:
         fine = [one for one, kind in known.items() if kind.kind() in kinds]
         raise ConfigError(f"inner strategy {name} returns no {' or '.join(kinds)}; allowed: {', '.join(fine)}")

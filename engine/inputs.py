@@ -258,7 +258,7 @@ def _fill(market, price):
     if lacking:
         raise ConfigError(
             f"[execution] fill = {price!r}: {', '.join(lacking)} have settlements and no close, and nobody trades at a "
-            f"settlement that is not known yet (T24); allowed: 'open', or 'settle', which marks the result"
+            f"settlement that is not known yet; allowed: 'open', or 'settle', which marks the result"
         )
     if price == "close":
         return market.close

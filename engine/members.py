@@ -38,7 +38,7 @@ class Spread(param.Parameterized):
 
     legs = Legs(
         default={},
-        doc="Whole contracts of two or more markets in one unit, short ones negative: {RB = 2, HO = 1, CL = -3}. [1]",
+        doc="Whole contracts of two or more markets in one unit, short ones negative: {RB = 1, CL = -1}. [1]",
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.cash import unbooked
 from engine.market import FRESH, STALE
+from engine.session import OWN
 from engine.sizing.fixed import FixedContracts, FixedNotional
 
 STAMPS = {
@@ -88,7 +89,7 @@ def _weightless(portfolio):
             yield label
 
 
-def _idle(market, portfolio, finer):
+def _idle(market, portfolio, finer, inside=None):
     """Notes on settings that change nothing, where somebody may think they do."""
     for what, names in _strangers(market, portfolio):
         yield f"{what} of markets that are not traded: {', '.join(names)}"
@@ -110,14 +111,36 @@ def _idle(market, portfolio, finer):
         "execution.ties = 'finer', for there are no bars within the day": (
             execution.ties == "finer" and (finer is None or not len(finer.first))
         ),
+        "execution.bars = 'within', for there are no bars within the day": (
+            execution.bars == "within" and inside is not None and not inside.any()
+        ),
+        f"execution.decision, for the hours are not known of {', '.join(market.names)}": (
+            execution.decision != OWN and market.hours is None
+        ),
         "margin.intraday, for execution.bars is 'day'": portfolio.margin.intraday != 1 and execution.bars == "day",
     }
     yield from (f"without effect: {what}" for what, idle in without.items() if idle)
 
 
-def notes(market, portfolio, estimated, ledger, events, finer=None):
-    """What a reader of the result must know; `finer` are the bars within the day that were read."""
-    yield from _idle(market, portfolio, finer)
+def _inside(market, inside):
+    """On how many of their days the markets' bars within the day were there and told the daily bar."""
+    traded = ~np.isnan(market.mark)
+    told = inside & traded
+    share = told.sum() / max(traded.sum(), 1)
+    text = f"bars within the day were read on {told.sum():,} of {traded.sum():,} market-days ({share:.0%})"
+    none = [name for name, count in _each(market, told) if not count]
+    return text + (f"; none of {', '.join(none)}" if none else "")
+
+
+def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None):
+    """What a reader of the result must know.
+
+    `finer` are the bars within the day that were read, and `inside`, bool (time, market), says on which days there were
+    any; none, if the portfolio asks for none.
+    """
+    yield from _idle(market, portfolio, finer, inside)
+    if inside is not None and inside.any():
+        yield _inside(market, inside)
     begun = market.contract > 0
     if market.priceless:
         yield f"not traded, no stored row has a price: {', '.join(market.priceless)}"
@@ -132,8 +155,8 @@ def notes(market, portfolio, estimated, ledger, events, finer=None):
     last = {root: str(day) for root, day in _ends(market)}
     closed = [event for event in events if event["kind"] == "closed: no matched price"]
     gone = [f"{e['root']} {e['day']}" for e in closed if e["day"] <= last.get(e["root"], "9999")]
-    if gone:
-        yield f"closed because no price to roll at came in time: {', '.join(gone)}"
+    if gone:  # two lines of one contract are two events
+        yield f"closed because no price to roll at came in time: {', '.join(dict.fromkeys(gone))}"
     if not len(ledger.trades):
         yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
     of = dict(zip(market.names, market.roots, strict=True))
@@ -150,6 +173,6 @@ def notes(market, portfolio, estimated, ledger, events, finer=None):
         yield "no interest rate series: cash earns nothing"
     late = unbooked(market.days, portfolio.cash.payments, portfolio.start)
     if late:
-        yield f"payments that no bar books: {', '.join(str(row['day']) for row in late)}"
+        yield f"payments that no bar books: {', '.join(dict.fromkeys(str(row['day']) for row in late))}"
     if market.simulated:
         yield "prices are simulated"

@@ -16,7 +16,7 @@ from engine.sections import Execution, Limits, Margin, Rolls
 from engine.settings import ConfigError, Markets
 from engine.sizing import SIZERS, Sizer, VolatilityTarget
 from engine.strategies import STRATEGIES
-from engine.strategy import Strategy, snake_name, source_hash
+from engine.strategy import Strategy, blamed, snake_name, source_hash, unread_told
 
 
 class Sleeve(param.Parameterized):
@@ -265,6 +265,7 @@ def _checked(made: Portfolio, place: str) -> Portfolio:
             f"{place}: [[strategies]] capital is {', '.join(str(s.capital) for s in made.strategies)}; allowed: shares "
             f"of all strategies that sum to 1, or of none"
         )
+    made.cash.check(made.capital, f"{place}: [cash]")
     if made.start and made.end and made.start > made.end:
         raise ConfigError(
             f"{place}: [portfolio] end = {made.end} is before start = {made.start}; allowed: {made.start} or later"
@@ -291,7 +292,8 @@ def _sleeve(table: object, place: str) -> Sleeve:
     settings.check_keys(params, settings.keys(kind), f"{place} params:")
     for key in extra.keys() & params.keys():
         raise ConfigError(f"{place} {key} stands there twice, beside params and in it; allowed: once")
-    made = Sleeve(strategy=settings.read(kind, extra | params, f"{place} params:"))
+    with blamed():
+        made = Sleeve(strategy=settings.read(kind, extra | params, f"{place} params:"))
     for key in keys:
         if key in table:
             settings.assign(made, key, table[key], place)
@@ -317,7 +319,7 @@ def _kind(table: object, key: str, known: dict, place: str, default: str = "", r
         raise ConfigError(f"{place} no {key}; allowed: {', '.join(known)}")
     name = table.get(key, default)
     if not isinstance(name, str) or name not in known:
-        near = settings.nearest(name, known)
+        near = settings.nearest(name, known) + (unread_told() if known is STRATEGIES else "")
         raise ConfigError(f"{place} {key} = {settings.shown(name)} is unknown; allowed: {', '.join(known)}{near}")
     return known[name]
 

@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from engine.portfolio import Portfolio
 from engine.strategy import load_user
@@ -91,7 +92,11 @@ class RunResult:
         return self._table("contract_trades")
 
     def positions(self):
-        """One row a day and line with a position: contract, contracts, mark, notional, margin."""
+        """One row a day and line with a position: contract, contracts, mark, notional, margin.
+
+        Its margin is that of the line alone: where lines net in one contract, or spreads have credit, the rows sum to
+        more than the account's margin in `equity`.
+        """
         return self._table("positions")
 
     def ledger(self):
@@ -187,7 +192,7 @@ class RunResult:
             "files": files,
         }
         record["checksum"] = recorded.checksum(json.loads(json.dumps(record)))
-        durable.write_new(folder / "run.json", json.dumps(record, indent=1, sort_keys=True).encode())
+        durable.write_new(folder / "run.json", json.dumps(record, indent=1).encode())
 
     def delete(self, archive):
         """Take the run out of the store."""
@@ -204,7 +209,8 @@ class RunResult:
         for name in written:
             frame = self._table(name)
             texts = [c for c, t in frame.schema.items() if t == pl.Categorical or isinstance(t, pl.Enum)]
-            guarded(frame.with_columns(pl.col(texts).cast(pl.String))).write_csv(folder / f"{name}.csv")
+            plain = frame.with_columns(pl.col(texts).cast(pl.String), cs.float() + 0.0)  # no -0.0
+            guarded(plain).write_csv(folder / f"{name}.csv")
         (folder / "portfolio.toml").write_text(self.portfolio.to_toml())
         return [f"{name}.csv" for name in written] + ["portfolio.toml"]
 
@@ -235,7 +241,7 @@ def load(archive, name):
     }
 
     def portfolio():
-        load_user(archive.path / "strategies")  # it may use one of the user's own
+        load_user(archive.path / "strategies", [])  # it may use one of the user's own; others may be broken
         return Portfolio.from_toml(record["portfolio"])
 
     return RunResult(record["summary"], portfolio, record["events"], tables, record["meta"])

@@ -79,6 +79,8 @@ def nearest(name: object, known) -> str:
 
 def shown(value: object) -> str:
     """A value as a TOML file would have it, on one line and not too long."""
+    if isinstance(value, float) and 1e12 <= abs(value) < math.inf:
+        return figure(value)
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -101,7 +103,18 @@ def allowed(parameter: param.Parameter) -> str:
         return "a date such as 2001-01-31"
     if isinstance(parameter, param.String):
         return f"text such as {parameter.label}" if parameter.regex and parameter.label else "text"
-    return parameter.doc or type(parameter).__name__
+    return (parameter.doc or type(parameter).__name__).removesuffix(" [1]")  # a unit that tells a user nothing
+
+
+def figure(value: float) -> str:
+    """A number as a portfolio file may write it, and as one reads it.
+
+    >>> figure(1000000000.0), figure(1e15), figure(0.25), figure(5000), figure(1234567.5)
+    ('1_000_000_000', '1e15', '0.25', '5000', '1_234_567.5')
+    """
+    if abs(value) >= 1e12:
+        return f"{value:g}".replace("e+", "e")
+    return f"{value:_.15g}" if abs(value) >= 1e5 else f"{value:.15g}"
 
 
 def parsed(text: str, parameter: param.Parameter) -> object:
@@ -144,7 +157,7 @@ def to_toml(document: dict) -> str:
 
 
 def _range(words: str, parameter: param.Number) -> str:
-    low, high = parameter.bounds or (None, None)
+    low, high = (None if end is None else figure(end) for end in parameter.bounds or (None, None))
     above, below = parameter.inclusive_bounds
     if low is not None and high is not None and above and below:
         return f"{words} from {low} to {high}"

@@ -18,6 +18,7 @@ import importlib.util
 import re
 import sys
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ import numba
 import numpy as np
 import param
 
+from engine import blame
 from engine.book import MEMORY, PARAMS
 from engine.signals import Signals, episodes
 
@@ -34,6 +36,9 @@ SIGNATURE = (
     "void(int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[::1], float64, float64[::1], float64[:, ::1], "
     "float64[::1])"
 )
+
+
+unread: list[str] = []  # why files of the folder that `load_user` read last could not be used
 
 
 class StrategyError(Exception):
@@ -72,10 +77,11 @@ class Program:
             return make(self.function)
         except Exception as fault:
             code = self.function.__code__
-            line = getattr(getattr(fault, "loc", None), "line", code.co_firstlineno)
-            told = [text for text in str(fault).splitlines() if text and not text.startswith("Failed in")]
-            why = told[0] if told else type(fault).__name__
-            raise StrategyError(f"{code.co_filename}, line {line}: {self.__name__}: {why}") from fault
+            line = blame.compiled_line(fault, code.co_filename) or code.co_firstlineno
+            raise StrategyError(
+                f"{code.co_filename}, line {line}: {self.__name__}: {blame.reason(fault)}; it is compiled: numbers, "
+                f"loops and numpy only"
+            ) from fault
 
     def __call__(self, *arguments):
         return self.compiled(*arguments)
@@ -189,26 +195,66 @@ def snake_name(strategy: type) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", strategy.__name__).lower()
 
 
-def load_user(folder: Path | str) -> dict[str, type[Strategy]]:
+def load_user(folder: Path | str, broken: list[str] | None = None) -> dict[str, type[Strategy]]:
     """List the strategies of `folder`/*.py after ours; returns them as {name: class}, file by file, in their order.
 
     The strategies of a folder loaded before are taken off the list, so that calling it again shows edited files. A
     folder that does not exist holds none. A file that cannot be imported, holds no strategy or takes a name that is
-    already on the list is a StrategyError, and the list stays as it was.
+    already on the list is a StrategyError, and the list stays as it was. With a list `broken` such a file is left out
+    instead and told there, and in `unread`, which whoever looks for a strategy of that file reads.
     """
     from engine.strategies import STRATEGIES  # here, for that list is made of files that import this one
 
     ours = {name: kind for name, kind in STRATEGIES.items() if not _is_user(kind)}
     found: dict[str, type[Strategy]] = {}
+    faults: list[str] = []
     for path in sorted(Path(folder).glob("*.py")):
-        for kind in _strategies_of(path):
-            name = snake_name(kind)
-            if name in ours or name in found:
-                raise StrategyError(f"{path}: strategy '{name}' is already on the list; give the class another name")
-            found[name] = kind
+        try:
+            found |= _named(path, ours | found)
+        except StrategyError as fault:
+            if broken is None:
+                raise
+            faults.append(str(fault))
     STRATEGIES.clear()
     STRATEGIES.update(ours | found)
+    unread[:] = faults
+    if broken is not None:
+        broken += faults
     return found
+
+
+def unread_told() -> str:
+    """The end of a complaint about an unknown strategy: files in which it may stand; empty if all could be read."""
+    return "".join(f"; not read: {fault}" for fault in unread)
+
+
+@contextmanager
+def blamed():
+    """What is raised inside a user's strategy becomes a StrategyError that names his file and line."""
+    try:
+        yield
+    except StrategyError:
+        raise
+    except Exception as fault:
+        files = [
+            getattr(module, "__file__", "") for name, module in sys.modules.items() if name.startswith(USER_MODULES)
+        ]
+        told = blame.sentence(fault, files)
+        if told is None:
+            raise
+        raise StrategyError(told) from fault
+
+
+@contextmanager
+def running(strategies, market):
+    """As `blamed`, of programs that are called from compiled code: they leave no line."""
+    try:
+        yield
+    except Exception as fault:
+        theirs = [one for one in strategies if one.kind() == "decide" and _is_user(type(one))]
+        if not theirs:
+            raise
+        raise StrategyError(blame.of_program(fault, theirs, market)) from fault
 
 
 def source_hash(kind: type[Strategy]) -> str:
@@ -218,6 +264,17 @@ def source_hash(kind: type[Strategy]) -> str:
 
 def _is_user(kind: type) -> bool:
     return kind.__module__.startswith(USER_MODULES)
+
+
+def _named(path: Path, known: dict) -> dict[str, type[Strategy]]:
+    """The strategies of one file by their names, none of which is `known` already."""
+    found = {}
+    for kind in _strategies_of(path):
+        name = snake_name(kind)
+        if name in known or name in found:
+            raise StrategyError(f"{path}: strategy '{name}' is already on the list; give the class another name")
+        found[name] = kind
+    return found
 
 
 def _strategies_of(path: Path) -> list[type[Strategy]]:

@@ -183,6 +183,7 @@ class SyntheticRun:
             "ambiguous": {"bars": 0, "trades": 0, "share": 0.0, "policies": {}},
             "break_even_ticks": {"moving_average_cross": 1.5},
             "smallest_account": {"MES": 20_000.0},
+            "smallest_account_day": {"MES": "2024-12-31"},
             "events": {"margin call": 1},
             "hashes": {name: letter * 64 for name, letter in zip(names, "abcde", strict=True)},
             "seconds": {"load": 0.41, "simulate": 0.02, "analyse": 0.1, "total": 0.53},

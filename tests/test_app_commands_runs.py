@@ -39,7 +39,7 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     assert set(made) >= SUMMARY
     assert set(made) - SUMMARY == {
         "ambiguous", "break_even_ticks", "currency", "data", "events", "identity_holds", "margin_days", "notes",
-        "smallest_account", "snapshot", "stamps",
+        "smallest_account", "smallest_account_day", "snapshot", "stamps",
     }  # fmt: skip
     assert (made["stamps"], set(made["margin_days"])) == ([], {"exchange", "broker", "estimate"})
     assert made["ambiguous"] == {"bars": 0, "trades": 0, "share": 0.0, "policies": {}}
@@ -60,6 +60,96 @@ def test_the_same_run_is_not_computed_twice_unless_forced(call, document, ran, p
     assert f"run {name} is stored already" in again.err
     forced = document("run", portfolio, "--force", "--store", store)
     assert (forced["run"], forced["stored"]) == (name, False)
+
+
+@pytest.mark.parametrize("json_", [False, True], ids=["text", "json"])
+def test_a_run_found_in_the_store_prints_what_it_printed_when_it_was_made(call, store, portfolio, json_):
+    words = ("run", portfolio, "--store", store, "--set", "slow=35", *(["--json"] if json_ else []))
+    fresh, found = call(*words), call(*words)
+    assert (fresh.err, found.err.count("\n")) == ("", 1) and "is stored already" in found.err
+    same = fresh.out.replace('"stored": false', '"stored": true')
+    assert found.out == same and len(same) > 1000
+
+
+def test_the_smallest_account_is_told_with_its_market_and_day_and_only_where_it_means_something(call, store, portfolio):
+    out = call("run", portfolio, "--store", store).out
+    made = open_archive(store)
+    from engine import result
+
+    told = result.load(made, "last").summary
+    capital, day = told["smallest_account"], told["smallest_account_day"]
+    most = max(capital, key=capital.get)
+    line = f"smallest account: {capital[most]:,.0f} USD hold one contract or unit of {most} at a forecast of 1"
+    assert f"{line}, as sized on {day[most]}; no other market needs more\n" in out and day[most] == told["end"]
+    assert "smallest account" not in call("run", portfolio, "--store", store, "--set", "rounding=nearest_risk").out
+
+
+BROKEN = "import numpy as np\n\nx = (1,\n"
+FAILS = """import numpy as np
+from engine.strategy import Strategy, program
+
+
+class Fails(Strategy):
+    def forecast(self, market):
+        return self.missing * market.mark
+
+
+class FailsCalled(Strategy):
+    @program
+    def decide(t, columns, adjusted, mark, position, equity, params, memory, forecast):
+        for j in range(len(columns) + (t > 30)):
+            forecast[j] = 1.0
+
+
+class FailsCompiled(Strategy):
+    @program
+    def decide(t, columns, adjusted, mark, position, equity, params, memory, forecast):
+        forecast[0] = "a" + t
+"""
+
+
+@pytest.fixture
+def own(store):
+    """A folder for one's own strategies; the list is as it was afterwards."""
+    from engine.strategies import STRATEGIES
+
+    ours, folder = dict(STRATEGIES), store / "strategies"
+    folder.mkdir()
+    yield folder
+    STRATEGIES.clear()
+    STRATEGIES.update(ours)
+
+
+def test_a_broken_file_of_one_s_own_stops_only_portfolios_that_may_need_it(call, store, portfolio, own):
+    (own / "broken.py").write_text(BROKEN)
+    where = f"{own / 'broken.py'}, line 3: SyntaxError: "
+    for words in (("run", portfolio), ("new", "strategy", "mine")):
+        found = call(*words, "--store", store)
+        assert found.err.startswith(f"frontmonth: warning: {where}") and found.err.count("\n") == 1
+    call("replay", "last", "--store", store)
+    call("run", portfolio, "--set", "strategies.0.name=mine", "--store", store)  # of a file that is whole
+    lost = call("run", portfolio, "--set", "strategies.0.name=lost", "--store", store, code=1)
+    assert '"lost" is unknown' in lost.err and f"; not read: {where}" in lost.err and lost.err.count("\n") == 1
+    inner = "strategies.0.params.parts=[{name = 'lost'}]"
+    lost = call("run", "blend", "--set", "strategies.0.name=blend", "--set", inner, "--store", store, code=1)
+    assert f"; not read: {where}" in lost.err
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "reason"),
+    [
+        ("fails", "line 7, in forecast", "AttributeError: 'Fails' object has no attribute 'missing'; mend it there"),
+        ("fails_called", "line 14, in decide", "IndexError: index is out of bounds; mend it there"),
+        ("fails_compiled", "line 20: decide", "No implementation of function add found for signature: add("),
+    ],
+)
+def test_what_fails_inside_one_s_own_strategy_is_told_with_its_file_and_line(
+    call, store, portfolio, own, name, place, reason
+):
+    (own / "mine.py").write_text(FAILS)
+    found = call("run", portfolio, "--set", f"strategies.0.name={name}", "--store", store, code=1)
+    assert found.err.startswith(f"frontmonth: {own / 'mine.py'}, {place}: {reason}")
+    assert found.err.count("\n") == 1 and "an error of frontmonth" not in found.err and len(found.err) < 500
 
 
 def test_settings_and_days_change_the_run(document, ran, portfolio):

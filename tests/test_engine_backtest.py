@@ -231,5 +231,40 @@ def test_the_smallest_account_is_the_capital_of_one_contract():
     market = rolling()
     value = market.mark[-1, 0] * market.multiplier[-1, 0]
     assert list(made.summary["smallest_account"].values()) == [pytest.approx(value / 0.05)]
+    assert list(made.summary["smallest_account_day"].values()) == [str(market.days[-1])]
     fixed = backtest(rolling(), small_runs.portfolio((Wants.of(1.0), {})))
     assert list(fixed.summary["smallest_account"].values()) == [None]
+    assert list(fixed.summary["smallest_account_day"].values()) == [None]
+
+
+def test_the_smallest_account_is_of_the_last_day_with_sizes_and_of_the_strategy_that_needs_less():
+    # both at a share of 0.05 of a strategy's capital; the second has half the account and stops on the fifth bar, the
+    # first has the other half: at 100 and more a point dearer each day it needs 20 times the value, of half the account
+    market = small_runs.market(100.0 + np.arange(8.0))
+    sleeves = [(Wants.of(1.0), {"capital": 0.5, "stop": market.days[4].item()}), (Wants.of(1.0), {"capital": 0.5})]
+    made = backtest(market, small_runs.portfolio(*sleeves, rule="notional", settings=["sizing.share=0.05"]))
+    assert made.summary["smallest_account"] == {"A": pytest.approx(103.0 / 0.05)}
+    assert made.summary["smallest_account_day"] == {"A": str(market.days[3])}
+
+
+def test_the_margin_of_a_position_is_that_of_its_line_alone_and_the_account_s_is_net():
+    # three long and one short of one contract, at a margin of 10: 30 and 10 of the lines, 20 of the account
+    made = backtest(
+        small_runs.market(np.full(6, 100.0)), small_runs.portfolio((Wants.of(3.0), {}), (Wants.of(-1.0), {}))
+    )
+    last = made.positions().filter(pl.col("day") == pl.col("day").max())
+    assert sorted(last["margin"].to_list()) == [10.0, 30.0] and made.equity()["margin"][-1] == 20.0
+
+
+@pytest.mark.parametrize("rounding", ["fractional", "nearest_risk"])
+def test_there_is_no_smallest_account_where_contracts_are_not_rounded_toward_zero(rounding):
+    settings = ["sizing.share=0.05", f"rounding={rounding}"]
+    made = backtest(rolling(), small_runs.portfolio((Wants.of(1.0), {}), rule="notional", settings=settings))
+    for key in ("smallest_account", "smallest_account_day"):
+        assert list(made.summary[key].values()) == [None]
+
+
+def test_no_number_of_a_summary_is_a_zero_with_a_sign():
+    made = backtest(small_runs.market(np.full(30, 100.0)), small_runs.portfolio((Wants.of(0.0), {})))
+    assert made.metrics()["var_95"] == 0.0
+    assert "-0.0" not in [str(value) for value in (*made.metrics().values(), *made.summary["ledger"].values())]

@@ -64,17 +64,17 @@ def test_two_plans_do_not_share_their_rows():
 @pytest.mark.parametrize(
     ("row", "wrong"),
     [
-        ({"fee": 1.0}, "has no since"),
-        ({"since": day(2)}, "has no fee"),
+        ({"fee": 1.0}, "row 1: has no since; allowed: a date such as 2001-01-31"),
+        ({"since": day(2)}, "row 1: has no fee; allowed: a number from 0 to 100"),
         ({"since": day(2), "fee": -1.0}, "fee = -1.0 is not a number from 0 to 100"),
         ({"since": day(2), "fee": True}, "fee = True is not a number"),
         ({"since": day(2), "fee": float("nan")}, "fee = nan is not a number"),
         ({"since": day(2), "fee": "much"}, "fee = 'much' is not a number"),
-        ({"since": day(2), "fee": 1.0, "rot": "ES"}, "rot is unknown; allowed: since, root, fee"),
+        ({"since": day(2), "fee": 1.0, "rot": "ES"}, "row 1: rot is unknown; allowed: since, root, fee; nearest: root"),
         ({"since": day(2), "fee": 1.0, "root": 3}, "root = 3 is not text"),
         ({"since": 2020, "fee": 1.0}, "since = 2020 is not a date"),
         ({"since": datetime.datetime(2020, 1, 1), "fee": 1.0}, "is not a date"),
-        ({"since": "2020-13-01", "fee": 1.0}, "month"),
+        ({"since": "2020-13-01", "fee": 1.0}, "since = '2020-13-01' is not a date such as 2001-01-31: month"),
         ("2020-01-01", "is not a table"),
     ],
 )
@@ -87,8 +87,9 @@ def test_a_bad_row_says_what_is_wrong(row, wrong):
 
 def test_a_bad_row_in_a_file_says_where_it_stands_and_what_is_allowed():
     with pytest.raises(
-        settings.ConfigError, match=r"f.toml: \[cash\] rows = .* allowed: Tables with since, root and fee"
+        settings.ConfigError,
+        match=r"^f.toml: \[cash\] rows: row 2: fe is unknown; allowed: since, root, fee; nearest: fee$",
     ):
-        settings.read(Plan, {"rows": [{"since": day(2)}]}, "f.toml: [cash]")
+        settings.read(Plan, {"rows": [{"since": day(2), "fee": 1}, {"since": day(3), "fe": 1}]}, "f.toml: [cash]")
     with pytest.raises(settings.ConfigError, match="allowed: Tables"):
         settings.read(Plan, {"rows": 3}, "f.toml: [cash]")

@@ -67,6 +67,8 @@ def test_a_text_that_is_a_stored_root_is_that_market_whatever_it_looks_like():
         ("SP500_micro.c.1", r"not stored: SP500_micro \(its root is MES\)"),
         ("MES.x.0", "not stored: MES.x.0; a column is written ROOT, or ROOT.v.N, ROOT.n.N, ROOT.c.N with a rank N"),
         ("NOPE.c.1", "not stored: NOPE; stored are FGBL, MES"),
+        ("CL", "not stored: CL; stored are FGBL, MES"),
+        ("ES", r"not stored: ES \(stored is MES, the same in another size\); stored are FGBL, MES"),
         ("MES.v.9", "MES: no rank 9: at most"),
     ],
 )
@@ -195,3 +197,12 @@ def test_a_column_ends_when_its_own_last_contract_does(tmp_path):
         assert not market.available[market.days >= np.datetime64(day), m].any()
         assert market.available[(market.days < np.datetime64(day)) & (market.contract[:, m] > 0), m].all()
     assert market.available[:, 0].all()
+
+
+def test_each_market_that_is_not_stored_is_told_what_may_be_meant(archive):
+    with pytest.raises(MarketUnknown) as fault:
+        load(archive, ["CL", "ES", "SP500_micro", "FGBL"])
+    assert str(fault.value) == (
+        "not stored: CL, ES (stored is MES, the same in another size), SP500_micro (its root is MES); "
+        "stored are FGBL, MES"
+    )

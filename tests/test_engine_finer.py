@@ -1,12 +1,14 @@
 """Bars within the day: which daily bars they tell, and the market on them for signals of daily bars."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from engine import finer
+from engine import Portfolio, finer
+from engine.backtest import replay, run
 from engine.market import load
 from store import open_archive
 from store.ingest import import_paths
@@ -269,6 +271,35 @@ def test_the_result_says_how_many_days_bars_tell_and_hashes_them(archive, market
     assert again == within.market.hashes and again["data"] != market.hashes["data"]
     none = finer.execution(archive, market, source={}).market.hashes
     assert len({none["data"], again["data"], market.hashes["data"]}) == 3
+
+
+def test_bars_within_the_day_are_an_input_of_runs_whose_strategies_have_orders(tmp_path):
+    archive = build(tmp_path / "store", euro=1.10)
+    told = 'name = "own"\ncapital = 100_000_000\n[[strategies]]\nname = "{}"\nmarkets = ["MES"]\n'
+    orders, none = (Portfolio.from_toml(f"[portfolio]\n{told.format(name)}") for name in ("breakout", "ewmac"))
+    made = {name: run(archive, portfolio)[0].id for name, portfolio in (("orders", orders), ("none", none))}
+    assert run(archive, orders)[1] and run(archive, none)[1]  # found again
+    put(archive, hours(archive.read("contract_bars", root="MES")))
+    again, stored = run(archive, orders)
+    assert again.id != made["orders"] and not stored
+    assert run(archive, orders)[1]  # by what is kept of the bars
+    assert all(replay(archive, id_)[1].id == id_ for id_ in (again.id, *made.values()))
+    shutil.rmtree(archive.cache / "finer")
+    assert run(archive, orders)[0].id == again.id  # by the bars
+    assert run(archive, none)[0].id == made["none"]  # which has no order, and no bar with two ways
+    put(archive, hours(archive.read("contract_bars", root="FGBL")), root="FGBL")
+    assert run(archive, orders)[0].id == again.id  # another market's
+
+
+def test_a_run_says_on_how_many_days_bars_within_the_day_were_read(archive):
+    told = '[portfolio]\nstart = 2021-02-01\nend = 2021-05-31\n[[strategies]]\nname = "breakout"\n[execution]\n{}\n'
+    days = len(sessions(FIRST, END)) - 2  # but the days of which an hour, or all, are missing
+    traded = [len(sessions(FIRST, date(2021, 5, 31)))] * 2
+    for way in ('ties = "finer"', 'bars = "within"'):
+        notes = run(archive, Portfolio.from_toml(told.format(way)))[0].summary["notes"]
+        [note] = [note for note in notes if note.startswith("bars within the day")]
+        assert note.startswith(f"bars within the day were read on {days} of {sum(traded)} market-days")
+        assert note.endswith("; none of FGBL")
 
 
 def test_real_hours_tell_nearly_every_daily_bar(shared, tmp_path):

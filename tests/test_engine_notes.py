@@ -1,5 +1,7 @@
 """engine/notes.py: stamps, margin days, and what a reader of a result must know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,11 +14,12 @@ UP = 100.0 + np.arange(12.0)
 NONE = np.nan
 
 
-def told(made, settings=(), estimated=None, happened=(), traded=True):
+def told(made, settings=(), estimated=None, happened=(), traded=True, inside=None):
     """The notes on a market that was run."""
     estimated = np.zeros(made.mark.shape, bool) if estimated is None else estimated
     given = ledger(trades=np.ones((1 if traded else 0, 17)))
-    return list(notes.notes(made, portfolio((Wants(), {}), settings=settings), estimated, given, list(happened)))
+    asked = portfolio((Wants(), {}), settings=settings)
+    return list(notes.notes(made, asked, estimated, given, list(happened), None, inside))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,37 @@ def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_i
 )
 def test_a_setting_that_changes_nothing_is_told(settings, expected):
     assert told(market(UP, rate=np.full(12, 0.01)), settings) == [expected]
+
+
+def test_a_market_held_by_two_strategies_is_named_once():
+    closed = [("2024-01-04", "A"), ("2024-01-04", "A"), ("2024-01-04", "B"), ("2024-01-09", "A")]
+    gone = [{"day": day, "root": root, "kind": "closed: no matched price"} for day, root in closed]
+    two = market(np.column_stack([UP, UP]), rate=np.full(12, 0.01))
+    assert told(two, happened=gone) == [
+        "closed because no price to roll at came in time: A 2024-01-04, B 2024-01-04, A 2024-01-09"
+    ]
+    twice = "cash.payments=[{day = 2030-01-01, amount = 5}, {day = 2030-01-01, amount = 7}]"
+    assert told(two, [twice]) == ["payments that no bar books: 2030-01-01"]
+
+
+def test_the_days_that_bars_within_the_day_tell_are_counted():
+    mark = np.column_stack([UP, [NONE, *UP[1:]], UP])  # 35 market-days
+    inside = np.zeros((12, 3), bool)
+    inside[2:9, 0], inside[0:3, 1] = True, True  # on the first day the second market has no price
+    three = market(mark, rate=np.full(12, 0.01))
+    for settings in (["bars=within"], ["ties=finer"]):
+        assert "bars within the day were read on 9 of 35 market-days (26%); none of C" in told(
+            three, settings, inside=inside
+        )
+    assert told(three, ["bars=within"], inside=np.zeros((12, 3), bool)) == [
+        "without effect: execution.bars = 'within', for there are no bars within the day"
+    ]
+
+
+def test_a_decision_time_of_markets_whose_hours_are_not_known_is_told_with_their_names():
+    two, late = market(np.column_stack([UP, UP]), rate=np.full(12, 0.01)), ["decision=16:00 Europe/London"]
+    assert told(two, late) == ["without effect: execution.decision, for the hours are not known of A, B"]
+    assert told(two) == [] and told(replace(two, hours=lambda days: None), late) == []
 
 
 @pytest.mark.parametrize(

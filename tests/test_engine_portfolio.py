@@ -172,8 +172,14 @@ WRONG = {
     "[cash]\nfee = 2\n": "[cash] fee = 2 is not allowed; allowed: a number from 0 to 1",
     "[cash]\nfees = 0.02\n": "[cash] fees: unknown key; allowed: credit_spread, debit_spread, fee, fixed_fee, floor, "
     "payments; nearest: fee",
-    "[cash]\npayments = [{ day = 2020-01-01 }]\n": '[cash] payments = [{"day": "2020-01-01"}] is not allowed; allowed: '
-    "Money paid in, or out where negative: tables with `day`, `amount`",
+    "[cash]\npayments = [{ day = 2020-01-01 }]\n": "[cash] payments: row 1: has no amount; allowed: a number from "
+    "-1e15 to 1e15",
+    "[[cash.payments]]\nday = 2020-01-01\namount = 5\n[[cash.payments]]\ndya = 2020-01-01\namount = 5\n": "[cash] "
+    "payments: row 2: dya is unknown; allowed: day, amount, note; nearest: day",
+    "[cash]\nfloor = 1e8\n": "[cash] floor = 100_000_000 is above [portfolio] capital = 10_000_000, so that nothing "
+    "would ever be bought; allowed: at most 10_000_000",
+    "[portfolio]\ncapital = 2e15\n": "[portfolio] capital = 2e15 is not allowed; allowed: a number above 0 and at most "
+    "1e15",
     '[sizing]\nrounding = "up"\n': '[sizing] rounding = "up" is not allowed; allowed: "toward_zero" or "fractional" or '
     '"nearest_risk"',
     "[sizing]\nbuffer = 2\n": "[sizing] buffer = 2 is not allowed; allowed: a number from 0 to 1",
@@ -253,6 +259,17 @@ def test_a_missing_file_and_a_file_of_bytes_are_told(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"bytes\.toml: cannot be read: not UTF-8 text"):
         Portfolio.from_toml(tmp_path / "bytes.toml")
+
+
+def test_a_complaint_ends_without_the_unit_of_a_fraction():
+    with pytest.raises(ConfigError, match=r"past weeks\.$"):
+        small().with_settings(["diversification=99"])
+
+
+def test_a_floor_at_the_capital_is_allowed_and_above_it_refused_whichever_is_set_last():
+    assert small(capital=1e6).with_settings(["floor=1e6"]).cash.floor == 1e6
+    with pytest.raises(ConfigError, match=r"floor = 1_000_000 is above \[portfolio\] capital = 500_000"):
+        small(capital=1e6).with_settings(["floor=1e6", "capital=5e5"])
 
 
 def test_settings_change_a_copy():

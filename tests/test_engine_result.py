@@ -214,6 +214,13 @@ def test_an_export_adds_up(archive, made, tmp_path):
     assert Portfolio.from_toml(tmp_path / "out" / "portfolio.toml") == made.portfolio
 
 
+def test_an_export_holds_no_zero_with_a_sign(made, tmp_path):
+    made._tables = made._tables | {"ledger": made.ledger().with_columns(amount=pl.lit(-0.0))}
+    made.export(tmp_path)
+    text = (tmp_path / "ledger.csv").read_text()
+    assert ",0.0\n" in text and "-0.0" not in text
+
+
 def test_an_export_holds_no_formula(archive, made, tmp_path):
     trades, risky = made.trades(), ["=cmd|' /C calc'!A0", "@SUM(A1)"]
     names = pl.Series(risky, dtype=pl.Enum(risky)).gather([0] * trades.height)

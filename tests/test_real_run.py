@@ -147,3 +147,10 @@ def test_t09_a_contract_that_was_left_is_never_held_again(either):
     held = either.positions().with_columns(pl.col("root").cast(pl.String), pl.col("strategy").cast(pl.String))
     back = held.sort("day").filter(pl.col("contract").diff().over("strategy", "root") < 0)
     assert back.is_empty()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "portfolios").glob("*.toml")))
+def test_every_shipped_portfolio_runs_on_real_prices(real, name):
+    portfolio = Portfolio.from_toml(FOLDER / "portfolios" / f"{name}.toml").with_settings(["start=2018-01-01"])
+    made = run(real, portfolio)[0]
+    assert made.identity_holds and made.trades().height > 20

@@ -6,6 +6,7 @@ import typer
 
 from app.commands.data import opened
 from app.commands.output import emit, say
+from app.commands.runs import warn_of
 
 HEAD = '''"""{title}: say here what it does, and where it comes from."""
 
@@ -125,9 +126,9 @@ def new(
 
     title = _title(name)
     found = snake_name(type(title, (), {}))
-    archive = opened(context)
+    archive, broken = opened(context), []
     folder = archive.path / "strategies"
-    load_user(folder)
+    load_user(folder, broken)
     from engine.strategies import STRATEGIES
 
     file = folder / f"{found}.py"
@@ -136,6 +137,7 @@ def new(
     folder.mkdir(exist_ok=True)
     with file.open("x", encoding="utf-8", newline="\n") as out:
         out.write(HEAD.format(title=title) + TEMPLATES[kind].format(kind=title))
+    warn_of(broken)
     emit(context, {"strategy": found, "kind": kind, "file": str(file)}, _show)
 
 

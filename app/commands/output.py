@@ -24,8 +24,8 @@ def clean(value):
         value = value.item()
     if isinstance(value, Decimal):
         value = int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return value + 0.0 if math.isfinite(value) else None  # -0.0 is 0.0
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
@@ -123,30 +123,35 @@ def megabytes(size):
 def number(value, digits="g"):
     """A number, nothing where there is none.
 
-    >>> number(4090.25), number(None), number(-0.5, "+g")
-    ('4090.25', '', '-0.5')
+    >>> number(4090.25), number(None), number(-0.5, "+g"), number(-0.001, ".2f")
+    ('4090.25', '', '-0.5', '0.00')
     """
-    return "" if _absent(value) else format(value, digits if digits != "g" else ".10g")
+    return "" if _absent(value) else _plain(format(value, digits if digits != "g" else ".10g"))
 
 
 def money(value):
     """An amount with thousands separators, no cents above a thousand.
 
-    >>> money(-1234567.8), money(12.345), money(None)
-    ('-1,234,568', '12.35', '')
+    >>> money(-1234567.8), money(12.345), money(None), money(-0.001)
+    ('-1,234,568', '12.35', '', '0.00')
     """
     if _absent(value):
         return ""
-    return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return _plain(f"{value:,.2f}") if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def percent(value, digits=1):
     """A fraction as a percentage.
 
-    >>> percent(0.1234), percent(float("nan"))
-    ('12.3 %', '')
+    >>> percent(0.1234), percent(float("nan")), percent(-0.0)
+    ('12.3 %', '', '0.0 %')
     """
-    return "" if _absent(value) else f"{100 * value:.{digits}f} %"
+    return "" if _absent(value) else f"{_plain(f'{100 * value:.{digits}f}')} %"
+
+
+def _plain(text):
+    """The text of a number without the sign of a zero."""
+    return text[1:] if text[:1] == "-" and not text.strip("-0.,") else text
 
 
 def _absent(value):

@@ -57,7 +57,7 @@ def run(
 
     archive = opened(context)
     changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
-    wanted = portfolio_of(portfolio, archive).with_settings(changes)
+    wanted = portfolio_of(portfolio, archive, changes)
     with progress("run"):
         made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force)
     if known:
@@ -68,18 +68,27 @@ def run(
     emit(context, made.summary | {"stored": stored}, _show_run)
 
 
-def portfolio_of(path, archive):
-    """The portfolio of a file; a bare name may also be one beside the store or one that ships."""
+def portfolio_of(path, archive, changes=()):
+    """The portfolio of a file with settings changed; a bare name may also be one beside the store or one that ships."""
     from config import FOLDER
     from engine.portfolio import Portfolio
     from engine.strategy import load_user
 
-    load_user(archive.path / "strategies")
+    broken = []
+    load_user(archive.path / "strategies", broken)
     places = [path]
     if path.name == str(path):
         name = path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
         places += [archive.path / "portfolios" / name, FOLDER / "portfolios" / name]
-    return Portfolio.from_toml(next((place for place in places if place.is_file()), path))
+    found = Portfolio.from_toml(next((place for place in places if place.is_file()), path)).with_settings([*changes])
+    warn_of(broken)
+    return found
+
+
+def warn_of(broken):
+    """Tell files beside the store whose strategies are not on the list."""
+    for reason in broken:
+        typer.echo(f"frontmonth: warning: {reason}; no strategy of this file is on the list", err=True)
 
 
 def _show_run(summary):
@@ -128,9 +137,12 @@ def _trust(summary):
         told = [f"{name} {number(value, ',.2f')}" for name, value in ticks.items()]
         yield f"break-even, ticks a side more: {', '.join(told)}"
     capital = {name: value for name, value in summary.get("smallest_account", {}).items() if value}
-    if capital:
+    if capital and "smallest_account_day" in summary:  # of an older run it may be of another rounding
         most = max(capital, key=capital.get)
-        yield f"smallest account that holds one contract of each market: {money(capital[most])} (for {most})"
+        yield (
+            f"smallest account: {money(capital[most])} {summary['currency']} hold one contract or unit of {most} at a "
+            f"forecast of 1, as sized on {summary['smallest_account_day'][most]}; no other market needs more"
+        )
     if summary.get("events"):
         yield f"events: {', '.join(f'{kind} {count:,}' for kind, count in summary['events'].items())}"
 

@@ -84,9 +84,9 @@ def trust(summary, currency):
         told = ", ".join(f"{name} {charts.number(value, 2)}" for name, value in ticks.items())
         rows.append(("Break-even, ticks a side more", told))
     capital = sorted((value, name) for name, value in summary.get("smallest_account", {}).items() if value)
-    if capital:
+    if days := [day for day in summary.get("smallest_account_day", {}).values() if day]:
         told = ", ".join(f"{name} {charts.money(value, currency)}" for value, name in capital)
-        rows.append(("Smallest account for one contract", told))
+        rows.append((f"Smallest account for one contract, as sized last ({max(days)})", told))
     return rows
 
 

@@ -180,7 +180,7 @@ def _held(positions, lines, days):
         "day": _rows(days, positions["day"]),
         "line": _line_codes(positions, lines).astype(np.int32),
         "side": np.where(short, SHORT, LONG).astype(np.int32),
-        "contract": positions["contract"].to_numpy().astype(np.int32),
+        "contract": positions["contract"].fill_null(0).to_numpy().astype(np.int32),  # 0: another program's run
         "contracts": positions["contracts"].to_numpy().astype(float),
         "mark": positions["mark"].to_numpy().astype(float),
         "notional": np.abs(positions["notional"].fill_null(0.0).fill_nan(0.0).to_numpy()),

@@ -81,7 +81,7 @@ const Frontmonth = (function () {
     const names = meta.book_head.map((name, k) => `<th scope="col"${k < 3 ? " class=text" : ""}>${esc(name)}</th>`).join("")
     const rows = slice.book.map((k) => {
       const m = held.line[k]
-      const texts = [meta.roots[meta.line_root[m]], meta.strategies[meta.line_strategy[m]], held.contract[k]]
+      const texts = [meta.roots[meta.line_root[m]], meta.strategies[meta.line_strategy[m]], held.contract[k] || ""]
       const numbers = [size(held.contracts[k]), price(held.mark[k]), number(held.notional[k]), number(held.margin[k])]
       return `<tr>${texts.map((x) => `<td class="text">${esc(x)}</td>`).join("")}${numbers.map((x) => `<td>${x}</td>`).join("")}</tr>`
     })

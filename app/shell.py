@@ -74,7 +74,7 @@ def marks(data):
         for root, told in data.items()
         if told["proxy_days"]
     ]
-    filled = [f"{root} ({counted(told['filled'], 'row')})" for root, told in data.items() if told["filled"]]
+    filled = [f"{root} ({counted(told['filled'], 'row')})" for root, told in data.items() if told.get("filled")]
     said = {"Prices of another contract stand in: ": proxies, "Rows filled from a second source: ": filled}
     return "".join(
         f'<div class="marked" role="note">{title}{esc(", ".join(names))}</div>'

@@ -85,7 +85,7 @@ def roots_of(portfolio, known, undecided):
 
 def replay(archive, name):
     """Compute a stored run again from the version of the data that it used; returns (stored, again)."""
-    before = result.load(archive, name)
+    before = result.load(archive, name).ours("what it was made of: it cannot be computed again here")
     snapshot = archive.snapshot(before.summary["snapshot"]["number"])
     portfolio = before.portfolio
     market = market_of(archive, portfolio, before.summary["markets"], snapshot)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import polars.selectors as cs
@@ -38,6 +39,26 @@ class RunDamaged(ValueError):
 
 class RunDiffers(ValueError):
     """A run computed again from the same inputs with another result, which must never happen."""
+
+
+class NotRunHere(ValueError):
+    """A run that was imported from another program, where one of ours is needed."""
+
+
+class Elsewhere(NamedTuple):
+    """In place of the Portfolio of a run that was imported: what the other program tells of it."""
+
+    name: str
+    capital: float
+    currency: str
+    program: str
+    compounding: bool = True
+
+    def to_toml(self):
+        """The same as text; no portfolio that could be run."""
+        told = (("name", self.name), ("capital", self.capital), ("currency", self.currency))
+        lines = (f"{key} = {json.dumps(value)}" for key, value in told)
+        return "\n".join((f"# run by {self.program}; its strategy is not known here", "[imported]", *lines, ""))
 
 
 class RunResult:
@@ -126,8 +147,14 @@ class RunResult:
 
     @cached_property
     def identity_holds(self):
-        """Whether contract and adjusted profit agree to rounding on every line."""
+        """Whether contract and adjusted profit agree to rounding on every line; of an imported run it is not known."""
         return bool(self.summary["identity_holds"])
+
+    def ours(self, wanted):
+        """The run itself; NotRunHere, told what was `wanted`, of one that another program made."""
+        if program := self.summary.get("program"):
+            raise NotRunHere(f"run {self.id} was imported from {program}, which does not tell {wanted}")
+        return self
 
     def save(self, archive, replace=False):
         """Write the run into the store, whole or not at all; one that is there stays.
@@ -241,6 +268,9 @@ def load(archive, name):
     }
 
     def portfolio():
+        summary = record["summary"]
+        if program := summary.get("program"):
+            return Elsewhere(summary["portfolio"], summary["capital"], summary["currency"], program)
         load_user(archive.path / "strategies", [])  # it may use one of the user's own; others may be broken
         return Portfolio.from_toml(record["portfolio"])
 

@@ -24,6 +24,7 @@ from tests.conftest import REPO
 PAGES = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
 STAYS = ("frontmonth serve", "frontmonth demo")  # serve: until it is interrupted; the demo has its own test
 READER = "reference.md"
+ELSEWHERE = (READER, "pybroker.md")  # run by tests/test_engine_pybroker.py, where the library is installed
 
 
 def blocks(page, kinds):
@@ -66,7 +67,7 @@ def workplace(simulated, tmp_path, monkeypatch):
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != READER], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.name)
 def test_every_command_and_snippet_of_a_page_runs(page, workplace, capsys):
     if page.name in ("numbers.md", "README.md"):
         command("frontmonth run trend --start 2020-01-01")

@@ -342,7 +342,7 @@ def _held(archive, run, rule):
     """{root: [contracts]} that a run holds at its end, and the rule it rolls by unless another is asked for."""
     from engine.result import load
 
-    made, found = load(archive, run), {}
+    made, found = load(archive, run).ours("which contracts it holds"), {}
     last = made.positions()
     for row in last.filter(last["day"] == last["day"].max()).iter_rows(named=True):
         if row["contracts"]:

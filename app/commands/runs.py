@@ -109,16 +109,20 @@ def _show_run(summary):
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
     ledger = summary["ledger"]
-    causes = [(cause, ledger[cause]) for cause in CAUSES if ledger.get(cause)]
+    causes = [(cause, ledger[cause]) for cause in dict.fromkeys((*CAUSES, *ledger)) if ledger.get(cause)]
     total = ("change of equity", sum(amount for _, amount in causes))
     table([*causes, total], {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
-    held = "holds" if summary["identity_holds"] else "BROKEN"
-    say(f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}")
+    if summary["identity_holds"] is None:
+        say(f"identity unknown: {summary['program']} tells no contracts")
+    else:
+        held = "holds" if summary["identity_holds"] else "BROKEN"
+        say(f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}")
     for line in _trust(summary):
         say(line)
     for note in summary["notes"]:
         say(f"note: {note}")
-    took = summary["seconds"]
+    if not (took := summary["seconds"]):
+        return
     parts = ", ".join(f"{part} {took[part]:.2f}" for part in ("load", "prepare", "simulate", "analyse") if part in took)
     say(f"{took['total']:.2f} s: {parts}")
 
@@ -149,6 +153,7 @@ def _trust(summary):
 
 def _marks(summary):
     marks = [name for name, there in (("simulated", summary["simulated"]), ("stamped", summary.get("stamps"))) if there]
+    marks += [summary["program"]] if summary.get("program") else []
     return f" ({', '.join(marks)})" if marks else ""
 
 

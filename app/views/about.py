@@ -19,6 +19,8 @@ TOLERANCE, RELATIVE = 1e-6, 1e-12  # DESIGN 4: of the identity [account currency
 
 def identity(run, columns):
     """Whether profit in contract prices and in adjusted prices agree, as a badge."""
+    if program := run.summary.get("program"):
+        return f"<p>Imported from {esc(program)}, which tells no contracts: the identity cannot be looked at.</p>"
     residual = run.summary.get("identity_residual")
     moved = abs(columns.cell["amount"]).sum()
     holds = run.summary.get("identity_holds", residual is not None and residual <= max(TOLERANCE, RELATIVE * moved))
@@ -137,6 +139,7 @@ def origin(run):
     summary = run.summary
     rows = [("Run", run.id), ("Portfolio", run.name)]
     rows += [("Note", run.note)] if run.note else []
+    rows += [("Imported from", summary["program"])] if summary.get("program") else []
     rows += [("Days", f"{summary.get('start', '')} to {summary.get('end', '')}")]
     rows += [("Markets", ", ".join(summary.get("markets", [])))]
     rows += [("Prices", "simulated" if run.simulated else "as imported")]

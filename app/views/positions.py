@@ -77,7 +77,7 @@ def book(picked):
         texts = (
             columns.roots[columns.line_root[m]],
             columns.strategies[columns.line_strategy[m]],
-            str(held["contract"][k]),
+            str(held["contract"][k] or ""),
         )
         numbers = (
             size(float(held["contracts"][k])),

@@ -41,7 +41,7 @@ def columns_of(table):
         if kind == "date":
             found[name] = values.to_numpy().astype("datetime64[ms]").astype(float)
         elif kind == "text":
-            found[name] = np.array([str(value) for value in values.to_list()], object)
+            found[name] = np.array(["" if value is None else str(value) for value in values.to_list()], object)
         elif kind == PRICE:
             found[name] = np.array([float(f"{value:.10g}") for value in values.to_list()])
         else:
@@ -64,7 +64,7 @@ def formatter(name, kind):
 def grid(source, view, columns):
     """A table that draws the rows in sight only."""
     shown = [row for row in FIELDS if row[0] != "strategy" or len(columns.strategies) > 1]
-    begun = set(columns.table.get_column(OPTIONAL, default=pl.Series([], dtype=pl.String)).to_list())
+    begun = set(columns.table.get_column(OPTIONAL, default=pl.Series([], dtype=pl.String)).drop_nulls())
     shown = [row for row in shown if row[0] != OPTIONAL or begun - {"market"}]
     fields = [
         TableColumn(

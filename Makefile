@@ -2,11 +2,12 @@
 # make test                     all tests      make lint   ruff      make serve   the dashboard
 # make soak [ARGS="--only kill"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
 # make bench, bench-imports, bench-rolls, bench-minutes   timings
+# make bench-peers ARGS="--envs DIR"   other engines on the same portfolio
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-rolls bench-minutes clean
+.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-rolls bench-minutes bench-peers clean
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -44,6 +45,9 @@ bench-rolls: $(STAMP)
 
 bench-minutes: $(STAMP)
 	$(BIN)/python -m bench.minutes $(ARGS)
+
+bench-peers: $(STAMP)
+	$(BIN)/python -m bench.peers.run $(ARGS)
 
 clean:
 	rm -rf .venv demo frontmonth-store

@@ -18,7 +18,7 @@ def dated(master, roots, name, days):
         facts = master.facts(root, name)
         if not facts:
             continue
-        since = [np.datetime64(fact.valid_from or FOREVER, "D").astype(np.int64) for fact in facts]
+        since = np.array([fact.valid_from or FOREVER for fact in facts], "datetime64[D]").astype(np.int64)
         value = np.array([float(fact.value) for fact in facts])
         row = np.searchsorted(since, days, side="right") - 1
         earlier = np.nan if name.endswith("margin") else value[0]  # what a contract is, it has been; what it cost, not
@@ -34,8 +34,11 @@ def margins(archive, snapshot, master, roots, days):
     names = {"initial_margin": "initial", "maintenance_margin": "maintenance"}
     out = {name: dated(master, roots, name, days) for name in names}
     own = np.zeros((len(days), len(roots)), bool)
+    stored = archive.read("margins", snapshot, root=roots).partition_by("root", as_dict=True)
     for m, root in enumerate(roots):
-        frame = archive.read("margins", snapshot, root=root).sort("day")
+        if (root,) not in stored:
+            continue
+        frame = stored[root,].sort("day")
         for source in sorted(set(frame["source"]), key=lambda source: (source == OWN, source)):
             rows = frame.filter(pl.col("source") == source)
             row = np.searchsorted(rows["day"].cast(pl.Int32).to_numpy(), days, side="right") - 1

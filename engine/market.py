@@ -1,21 +1,18 @@
 """Market: everything a run reads, as arrays (time, market); `load` makes it from the store.
 
-The one door from the store into the engine. A market's rolled history is what `store.derived` keeps of it, so that a
-second run loads arrays instead of building calendars again.
+The one door from the store into the engine. The same question is answered from the arrays that `engine.keeping` has of
+it; else a market's rolled history is what `store.derived` keeps of it, so that no calendar is built twice.
 """
 
-import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-import store
 import store.days
-from engine import facts, session
+from engine import facts, keeping, session
 from engine.columns import (
     Column,
     MarketRefused,
@@ -31,8 +28,8 @@ from engine.columns import (
     requests,
 )  # fmt: skip
 from engine.locked import price_limits
-from engine.rows import PLACE, Rows, aligned, left, nothing_left, prices, rows_of
-from store import decisions, derived, history, kept, quality
+from engine.rows import PLACE, Rows, aligned, left, nothing_left, prices, rows_of, union
+from store import decisions, derived, history
 from store.contracts import Master
 from store.derived import code_hash
 from store.held import desk
@@ -160,7 +157,23 @@ def load(
     UnknownRule
         A text that is no rule; the nearest is told.
     """
-    snapshot = snapshot or archive.head()
+    snapshot, roots = snapshot or archive.head(), roots and list(roots)
+    asked = {"roots": roots and sorted(set(roots)), "end": None if end is None else str(np.datetime64(end, "D"))}
+    asked |= {"currency": currency, "rule": rule, "roll_fill": roll_fill, "roll_days": roll_days, "legs": bool(legs)}
+    key = keeping.key(archive, snapshot, asked)
+    if found := keeping.find(archive, key):
+        every = (*found["roots"], *found["priceless"])
+        for number, root in enumerate(every if progress else (), 1):
+            progress(number, len(every), root)
+        return Market(hours=partial(_hours, found.pop("specs")), **found)
+    market, specs = _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress, roll_days, legs)
+    if keeping.key(archive, snapshot, asked) == key:  # nobody edited facts meanwhile
+        keeping.keep(archive, key, market, specs)
+    return market
+
+
+def _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress, roll_days, legs):
+    """The Market of stored contracts, see `load`, and the facts of its columns."""
     master = Master.load(archive.path)
     wanted, plans = _plans(archive, roots, master, snapshot)
     _undecided(archive, snapshot, plans)
@@ -171,7 +184,7 @@ def load(
         raise MarketUnknown(
             f"no bar with a price of {', '.join(one.name for one in every)}" + (f" up to {end}" if end else "")
         )
-    days = np.unique(np.concatenate([one.rows.days for one in read]))
+    days = union([one.rows.days for one in read])
     arrays = _prices(read, days, roll_fill)
     followed = roll_days > 1 or legs
     behind = _behind(arrays, read, days, roll_days, legs) if followed else nothing_left(arrays["mark"].shape)
@@ -181,6 +194,7 @@ def load(
     rate = facts.interest(archive, snapshot, days, currency, simulated)
     limits = price_limits(master, [one.root for one in read], days.astype("datetime64[D]"))
     available = (arrays["contract"] > 0) & (known["fx_age"] <= STALE) & ~arrays.pop("ended")
+    specs = tuple(one.request.spec for one in read)
     return Market(
         names=tuple(one.name for one in read),
         roots=tuple(one.root for one in read),
@@ -192,18 +206,18 @@ def load(
         proxy=_proxies(read, plans, days),
         available=available,
         rate=rate,
-        currencies=tuple(one.request.spec.currency for one in read),
-        sectors=tuple(one.request.spec.sector for one in read),
+        currencies=tuple(spec.currency for spec in specs),
+        sectors=tuple(spec.sector for spec in specs),
         currency=currency,
         simulated=simulated,
         limit_points=limits[0],
         limit_share=limits[1],
-        hours=partial(_hours, tuple(one.request.spec for one in read)),
+        hours=partial(_hours, specs),
         priceless=tuple(one.name for one in every if not len(one.rows)),
         sources={root: _told(plan, read) for root, plan in plans.items()},
-        quality=_quality(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
+        quality=keeping.judged(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
         hashes=_hashes(read, [*known.values(), rate, *(behind.values() if followed else ())], master),
-    )
+    ), specs
 
 
 def _hours(specs, days):
@@ -281,7 +295,7 @@ def _facts(archive, snapshot, master, read, days, currency, simulated):
     found |= facts.margins(archive, snapshot, master, roots, days)
     found["fx"], found["fx_age"] = facts.exchange(archive, snapshot, days, currencies, currency, simulated)
     place = [roots.index(one.root) for one in read]
-    return found if len(place) == len(roots) else {name: values[:, place] for name, values in found.items()}
+    return found if len(place) == len(roots) else {name: np.take(x, place, axis=1) for name, x in found.items()}
 
 
 def _undecided(archive, snapshot, plans):
@@ -350,19 +364,6 @@ def _told(plan, read):
     return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
 
 
-def _quality(archive, roots, snapshot, day, master):
-    """Root -> Quality on a day, from the cache if it is there."""
-    made_of = [snapshot.hash, roots, day, master.hash, code_hash(Path(store.__file__).parent)]
-    folder, name = archive.cache / "quality", _hash(made_of)
-    known = kept.read(folder, name)
-    if known is not None:
-        return {root: quality.Quality(**parts) for root, parts in known.items()}
-    found = quality.score(archive, roots, snapshot, day)
-    with contextlib.suppress(OSError):  # then it only costs time
-        kept.write(folder, name, {root: asdict(parts) for root, parts in found.items()})
-    return found
-
-
 def _hashes(read, arrays, master):
     """What a run names as its inputs; `arrays` are read beside the rows."""
     names = [one.name for one in read]
@@ -394,10 +395,6 @@ def stored(archive, snapshot):
     """Root -> source of its contract bars; of several the first in the order of the vendors, the sample last."""
     found = desk(archive, snapshot)
     return {root: found.dated(root) for root in found.roots()}
-
-
-def _hash(content):
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def specified(archive, snapshot):

@@ -331,7 +331,7 @@ def _typed(column, kind, rows):
     """The column as one of this type, nan null; all null if there is none."""
     if column is None:
         return pl.repeat(None, rows, dtype=kind, eager=True)
-    column = column.cast(kind)
+    column = column if column.dtype == kind else column.cast(kind)
     if kind == pl.Float64 and np.isnan(column.to_numpy()).sum() > column.null_count():
         return column.fill_nan(None)
     return column

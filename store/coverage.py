@@ -17,6 +17,7 @@ from store.codes import months_of
 from store.contracts import Master
 from store.days import DAY, WEEK, calendar
 from store.expiry import last_trade
+from store.held import desk
 
 SCHEMA = {
     "root": pl.String,
@@ -63,6 +64,8 @@ def coverage(archive, roots, snapshot=None):
 
 def days_held(archive, table, root, source, snapshot=None):
     """Days on which something of a market and source has a price: datetime64[D], ascending."""
+    if table == "contract_bars" and (known := desk(archive, snapshot).days_read(root, source)) is not None:
+        return known
     rows = archive.scan(table, snapshot, root=root, source=source).filter(_PRICED[table])
     return rows.select(pl.col("day").unique().sort()).collect(engine="in-memory")["day"].to_numpy()
 
@@ -81,7 +84,7 @@ def sessions(spec, days):
         return days, days
     every = np.arange(days[0], days[-1] + DAY)
     expected = every[np.is_busday(every, busdaycal=busdays(spec))]
-    return expected, expected[np.isin(expected, days)]
+    return expected, expected[days[np.searchsorted(days, expected)] == expected]
 
 
 def busdays(spec):

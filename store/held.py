@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from store import days
@@ -68,13 +69,16 @@ class Bars:
 
     def parts(self, columns=None):
         """What `read` gives, and the first day of the market's own rows, None where it has none."""
-        own = priced(self.archive, self.snapshot, self.own(), columns)
-        begin = own["day"].min()
+        named = {name: pl.lit(getattr(self, name)) for name in ("root", "source") if columns is None or name in columns}
+        others = None if columns is None else [name for name in columns if name not in named]
+        own = priced(self.archive, self.snapshot, self.own(), others)  # what the labels say needs no reading
+        own = own if columns is None else own.with_columns(**named).select(list(columns))
+        days = self.desk.read(self.root, self.source, own["day"])
+        begin = days[0].item() if len(days) else None
         if not self.proxy_source:
             return own, begin
         before = priced(self.archive, self.snapshot, self.lent(), columns)
         before = before.filter(pl.col("day") < (begin or self.until))
-        named = {name: pl.lit(getattr(self, name)) for name in ("root", "source") if name in before.columns}
         return pl.concat([before.with_columns(**named), own]), begin
 
 
@@ -83,7 +87,7 @@ class Desk:
 
     def __init__(self, archive, snapshot, master):
         self.archive, self.snapshot, self.master = archive, snapshot, master
-        self._segments, self._plans, self._specs, self._digests = {}, {}, {}, {}
+        self._segments, self._plans, self._specs, self._digests, self._days = {}, {}, {}, {}, {}
         for segment in snapshot.files:
             if segment.table in TABLES:
                 market = self._segments.setdefault((segment.table, segment.labels["root"]), {})
@@ -117,6 +121,18 @@ class Desk:
             found, dates = self.master.spec(root) if root in self.master.roots else None, self._dates.get((root,))
             self._specs[root] = found if found is None or dates is None else with_dates(found, dates)
         return self._specs[root]
+
+    def read(self, root, source, days):
+        """The days on which a market and source has a price, told by all its rows: datetime64[D], ascending."""
+        numbers = days.cast(pl.Int32).to_numpy()
+        first = numbers.min() if len(numbers) else 0
+        found = np.flatnonzero(np.bincount(numbers - first)) + first
+        self._days[root, source] = found.astype("datetime64[D]")
+        return self._days[root, source]
+
+    def days_read(self, root, source):
+        """What `read` found of a market and source; None where nobody has read all its rows."""
+        return self._days.get((root, source))
 
     def digest(self, root):
         """Hash of the facts of a market and of the holidays in use; a store that moves keeps it."""

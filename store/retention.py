@@ -243,7 +243,8 @@ class _Clearance:
         path, cache = self.archive.path, self.archive.cache
         found = [*path.glob(f"{durable.TEMPORARY}*"), *(path / "locks").glob(f"{durable.TEMPORARY}*")]
         found += [*recorded.staged(self.archive), *cached.loose(cache), *_useless(cache, shas), *cache.glob("sql/*")]
-        found += [one for one in cache.glob("quality/*.json") if _age(one, self.moment) > HABIT.total_seconds()]
+        old = [*cache.glob("quality/*.json"), *cache.glob("markets/*.arrays")]
+        found += [one for one in old if _age(one, self.moment) > HABIT.total_seconds()]
         for one in dict.fromkeys(found):
             if self.moment - _age(one, self.moment) < self.limit:
                 inside = [file for file in one.rglob("*") if file.is_file()] if one.is_dir() else [one]

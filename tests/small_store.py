@@ -1,5 +1,6 @@
 """A store of two markets, made by hand: MES in dollars and FGBL in euro, quarterly contracts, one price path each."""
 
+import shutil
 from datetime import date, timedelta
 
 import numpy as np
@@ -58,3 +59,8 @@ def build(path, euro=1.10, euro_days=None, **changes):
     ]
     archive.commit(parts)
     return archive
+
+
+def forget(archive):
+    """Nothing is kept of the markets that were loaded; what they were made of is."""
+    shutil.rmtree(archive.cache / "markets", ignore_errors=True)

@@ -14,7 +14,7 @@ from engine.settings import ConfigError
 from store import derived, history, kept, open_archive, roll_versions
 from store.ingest import import_paths
 from store.roll_rules import UnknownRule
-from tests.small_store import QUARTERS, build, fx, sessions
+from tests.small_store import QUARTERS, build, forget, fx, sessions
 from tests.test_engine_backtest import PORTFOLIO
 
 DAY = timedelta(days=1)
@@ -56,6 +56,7 @@ def test_markets_are_aligned_on_the_union_of_their_days(archive):
 def test_the_second_load_comes_from_the_cache_and_is_equal(archive, monkeypatch):
     first = load(archive)
     kept.memory.clear()
+    forget(archive)
     monkeypatch.setattr(derived, "_whole", None)  # nothing is made again
     second = load(archive)
     assert np.array_equal(first.adjusted, second.adjusted, equal_nan=True)
@@ -373,6 +374,7 @@ def test_a_quality_that_is_not_as_it_was_written_is_made_again(tmp_path, harm):
     good = {root: asdict(one) for root, one in load(archive).quality.items()}
     [path] = (archive.cache / "quality").glob("*.json")
     text = path.read_text()
+    forget(archive)
     path.write_text({"torn": text[:-9], "empty": "", "other": text.replace("barchart", "barchert")}[harm])
     assert {root: asdict(one) for root, one in load(archive).quality.items()} == good
     assert path.read_text() == text

@@ -10,7 +10,7 @@ from engine import columns
 from engine.market import load
 from engine.rows import LEFT, MONTHS, left, mean_volume
 from store import kept, open_archive
-from tests.small_store import build
+from tests.small_store import build, forget
 from tests.test_engine_market import hours, put
 
 NAN = np.nan
@@ -273,6 +273,7 @@ def test_the_bars_are_read_once_and_again_where_they_are_harmed(tmp_path, monkey
         archive.cache.mkdir(exist_ok=True)
         (archive.cache / "left").write_text("a file")
     first, make = load(archive, roll_days=3), columns._left
+    forget(archive)
     monkeypatch.setattr(columns, "_left", lambda *one: read.append(one) or make(*one))
     if harm == "torn":
         kept.memory.clear()

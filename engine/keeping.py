@@ -1,0 +1,126 @@
+"""Loaded markets kept beside the store, so that the same question is answered by mapping a file into memory.
+
+A market lies in the folder `markets` of the store's cache (`store.mapped`) under the hash of all that it depends on:
+
+1. the snapshot: every table of the store, decisions and stored roll calendars too;
+2. the shipped and the user's own files of facts, names, holidays, sessions and half days, by their content;
+3. the code of store and engine, and the versions of the two libraries that compute;
+4. the question: columns, end, currency, rules, roll prices, days of a roll, legs.
+
+What was made while somebody edited those files is not kept. A market that is refused raises before anything is kept.
+Qualities of markets lie beside them, in the folder `quality`: they serve other questions about the same data, too.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import sys
+from dataclasses import asdict, fields
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import store
+from store import kept, mapped, quality
+from store.contracts import ContractSpec
+from store.days import sources
+from store.derived import code_hash
+
+FORMAT = 1
+FILES = ("contracts.csv", "symbols.csv", "holidays.csv", "sessions.csv", "halfdays.csv")
+FOLDER = "markets"  # of the store's cache
+TUPLES = ("names", "roots", "ranks", "currencies", "sectors", "priceless")
+PLAIN = ("currency", "simulated", "hashes")
+_PACKAGES = Path(store.__file__).parent, Path(__file__).parent
+
+
+def key(archive, snapshot, question):
+    """The name of a market: the hash of all that it depends on, now."""
+    files = hashlib.sha256("\n".join(segment.path for segment in snapshot.files).encode()).hexdigest()
+    made_by = [code_hash(package) for package in _PACKAGES] + [np.__version__, pl.__version__, sys.byteorder]
+    told = [FORMAT, snapshot.hash, files, _content(archive.path), made_by, question]
+    return _hash(told)
+
+
+def find(archive, name):
+    """The fields of a kept `Market`, with `specs` in place of `hours`; None where it is absent, torn or altered."""
+    found = mapped.read(archive.cache / FOLDER, name, name)
+    if found is None:
+        return None
+    arrays, told = found
+    told |= {field: tuple(told[field]) for field in TUPLES} | arrays
+    told["sources"] = {root: one | {"until": _day(one["until"])} for root, one in told["sources"].items()}
+    told["quality"] = {root: quality.Quality(**parts) for root, parts in told["quality"].items()}
+    extra = Path(archive.path).resolve()
+    told["specs"] = tuple(_spec(one, extra) for one in told["specs"])
+    return told
+
+
+def keep(archive, name, market, specs):
+    """Keep a market under its name; where that fails, go on."""
+    arrays = {field: values for field, values in vars(market).items() if isinstance(values, np.ndarray)}
+    told = {field: getattr(market, field) for field in (*TUPLES, *PLAIN, "sources")}
+    told["sources"] = {
+        root: one | {"until": one["until"] and str(one["until"])} for root, one in told["sources"].items()
+    }
+    told["quality"] = {root: asdict(parts) for root, parts in market.quality.items()}
+    told["specs"] = [_told(spec) for spec in specs]
+    with contextlib.suppress(OSError):  # then it only costs time
+        mapped.write(archive.cache / FOLDER, name, name, arrays, told)
+
+
+def judged(archive, roots, snapshot, day, master):
+    """Root -> Quality on a day, from the cache if it is there."""
+    made_of = [snapshot.hash, roots, day, master.hash, code_hash(_PACKAGES[0])]
+    folder, name = archive.cache / "quality", _hash(made_of)
+    known = kept.read(folder, name)
+    if known is not None:
+        return {root: quality.Quality(**parts) for root, parts in known.items()}
+    found = quality.score(archive, roots, snapshot, day)
+    with contextlib.suppress(OSError):  # then it only costs time
+        kept.write(folder, name, {root: asdict(parts) for root, parts in found.items()})
+    return found
+
+
+def _told(spec):
+    """The facts of a market for JSON, without the folder of the user's own files, which may move."""
+    told = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name != "extra"}
+    return told | {"dates": [(contract, *map(_text, days)) for contract, *days in spec.dates]}
+
+
+def _spec(told, extra):
+    """The facts of a market as they were told."""
+    told |= {name: tuple(map(tuple, told[name])) for name in ("last_trade_rules", "first_notice_rules")}
+    told["dates"] = tuple((contract, *map(_day, days)) for contract, *days in told["dates"])
+    told |= {
+        name: math.nan for name, value in told.items() if value != value
+    }  # the one nan that equals itself in tuples
+    return ContractSpec(**told, extra=extra)
+
+
+def _text(day):
+    return day and day.isoformat()
+
+
+def _day(text):
+    return text and date.fromisoformat(text)
+
+
+def _content(folder):
+    """Hash of the files of facts and hours, shipped and the user's own."""
+    paths = [path for name in FILES for path in sources(name, folder)]
+    return _hash([_read(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths])
+
+
+@lru_cache(maxsize=64)
+def _read(path, changed, size):
+    """Name and hash of a file, read anew when it was changed; where it lies does not count, as a store may move."""
+    return Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _hash(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

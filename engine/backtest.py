@@ -232,6 +232,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
     if inside is None and given.finer is not None and len(given.finer.first):
         inside = given.finer.last > given.finer.first
     smallest = _smallest_accounts(given)
+    made["events"] = made["events"]()
     document = {
         "run": identity(market, portfolio),
         "portfolio": portfolio.name,
@@ -242,9 +243,11 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "simulated": market.simulated,
         "metrics": _metrics(ledger, market, portfolio, clock),
         "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
+        "trades_residual": float(tables.trades_apart(ledger).max(initial=0.0)),
         "identity_holds": tables.identity_holds(ledger),
         "ledger": {cause: float(totals[k]) + 0.0 for k, cause in enumerate(CAUSES)},
         "events": tables.counted(ledger),
+        "event_groups": result.grouped(made["events"]),
         "stamps": list(notes.stamps(portfolio)),
         "margin_days": notes.margin_days(market, estimated),
         "ambiguous": _ambiguous(ledger, given, portfolio, first, bars),

@@ -17,6 +17,7 @@ CAUSES = (
     TRANSFER,
 ) = range(len(CAUSES))  # fmt: skip
 COSTS_OF = (SLIPPAGE, IMPACT, COMMISSION, ROLL_SLIPPAGE, ROLL_IMPACT, ROLL_COMMISSION)  # causes that are costs
+OF_TRADES = CAUSES[: ROLL_COMMISSION + 1]  # all that trades are made of; the others are of no trade
 
 ORDERS = ("market", "limit", "stop", "stop limit")  # of an entry
 MARKET, LIMIT, STOP, STOP_LIMIT = range(len(ORDERS))
@@ -40,12 +41,12 @@ EVENTS = (
     "margin call", "margin refused", "closed: no matched price", "capital floor", "limit locked", "partial fill",
     "order expired", "spread waits", "roll over several days", "limit contracts", "limit sector contracts",
     "limit side contracts", "limit volume", "limit open interest", "limit group risk", "limit gross notional",
-    "limit net notional", "limit margin",
+    "limit net notional", "limit margin", "ruined",
 )  # fmt: skip
 (
     MARGIN_CALL, MARGIN_REFUSED, NO_PRICE, CAPITAL_FLOOR, LOCKED, PARTIAL, EXPIRED, SPREAD_WAITS, ROLL_WAITS,
     LIMIT_CONTRACTS, LIMIT_SECTOR, LIMIT_SIDE, LIMIT_VOLUME, LIMIT_OPEN_INTEREST, LIMIT_GROUP, LIMIT_GROSS, LIMIT_NET,
-    LIMIT_MARGIN,
+    LIMIT_MARGIN, RUINED,
 ) = range(len(EVENTS))  # fmt: skip
 
 FILL_FIELDS = ("t", "line", "contract", "kind", "contracts", "price", "slippage", "impact", "commission")

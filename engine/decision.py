@@ -26,6 +26,7 @@ from engine.book import (
     MARGIN_REFUSED,
     MARKET,
     NEAREST_RISK,
+    RUINED,
     WHOLE,
 )  # fmt: skip
 from engine.bracket import day_ends
@@ -103,9 +104,11 @@ def decide(
             row = made.cuts[k]
             event(t, int(row[0]), int(row[1]), row[2], row[3], state, books)
     if equity < part * least:
-        event(t, -1, MARGIN_CALL, part * least, equity, state, books)
         call(held, made.profit, lines, made.room, initial, fx, credit, covered, account.call, whole, made.cut)
+        _called(t, part * least, equity, made, state, books)
         _cap(made, state)
+    if equity <= 0.0 and state.money[2] == 0.0:
+        _ruined(t, equity, state, books)
     _floor(t, equity, account, made, state, books)
     for i in range(made.target.shape[0]):
         made.wanted[i] = made.target[i]
@@ -140,6 +143,29 @@ def _look(t, bars, made, state):
             other = state.line[k].position / state.line[k].ratio
             units = np.copysign(min(abs(units), abs(other)), units) if units * other > 0.0 else 0.0
         made.units[j] = units
+
+
+@bare
+def _called(t, asked, equity, made, state, books):
+    """Tell a margin call that cuts something: the account's, then of each line that is cut what it holds and keeps."""
+    told = False
+    for i in range(made.cut.shape[0]):
+        held = state.line[i].position
+        if abs(made.cut[i] - held) > CRUMB * abs(held):
+            if not told:
+                event(t, -1, MARGIN_CALL, asked, equity, state, books)
+            told = True
+            event(t, i, MARGIN_CALL, held, made.cut[i], state, books)
+
+
+@bare
+def _ruined(t, equity, state, books):
+    """Tell once that all is lost: nothing is left, and nothing is held that could win it back."""
+    for i in range(state.line.shape[0]):
+        if state.line[i].position != 0.0:
+            return
+    state.money[2] = 1.0
+    event(t, -1, RUINED, 0.0, equity, state, books)
 
 
 @bare

@@ -67,6 +67,16 @@ def _counted(market, rows):
     return ", ".join(f"{root} {n}" for root, n in _each(market, rows) if n)
 
 
+def _spans(days):
+    """Markets with the day on which something happened to them; of several their number, the first and the last.
+
+    >>> list(_spans({"CL": ["2020-04-21"], "NG": ["2020-03-27", "2020-04-28", "2020-05-27"]}))
+    ['CL 2020-04-21', 'NG 3 times from 2020-03-27 to 2020-05-27']
+    """
+    for root, found in days.items():
+        yield f"{root} {found[0]}" if len(found) == 1 else f"{root} {len(found)} times from {found[0]} to {found[-1]}"
+
+
 def _strangers(market, portfolio):
     """Settings of markets that are not traded, which may be slips: (what they are, the markets)."""
     spreads = {name for sleeve in portfolio.strategies if sleeve.markets != "all" for name in sleeve.markets}
@@ -154,9 +164,13 @@ def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None)
         yield f"prices end, and what was held was closed at the last one when its contract ended: {', '.join(ended)}"
     last = {root: str(day) for root, day in _ends(market)}
     closed = [event for event in events if event["kind"] == "closed: no matched price"]
-    gone = [f"{e['root']} {e['day']}" for e in closed if e["day"] <= last.get(e["root"], "9999")]
-    if gone:  # two lines of one contract are two events
-        yield f"closed because no price to roll at came in time: {', '.join(dict.fromkeys(gone))}"
+    gone = {}
+    for event in closed:
+        days = gone.setdefault(event["root"], []) if event["day"] <= last.get(event["root"], "9999") else [event["day"]]
+        if event["day"] not in days:  # two lines of one contract are two events
+            days.append(event["day"])
+    if gone:
+        yield f"closed because no price to roll at came in time: {', '.join(_spans(gone))}"
     if not len(ledger.trades):
         yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
     of = dict(zip(market.names, market.roots, strict=True))

@@ -136,6 +136,15 @@ class RunResult:
         """One row an event: day, line, kind, contracts wanted and allowed; `first_events` lists the first."""
         return self._table("events")
 
+    def event_groups(self):
+        """Events by kind and market, the rarest kind first: `kind`, `market` ("": the account), `count`, `first` and
+        `last` day."""
+        told = self.summary.get("event_groups")
+        if told is None:  # a run of before 0.5 has the first of each kind only
+            rows = [(event["day"], event["root"], event["kind"]) for event in self.first_events]
+            told = grouped(pl.DataFrame(rows, ("day", "market", "kind"), orient="row"))
+        return told
+
     def _table(self, name):
         table = self._tables.get(name)
         if table is None:
@@ -240,6 +249,23 @@ class RunResult:
             guarded(plain).write_csv(folder / f"{name}.csv")
         (folder / "portfolio.toml").write_text(self.portfolio.to_toml())
         return [f"{name}.csv" for name in written] + ["portfolio.toml"]
+
+
+def grouped(events):
+    """What `RunResult.event_groups` tells of events with `day`, `market` and `kind`.
+
+    >>> rows = [("2024-01-02", "CL", "limit locked"), ("2024-01-03", "", "ruined")]
+    >>> rows += [("2024-01-04", "CL", "limit locked")]
+    >>> for group in grouped(pl.DataFrame(rows, ("day", "market", "kind"), orient="row")):
+    ...     print(list(group.values()))
+    ['ruined', '', 1, '2024-01-03', '2024-01-03']
+    ['limit locked', 'CL', 2, '2024-01-02', '2024-01-04']
+    """
+    names = pl.col("kind", "market").cast(pl.String)
+    day, kinds = pl.col("day").cast(pl.String), pl.col("count").sum().over("kind")
+    found = events.group_by(names).agg(count=pl.len(), first=day.min(), last=day.max())
+    order = [kinds, pl.col("kind"), pl.col("count"), pl.col("market")]
+    return found.sort(order, descending=[False, False, True, False]).to_dicts()
 
 
 def load(archive, name):

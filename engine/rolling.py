@@ -45,10 +45,10 @@ def roll_lines(t, bars, account, shared, state, books):
         if state.line[i].position != 0.0 and bars[t, m].roll:
             cash = roll(t, i, bars, account, shared, state, books)
         elif state.line[i].position != 0.0 and bars[t, m].closed:
-            quote = quoted(t, m, bars)
+            quote, held = quoted(t, m, bars), state.line[i].position
             cash = close(t, i, EXIT_CLOSED, CLOSED, 1.0, quote, state, books)
             state.line[i].target = 0.0
-            event(t, i, NO_PRICE, 0.0, 0.0, state, books)
+            event(t, i, NO_PRICE, held, 0.0, state, books)
         state.line[i].balance += 0.0 if account.sweep else cash
 
 

@@ -93,7 +93,7 @@ class State(NamedTuple):
     sleeve: np.ndarray  # (sleeve,) equity [account currency]
     open: np.ndarray  # (3, line, trade field): the trades now open
     count: np.ndarray  # int64 (4,) rows used of fills, trades, legs, events
-    money: np.ndarray  # (2,) equity; 1 where the capital floor was reached
+    money: np.ndarray  # (3,) equity; 1 where the capital floor was reached; 1 where the ruin was told
     path: np.ndarray  # (4, 2) what `fills.walk` found
 
 
@@ -138,7 +138,7 @@ def begin(lines, ordered, sleeves):
         sleeve=sleeves.capital.astype(np.float64).copy(),
         open=np.zeros((3, count, len(TRADE_FIELDS))),
         count=np.zeros(4, np.int64),
-        money=np.array([float(np.sum(sleeves.capital)), 0.0]),
+        money=np.array([float(np.sum(sleeves.capital)), 0.0, 0.0]),
         path=np.zeros((4, 2)),
     )
 

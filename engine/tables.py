@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from engine import book
-from engine.book import CAUSES, EVENTS, EXITS, FILL_FIELDS, KINDS, PRICE, TRADE_FIELDS, TRANSFER
+from engine.book import CAUSES, EVENTS, EXITS, FILL_FIELDS, KINDS, OF_TRADES, PRICE, TRADE_FIELDS, TRANSFER
 from engine.fills import shown
 from engine.ratios import unpaid
 from engine.rows import carried
@@ -45,9 +45,26 @@ def by_days(ledger, clock):
 
 
 def identity_holds(ledger):
-    """Whether contract and adjusted profit agree: 1e-6 of account currency, or 1e-12 of all daily profit moved."""
+    """Whether contract and adjusted profit agree, and trades and ledger: line by line, to 1e-6 of account currency, or
+    1e-12 of all daily profit moved."""
     moved = np.abs(ledger.amount[:, :-1, PRICE]).sum(axis=0)
-    return bool(np.all(np.abs(ledger.residual) <= np.maximum(TOLERANCE, RELATIVE * moved)))
+    apart = np.maximum(np.abs(ledger.residual), trades_apart(ledger))
+    return bool(np.all(apart <= np.maximum(TOLERANCE, RELATIVE * moved)))
+
+
+def trades_apart(ledger):
+    """By how much each line's trades, as they are told worse, miss its ledger; (line,). [account currency]
+
+    The ledger is that of the causes `OF_TRADES`: foreign money that is kept goes on changing its value when the trade
+    that earned it is over, so that its `fx` is of no trade.
+    """
+    booked = ledger.amount[:, :-1, : len(OF_TRADES)].sum(axis=(0, 2))
+    return np.maximum(*(np.abs(_nets(rows, len(booked)) - booked) for rows in (ledger.trades, ledger.legs)))
+
+
+def _nets(rows, lines):
+    """What trades earned less what they cost, line by line."""
+    return np.bincount(rows[:, book.LINE].astype(np.int64), rows[:, book.GROSS] + rows[:, book.COSTS], lines)
 
 
 def tables(ledger, market, layout, capital, sleeves, compounding=True):

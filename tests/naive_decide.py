@@ -240,12 +240,14 @@ def allowed(book, t, wanted):
         book.books.event(t, *cut)
     need = book.question(t, "maintenance").required(initial.held) * share
     if equity < need:
-        book.books.event(t, -1, "margin call", need, equity)
         profit = [book.books.profit_of(line.i) for line in lines]
         caps = naive_margin.call(initial, profit, over(equity, share), book.account.call)
+        tell_call(book, t, need, equity, list(zip(initial.held, caps, strict=True)))
         for i, cap in enumerate(caps):
             if abs(sizes[i]) > abs(cap):
                 sizes[i], lines[i].reason = math.copysign(abs(cap), sizes[i]), "margin call"
+    if equity <= 0 and not any(initial.held) and "ruined" not in {kind for _, _, kind, *_ in book.books.events}:
+        book.books.event(t, -1, "ruined", 0.0, equity)
     if equity < book.account.floor and not book.halted:
         book.books.event(t, -1, "capital floor", book.account.floor, equity)
         book.halted = True
@@ -259,6 +261,15 @@ def allowed(book, t, wanted):
         if abs(before - after) > 1e-12 * abs(before):
             book.books.event(t, i, "margin refused", before, after)
     return got
+
+
+def tell_call(book, t, need, equity, sizes):
+    """A margin call that cuts nobody is none; else the account's, and what each line that is cut has and keeps."""
+    cut = {i: (has, keeps) for i, (has, keeps) in enumerate(sizes) if abs(has - keeps) > 1e-12 * abs(has)}
+    if cut:
+        book.books.event(t, -1, "margin call", need, equity)
+    for i, (has, keeps) in cut.items():
+        book.books.event(t, i, "margin call", has, keeps)
 
 
 def over(equity, share):

@@ -120,6 +120,6 @@ def end(book, t):
     for line in book.lines:
         held = book.held(line.i)
         if held and book.price("closed", t, line.i):
-            book.books.event(t, line.i, "closed: no matched price")
+            book.books.event(t, line.i, "closed: no matched price", held, 0.0)
             order(book, t, line.i, -held, line.last, "closed", old=-book.left(line.i))
             line.old = None

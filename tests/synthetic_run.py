@@ -144,6 +144,9 @@ class SyntheticRun:
     def sleeves(self):
         return self.equity()[1:].select("day", pl.lit("account").alias("sleeve"), "equity")
 
+    def event_groups(self):
+        return [{"kind": "margin call", "market": "CL", "count": 1, "first": "2020-03-09", "last": "2020-03-09"}]
+
     def events(self):
         told = ("root", "kind", "wanted", "allowed")
         rows = [(np.datetime64(e["day"]).item(), *(e[name] for name in told)) for e in self.first_events]

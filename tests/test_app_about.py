@@ -1,8 +1,11 @@
 """The words about a run: where its prices come from, and what stands in for what."""
 
+import re
+
 from app import charts, shell
 from app.report import page
 from app.views import about
+from engine.book import CAUSES
 from tests.synthetic_run import SyntheticRun
 
 TOLD = {
@@ -60,16 +63,27 @@ def test_stamps_stand_above_the_page_and_above_every_picture():
     assert shell.stamped(run.summary) == charts.banner(run) == ""
 
 
-def test_events_are_counted_whole_and_tell_what_was_wanted():
-    rows = [
-        {"day": "2020-03-10", "root": "CL.c.3", "kind": "partial fill", "wanted": 12.0, "allowed": 4.5},
-        {"day": "2020-03-09", "root": "", "kind": "margin call", "wanted": 1200.0, "allowed": None},
+def test_events_are_told_by_kind_and_market_and_drown_no_rare_one():
+    groups = [
+        {"kind": "margin call", "market": "", "count": 1, "first": "2020-03-09", "last": "2020-03-09"},
+        {"kind": "partial fill", "market": "<b>", "count": 5000, "first": "2001-01-02", "last": "2020-03-10"},
     ]
-    shown = about.events(rows, {"partial fill": 5000, "margin call": 1})
-    assert "partial fill 5,000, margin call 1." in shown and "200 of them" in shown
-    assert "wanted 12, allowed 4.50" in shown and "wanted 1,200<" in shown
-    assert shown.index("account") < shown.index("CL.c.3")  # by day
+    shown = about.events(groups)
+    cells = [re.findall(r">([^<>]+)</t[dh]>", row) for row in shown.split("<tr>")[2:]]
+    assert cells == [
+        ["margin call", "account", "1", "2020-03-09", "2020-03-09"],
+        ["partial fill", "&lt;b&gt;", "5,000", "2001-01-02", "2020-03-10"],
+    ]
     assert "None: no margin call" in about.events([])
+
+
+def test_the_change_of_equity_is_what_trades_earned_and_what_is_of_none():
+    run = SyntheticRun(years=1)
+    assert about.trades(run) == ""  # of before 0.5
+    run.summary |= {"currency": "USD", "trades_residual": 2e-9}
+    run.summary["ledger"] = dict.fromkeys(CAUSES, 0.0) | {"price": -3000.0, "commission": -250.0, "fx": 250.0}
+    shown = about.trades(run)
+    assert "Change of equity -$3,000 = trades -$3,250 + fx $250. " in shown and "2.00e-09 USD at most" in shown
 
 
 def test_proxies_and_filled_rows_stand_above_the_page():

@@ -1,6 +1,7 @@
 """Verbs on runs: what scripts rely on, once computed and found again, repeated, exported, deleted."""
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from app.commands import runs
 from store import open_archive
 from tests.command import PORTFOLIO
 
@@ -38,8 +40,8 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     made = document("show", name, "--store", store)
     assert set(made) >= SUMMARY
     assert set(made) - SUMMARY == {
-        "ambiguous", "break_even_ticks", "currency", "data", "events", "identity_holds", "margin_days", "notes",
-        "smallest_account", "smallest_account_day", "snapshot", "stamps",
+        "ambiguous", "break_even_ticks", "currency", "data", "event_groups", "events", "identity_holds", "margin_days",
+        "notes", "smallest_account", "smallest_account_day", "snapshot", "stamps", "trades_residual",
     }  # fmt: skip
     assert (made["stamps"], set(made["margin_days"])) == ([], {"exchange", "broker", "estimate"})
     assert made["ambiguous"] == {"bars": 0, "trades": 0, "share": 0.0, "policies": {}}
@@ -169,7 +171,29 @@ def test_a_run_of_an_unknown_market_names_the_facts_to_add(call, ran, portfolio)
 def test_text_of_a_run_shows_metrics_in_their_order_and_a_ledger_that_adds_up(call, ran):
     out = call("show", "last", "--store", ran[0]).out
     assert out.index("Total return") < out.index("Volatility") < out.index("Maximum drawdown")
-    assert "change of equity" in out and "identity holds" in out
+    assert "change of equity" in out and "identity holds" in out and "USD, trades and ledger by" in out
+
+
+def test_text_of_a_run_says_what_the_trades_earned_and_what_is_of_none(call, ran, tmp_path):
+    """The sum of the causes that trades are made of is that of the table of trades, euros kept or not."""
+    out = call("show", "last", "--store", ran[0]).out
+    call("report", "last", "--out", f"{tmp_path}/tables/", "--store", ran[0])
+    net = pl.read_csv(tmp_path / "tables" / "trades.csv")["net"].sum()
+    told = re.search(r"all trades +(-?[\d,.]+)", out)[1]
+    assert float(told.replace(",", "")) == pytest.approx(net, abs=0.6)
+
+
+def test_events_of_a_run_are_told_by_kind_and_market_and_of_many_markets_counted():
+    def group(kind, market, count, first="2020-01-02", last="2020-02-03"):
+        return {"kind": kind, "market": market, "count": count, "first": first, "last": last}
+
+    many = [group("margin refused", f"M{k}", 1000 + k, first=f"200{9 - k}-01-02") for k in range(5)]
+    told = list(runs._happened([group("ruined", "", 1), group("limit locked", "CL", 2), *many]))
+    assert [tuple(row.values()) for row in told] == [
+        ("ruined", "account", "1", "2020-01-02", "2020-02-03"),
+        ("limit locked", "CL", "2", "2020-01-02", "2020-02-03"),
+        ("margin refused", "5 markets", "5,010", "2005-01-02", "2020-02-03"),
+    ]
 
 
 def test_runs_lists_them_newest_first(document, ran):

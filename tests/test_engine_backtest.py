@@ -69,6 +69,10 @@ def test_t32_accounts_in_two_currencies_add_up(tmp_path, portfolio, currency, fx
     assert run.ledger()["amount"].sum() == pytest.approx(equity[-1] - equity[0], abs=1e-6)
     assert run.identity_holds
     assert (run.summary["ledger"]["fx"] != 0.0) == (fx == "hold")
+    of_none = sum(run.summary["ledger"][cause] for cause in ("interest", "fx", "fee", "transfer"))
+    for trades in (run.trades(), run.contract_trades()):
+        assert trades["net"].sum() + of_none == pytest.approx(equity[-1] - equity[0], abs=1e-6)
+    assert run.summary["trades_residual"] < 1e-6
 
 
 def test_t36_fixed_capital_gives_arithmetic_returns(market, portfolio):

@@ -231,7 +231,8 @@ def test_a_margin_call_cuts_by_the_rule_of_the_portfolio(rule, initial, capital,
         mark=[[100.0, 100.0], [100.0, 100.0], [100.0 - fall, 100.0], [100.0 - fall, 100.0]], target=[[5.0, -5.0]] * 4,
         markets=2, multiplier=100.0, capital=capital, initial=[initial] * 4, maintenance=900.0, call=rule,
     )  # fmt: skip
-    assert events(ledger)[0] == (2, -1, "margin call", 9000.0, 6000.0)
+    cut = [(2, i, "margin call", has, after[i]) for i, has in enumerate([5.0, -5.0]) if after[i] != has]
+    assert events(ledger)[: 1 + len(cut)] == [(2, -1, "margin call", 9000.0, 6000.0), *cut]
     assert ledger.position[3].tolist() == after
     assert {kind for t, _, kind, *_ in fills(ledger) if t == 3} == {"margin call"}
     assert ledger.margin[3] <= ledger.equity[3]
@@ -242,6 +243,16 @@ def test_a_margin_call_does_not_stand_in_the_way_of_who_wants_less_or_to_turn():
     for wanted, got in ((2.0, 2.0), (-2.0, -2.0), (-9.0, -3.0)):
         ledger = quiet(3, [5.0, wanted, wanted], capital=30000.0, initial=[0.0, 1e4, 1e4], maintenance=[0.0, 1e4, 1e4])
         assert held(ledger)[2] == got
+
+
+def test_a_margin_call_says_whom_it_cut_and_none_is_told_where_nothing_can_be_cut():
+    """5 held where 3 are covered: 5 and 3, though only 2 are wanted. 3 and -3 of one contract ask for nothing: nobody
+    is cut, though 10,000 are missing."""
+    ledger = quiet(3, [5.0, 2.0, 2.0], capital=30000.0, initial=[0.0, 1e4, 1e4], maintenance=[0.0, 1e4, 1e4])
+    assert events(ledger) == [(1, -1, "margin call", 5e4, 3e4), (1, 0, "margin call", 5.0, 3.0)]
+    ledger = quiet(4, [[3.0, -3.0]] * 4, lines={"instrument": [0, 0], "root": [0, 0]}, initial=1000.0,
+                   maintenance=900.0, transfer=[0.0, 0.0, -30000.0, 0.0])  # fmt: skip
+    assert events(ledger) == [] and ledger.position[3].tolist() == [3.0, -3.0]
 
 
 def test_of_two_contracts_of_one_root_part_of_the_margin_is_waived():
@@ -279,15 +290,26 @@ def test_below_the_capital_floor_all_is_sold_and_nothing_is_bought_again():
 
 
 def test_a_run_goes_on_when_the_money_is_gone():
-    """10 contracts at 100 a point lose 30 points: 20,000 - 30,000 = -10,000. Called, sold at 72 (+2,000). As long as
-    8,000 are missing every bar is a call, nothing is bought, and what is missing is borrowed."""
+    """10 contracts at 100 a point lose 30 points: 20,000 - 30,000 = -10,000. Called, sold at 72 (+2,000). 8,000 are
+    missing: all is told once, nothing is bought, and what is missing is borrowed."""
     ledger = account(fill=[100.0, 100.0, nan, 72.0, 80.0, 80.0], mark=[100.0, 100.0, 70.0, 75.0, 80.0, 80.0],
                      target=10.0, multiplier=100.0, initial=1000.0, maintenance=900.0, rate=[0, 0, 0, 0, 0.05, 0],
                      debit_spread=0.0, days=[0, 1, 1, 1, 1, 36])  # fmt: skip
     assert held(ledger) == [0.0, 10.0, 10.0, 0.0, 0.0, 0.0]
-    assert events(ledger)[:2] == [(2, -1, "margin call", 9000.0, -10000.0), (3, -1, "margin call", 0.0, -8000.0)]
+    called = [(2, -1, "margin call", 9000.0, -10000.0), (2, 0, "margin call", 10.0, 0.0)]
+    assert events(ledger) == [*called, (3, -1, "ruined", 0.0, -8000.0)]
     assert ledger.equity[2:].tolist() == pytest.approx([-10000.0, -8000.0, -8000.0, -8000.0 - 8000 * 0.05 / 10])
     assert exits(ledger.trades) == ["margin call"]
+
+
+def test_an_account_is_ruined_once_and_not_while_it_holds_something():
+    """All is paid out, then 5,000 in and 9,000 out: told the first time. 10 contracts of no margin lose 30 points at
+    100 a point and win back 25: nothing asks to sell them, and nothing is told."""
+    gone = quiet(5, 0.0, transfer=[0.0, -20000.0, 0.0, 5000.0, -9000.0])
+    assert events(gone) == [(1, -1, "ruined", 0.0, 0.0)]
+    ledger = account(fill=[100.0, 100.0, nan, nan], mark=[100.0, 100.0, 70.0, 95.0], target=10.0, multiplier=100.0)
+    assert ledger.equity.tolist() == [20000.0, 20000.0, -10000.0, 15000.0]
+    assert events(ledger) == [] and held(ledger) == [0.0, 10.0, 10.0, 10.0]
 
 
 # Limits. 20,000 of equity, a price of 100, 10 a point: a contract is 1,000 of notional. Ten are wanted.

@@ -107,6 +107,10 @@ def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_i
     assert told(market(UP, rate=np.full(12, 0.01)), happened=gone) == [
         "closed because no price to roll at came in time: A 2024-01-05"
     ]
+    often = [gone[0] | {"day": f"2024-01-{day:02}"} for day in (5, 8, 9)]
+    assert told(market(UP, rate=np.full(12, 0.01)), happened=often) == [
+        "closed because no price to roll at came in time: A 3 times from 2024-01-05 to 2024-01-09"
+    ]
     ended = market([*UP[:3], *[NONE] * 9], closed=np.arange(12) == 4, rate=np.full(12, 0.01))
     assert told(ended, happened=gone) == [
         "prices end, and what was held was closed at the last one when its contract ended: A 2024-01-03"

@@ -181,7 +181,7 @@ def test_t29_a_margin_call_comes_below_maintenance_and_a_second_lot_is_refused()
     told = {"close": [4000, 4000, 3840, 3839.75, 3839.75]}
     left = account(*inputs(told, [2] * 5, facts=facts, capital=(20_000.0,)))
     assert [row[0] for row in left["positions"]] == [0.0, 1.0, 1.0, 1.0, 0.0]
-    assert [t for t, _, kind in events(left) if kind == "margin call"] == [3]
+    assert [(t, i) for t, i, kind in events(left) if kind == "margin call"] == [(3, -1), (3, 0)]
     assert events(left)[0] == (0, 0, "margin refused")
 
 

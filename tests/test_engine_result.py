@@ -10,7 +10,7 @@ import pytest
 
 from engine import Portfolio
 from engine.backtest import run
-from engine.result import BEFORE, TABLES, RunDamaged, RunDiffers, RunUnknown, listed, load
+from engine.result import BEFORE, TABLES, RunDamaged, RunDiffers, RunResult, RunUnknown, listed, load
 from engine.strategies import STRATEGIES
 from engine.strategy import load_user
 from store import durable, recorded, system
@@ -57,6 +57,30 @@ def test_a_run_loads_as_it_was_saved(archive, made):
     assert found.portfolio == made.portfolio
     for table in TABLES:
         assert getattr(found, table)().equals(getattr(made, table)()), table
+
+
+def test_events_are_told_by_kind_and_market_the_rarest_kind_first(archive):
+    """Against a count of the stored table, row by row: margin calls among a thousand refusals."""
+    poor, days = run(archive, Portfolio.from_toml(PORTFOLIO).with_settings(["capital=15000"]))[0], {}
+    stored = load(archive, poor.id)
+    for day, _, _, market, kind, *_ in stored.events().rows():
+        days.setdefault((kind, market), []).append(str(day))
+    told = {(row["kind"], row["market"]): (row["count"], row["first"], row["last"]) for row in stored.event_groups()}
+    assert told == {key: (len(found), min(found), max(found)) for key, found in days.items()}
+    calls, refused = "margin call", "margin refused"
+    assert list(told) == [(calls, ""), (calls, "FGBL"), (calls, "MES"), (refused, "FGBL"), (refused, "MES")]
+    assert max(told[calls, "MES"][0], told[calls, "FGBL"][0]) <= told[calls, ""][0] < 10 < told[refused, "MES"][0]
+    poor.delete(archive)
+
+
+def test_a_run_of_before_0_5_groups_the_first_events_of_each_kind():
+    first = [{"day": "2020-03-09", "root": "CL", "kind": "margin call"}, {"day": "2020-03-10", "root": "", "kind": "x"}]
+    old = RunResult({}, None, [*first, first[0] | {"day": "2020-03-11"}], {})
+    assert [list(row.values()) for row in old.event_groups()] == [
+        ["x", "", 1, "2020-03-10", "2020-03-10"],
+        ["margin call", "CL", 2, "2020-03-09", "2020-03-11"],
+    ]
+    assert RunResult({}, None, [], {}).event_groups() == []
 
 
 @pytest.mark.parametrize("name", ["id", "beginning", "small", "last"])

@@ -7,6 +7,7 @@ from engine.book import (
     CAUSES,
     COMMISSION,
     COSTS_OF,
+    FX,
     PRICE,
     ROLL_COMMISSION,
     ROLL_GAP,
@@ -283,7 +284,7 @@ def test_a_contract_that_ends_without_a_price_to_roll_at_is_closed_at_its_last()
                      commission=2.0, multiplier=10.0, available=[[True], [True], [False]])  # fmt: skip
     assert held(ledger) == [0.0, 1.0, 0.0]
     assert ledger.equity[-1] == 20000.0 + 40.0 - 4.0
-    assert [what for _, _, what, *_ in events(ledger)] == ["closed: no matched price"]
+    assert events(ledger) == [(2, 0, "closed: no matched price", 1.0, 0.0)]
     assert fills(ledger)[-1] == (2, 0, "closed", -1.0, 104.0)
     assert exits(ledger.trades) == ["closed"]
 
@@ -295,6 +296,7 @@ def test_a_contract_that_ends_during_a_roll_is_closed_in_both_contracts():
     told |= {"left_mark": [nan, nan, nan, 101.0, nan, nan], "available": [[True]] * 4 + [[False]] * 2}
     ledger = rolled(4.0, roll_days=3, left_volume=0.0, participation=1.0, **told)
     assert dated(ledger)[-2:] == [("closed", -3.0, 101.0, H), ("closed", -1.0, 104.0, M)]
+    assert events(ledger)[-1] == (4, 0, "closed: no matched price", 4.0, 0.0)
     assert held(ledger)[3:] == [4.0, 0.0, 0.0]
     assert left(ledger)[3:] == [3.0, 0.0, 0.0]
 
@@ -312,6 +314,19 @@ def test_strategy_trades_and_contract_trades_sum_to_the_ledger():
     assert trade(ledger.legs, "entry_contract") == [H, M, M]
     assert ledger.equity[-1] - 20000.0 == pytest.approx(gross + costs, abs=1e-9)
     assert costs == pytest.approx(sum(ledger.fills[:, 6:].sum(axis=1)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("sweep", "fx"), [(True, [0.0] * 5), (False, [0.0, 0.0, 250.0, 0.0, -125.0])])
+def test_what_a_kept_balance_earns_is_of_no_trade_and_trades_tell_the_same_swept_or_held(sweep, fx):
+    """Euros: 100 points x 25 at 1.10, -200 x 25 at 1.20: -3,250. 2,500 kept: 0.10 on them are 250; -2,500 kept: 0.05 on
+    them, when the trade is long over, -125."""
+    ledger = account(fill=[nan, 18000.0, nan, 17900.0, nan], mark=[18000.0, 18100.0, 17900.0, 17900.0, 17900.0],
+                     target=[1.0, 1.0, 0.0, 0.0, 0.0], multiplier=25.0, fx=[1.1, 1.1, 1.2, 1.2, 1.25],
+                     sweep=sweep)  # fmt: skip
+    for rows in (ledger.trades, ledger.legs):
+        assert trade(rows, "gross") == pytest.approx([-3250.0], abs=1e-9) and trade(rows, "costs") == [0.0]
+    assert ledger.amount[:, 0, FX].tolist() == pytest.approx(fx, abs=1e-9)
+    assert ledger.equity[-1] - 20000.0 == pytest.approx(-3250.0 + sum(fx), abs=1e-9)
 
 
 def test_the_position_is_the_same_before_and_after_a_roll():

@@ -24,7 +24,7 @@ TRADE = (
     "line", "direction", "contracts", "entry", "exit", "entry_contract", "exit_contract", "entry_price", "exit_price",
     "rolls", "bars", "gross", "costs",
 )  # fmt: skip
-TOLD_ONCE = ("margin call", "closed: no matched price", "capital floor", "order expired", "spread waits")
+TOLD_ONCE = ("order expired", "spread waits")
 
 
 def market_of(kind):

@@ -56,6 +56,29 @@ def test_the_identity_holds_to_a_millionth_or_a_trillionth_of_what_moved():
     assert not tables.identity_holds(ledger(amount=moved, residual=np.array([0.0021])))
 
 
+def traded(gross, costs, line=0):
+    """A trade of a line."""
+    row = np.zeros((1, len(TRADE_FIELDS)))
+    row[0, book.LINE], row[0, book.GROSS], row[0, book.COSTS] = line, gross, costs
+    return row
+
+
+def test_trades_told_either_way_have_to_sum_to_the_ledger_of_their_line_but_for_fx():
+    """First line: 90 by price, -10 by commission; 7 of `fx` are of no trade. Second: 5 by price."""
+    amount = np.zeros((4, 3, len(book.CAUSES)))
+    amount[1, 0, [book.PRICE, book.COMMISSION, book.FX]] = 90.0, -10.0, 7.0
+    amount[2, 1, book.PRICE], amount[3, 2, book.INTEREST] = 5.0, 3.0
+    both = np.vstack([traded(90.0, -10.0), traded(5.0, 0.0, 1)])
+    split = np.vstack([traded(60.0, -4.0), traded(30.0, -6.0), traded(5.0, 0.0, 1)])
+    sound = ledger(lines=2, amount=amount, trades=both, legs=split)
+    assert tables.trades_apart(sound).tolist() == [0.0, 0.0] and tables.identity_holds(sound)
+    for name, rows in (("trades", both), ("legs", split)):
+        short = sound._replace(**{name: rows[:-1]})
+        assert tables.trades_apart(short).tolist() == [0.0, 5.0] and not tables.identity_holds(short)
+    swapped = sound._replace(trades=np.vstack([traded(5.0, 0.0), traded(90.0, -10.0, 1)]))
+    assert tables.trades_apart(swapped).tolist() == [75.0, 75.0]  # the sum of all is right, those of the lines are not
+
+
 def happened(count):
     """So many partial fills and one margin call."""
     rows = np.zeros((count + 1, len(EVENT_FIELDS)))

@@ -1,5 +1,6 @@
 """Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ Run = Annotated[
         metavar="RUN", help="Its id or the beginning of it, its portfolio's name, or `last`.", show_default=False
     ),
 ]
+MANY = 4  # markets beyond which they are only counted
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
 
 
@@ -92,8 +94,6 @@ def warn_of(broken):
 
 
 def _show_run(summary):
-    from engine.book import CAUSES
-
     currency = summary["currency"]
     if summary["simulated"]:
         say("Simulated prices: this run says nothing about real markets.")
@@ -102,29 +102,53 @@ def _show_run(summary):
     markets = summary["markets"]
     say(
         f"run {summary['run']}  {summary['portfolio']}  {summary['start']} to {summary['end']}  "
-        + (f"{len(markets)} markets" if len(markets) > 4 else ", ".join(markets))
+        + (f"{len(markets)} markets" if len(markets) > MANY else ", ".join(markets))
     )
     rows = _told(summary["metrics"])
     half = (len(rows) + 1) // 2
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
-    ledger = summary["ledger"]
-    causes = [(cause, ledger[cause]) for cause in dict.fromkeys((*CAUSES, *ledger)) if ledger.get(cause)]
-    total = ("change of equity", sum(amount for _, amount in causes))
-    table([*causes, total], {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
+    table(_sums(summary["ledger"]), {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     if summary["identity_holds"] is None:
         say(f"identity unknown: {summary['program']} tells no contracts")
     else:
         held = "holds" if summary["identity_holds"] else "BROKEN"
-        say(f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}")
+        told = f"identity {held}: contract and adjusted profit differ by {summary['identity_residual']:.2g} {currency}"
+        apart = summary.get("trades_residual")
+        say(told if apart is None else f"{told}, trades and ledger by {apart:.2g}")
     for line in _trust(summary):
         say(line)
+    if groups := summary.get("event_groups"):
+        columns = {"event": "kind", "market": "market", "times": "count", "first": "first", "last": "last"}
+        table(_happened(groups), {heading: (lambda row, key=key: row[key]) for heading, key in columns.items()})
     for note in summary["notes"]:
         say(f"note: {note}")
     if not (took := summary["seconds"]):
         return
     parts = ", ".join(f"{part} {took[part]:.2f}" for part in ("load", "prepare", "simulate", "analyse") if part in took)
     say(f"{took['total']:.2f} s: {parts}")
+
+
+def _sums(ledger):
+    """(cause, amount) of each cause that moved money; those that trades are made of add up to that of all trades."""
+    from engine.book import CAUSES, OF_TRADES
+
+    causes = [(cause, ledger[cause]) for cause in dict.fromkeys((*CAUSES, *ledger)) if ledger.get(cause)]
+    of_trades = [(cause, amount) for cause, amount in causes if cause in OF_TRADES]
+    told = [*of_trades, ("all trades", sum(amount for _, amount in of_trades)), *causes[len(of_trades) :]]
+    return [*told, ("change of equity", sum(amount for _, amount in causes))]
+
+
+def _happened(groups):
+    """Events, a row a kind and market; one row of a kind that happened in more than MANY markets."""
+    for kind, found in groupby(groups, key=lambda group: group["kind"]):
+        rows = [group | {"market": group["market"] or "account", "count": f"{group['count']:,}"} for group in found]
+        if len(rows) > MANY:
+            count = sum(group["count"] for group in groups if group["kind"] == kind)
+            first, last = min(row["first"] for row in rows), max(row["last"] for row in rows)
+            told = {"market": f"{len(rows)} markets", "count": f"{count:,}", "first": first, "last": last}
+            rows = [{"kind": kind} | told]
+        yield from rows
 
 
 def _trust(summary):
@@ -147,7 +171,7 @@ def _trust(summary):
             f"smallest account: {money(capital[most])} {summary['currency']} hold one contract or unit of {most} at a "
             f"forecast of 1, as sized on {summary['smallest_account_day'][most]}; no other market needs more"
         )
-    if summary.get("events"):
+    if summary.get("events") and "event_groups" not in summary:
         yield f"events: {', '.join(f'{kind} {count:,}' for kind, count in summary['events'].items())}"
 
 

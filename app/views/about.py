@@ -1,19 +1,18 @@
 """Where a run came from: portfolio, hashes, events, and whether its two sums agree."""
 
-from collections import Counter
-
 from app import charts
 from app.charts import esc
 from app.commands.output import counted
 from app.view import View
 from app.views.strip import tile
+from engine.book import CAUSES, OF_TRADES
 from engine.metrics import METRICS
 from engine.sections import TIES
 
-EVENTS = 200  # shown; the rest is counted
 SOURCES = ("exchange", "broker", "estimate")  # of margins
 DATA = (("Market", "text"), ("Source", "text"), ("Quality", ""), ("Coverage", ""), ("Freshness", ""), ("Findings", ""),
         ("Marks", "text"))  # fmt: skip
+HAPPENED = (("Event", "text"), ("Market", "text"), ("Times", ""), ("First", "text"), ("Last", "text"))
 TOLERANCE, RELATIVE = 1e-6, 1e-12  # DESIGN 4: of the identity [account currency], [share of the profit moved]
 
 
@@ -28,7 +27,24 @@ def identity(run, columns):
     told = "unknown" if residual is None else f"{residual:.2e} {esc(columns.currency)}"
     return (
         f"<p>Identity of contract and adjusted prices: {badge} largest residual of a line {told}. Every day's profit "
-        "is counted in the contract that was held and again in the stitched series; both must agree.</p>"
+        f"is counted in the contract that was held and again in the stitched series; both must agree.</p>{trades(run)}"
+    )
+
+
+def trades(run):
+    """How the trades, and what is of none, make the change of equity."""
+    apart, ledger = run.summary.get("trades_residual"), run.summary.get("ledger", {})
+    if apart is None:
+        return ""
+    of_none = [cause for cause in CAUSES if cause not in OF_TRADES]
+    parts = {"trades": sum(ledger[cause] for cause in OF_TRADES)} | {cause: ledger[cause] for cause in of_none}
+    currency = run.summary["currency"]
+    told = " + ".join(f"{name} {charts.money(amount, currency)}" for name, amount in parts.items() if amount)
+    whole = charts.money(sum(parts.values()), currency)
+    return (
+        f"<p>Change of equity {whole}{f' = {esc(told)}' if told else ''}. The trades of a line, flat to flat or by "
+        f"contract, miss its ledger by {apart:.2e} {esc(currency)} at most; what foreign money that is kept earns by "
+        "its rate (fx) is of no trade.</p>"
     )
 
 
@@ -51,26 +67,20 @@ def numbers(metrics, currency):
     return f'<h3>Numbers of the whole run</h3><dl class="strip">{"".join(parts)}</dl>'
 
 
-def events(rows, counts=None):
-    """What happened besides trading, counted by kind, the last ones in full; `rows` has the first of each kind only."""
-    if not rows:
+def events(groups):
+    """What happened besides trading, by kind and market, the rarest kind first."""
+    if not groups:
         return '<h3>Events</h3><p class="note">None: no margin call, no forced close.</p>'
-    kinds = Counter(counts or Counter(row["kind"] for row in rows)).most_common()
-    told = ", ".join(f"{esc(kind)} {charts.number(count)}" for kind, count in kinds)
     lines = "".join(
-        f'<tr><td class="text">{esc(row["day"])}</td><td class="text">{esc(row["root"] or "account")}</td>'
-        f'<td class="text">{esc(row["kind"])}</td><td class="text wrap">{esc(_sizes(row))}</td></tr>'
-        for row in sorted(rows, key=lambda row: row["day"])[-EVENTS:]
+        f'<tr><th scope="row" class="text">{esc(row["kind"])}</th><td class="text">{esc(row["market"] or "account")}'
+        f'</td><td>{charts.number(row["count"])}</td><td class="text">{esc(row["first"])}</td>'
+        f'<td class="text">{esc(row["last"])}</td></tr>'
+        for row in groups
     )
-    more = f" {EVENTS} of them:" if sum(count for _, count in kinds) > EVENTS else ""
-    table = f'<div class="scroll"><table><tbody>{lines}</tbody></table></div>'
-    return f'<h3>Events</h3><p class="note">{told}.{more}</p>{table}'
-
-
-def _sizes(row):
-    """What was wanted and what was allowed: contracts, or money where it is the account's."""
-    known = {name: row.get(name) for name in ("wanted", "allowed") if row.get(name) is not None}
-    return ", ".join(f"{name} {charts.number(value, 0 if value == int(value) else 2)}" for name, value in known.items())
+    heads = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in HAPPENED)
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    told = "Each one, with what was wanted and what allowed, is in events.csv: frontmonth report RUN --out DIR/"
+    return f'<h3>Events</h3><p class="note">{told}</p><div class="scroll">{table}</div>'
 
 
 def trust(summary, currency):
@@ -163,7 +173,7 @@ class About(View):
             + pairs("How far to believe it", trust(run.summary, columns.currency))
             + pairs("Origin", origin(run))
             + data(run.summary.get("data", {}))
-            + events(run.first_events, run.summary.get("events"))
+            + events(run.event_groups())
             + toml
         )
         return block, {}

@@ -255,7 +255,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "smallest_account_day": {name: day for name, (_, day) in smallest.items()},
         "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
-        "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside)),
+        "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside, given.layout)),
         "hashes": _hashes(market, portfolio) | {"result": made_hash},
     }
     return result.RunResult(document, portfolio, events, made)

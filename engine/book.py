@@ -32,21 +32,22 @@ KINDS = (
 ) = range(len(KINDS))  # fmt: skip
 EXITS = (
     "signal", "roll", "closed", "margin call", "open", "stop", "trailing stop", "target", "time", "capital floor",
+    "spread broken",
 )  # fmt: skip
 (
     EXIT_SIGNAL, EXIT_ROLL, EXIT_CLOSED, EXIT_CALL, EXIT_OPEN, EXIT_STOP, EXIT_TRAIL, EXIT_TARGET, EXIT_TIME,
-    EXIT_FLOOR,
+    EXIT_FLOOR, EXIT_BROKEN,
 ) = range(len(EXITS))  # fmt: skip
 EVENTS = (
     "margin call", "margin refused", "closed: no matched price", "capital floor", "limit locked", "partial fill",
     "order expired", "spread waits", "roll over several days", "limit contracts", "limit sector contracts",
     "limit side contracts", "limit volume", "limit open interest", "limit group risk", "limit gross notional",
-    "limit net notional", "limit margin", "ruined",
+    "limit net notional", "limit margin", "ruined", "spread broken",
 )  # fmt: skip
 (
     MARGIN_CALL, MARGIN_REFUSED, NO_PRICE, CAPITAL_FLOOR, LOCKED, PARTIAL, EXPIRED, SPREAD_WAITS, ROLL_WAITS,
     LIMIT_CONTRACTS, LIMIT_SECTOR, LIMIT_SIDE, LIMIT_VOLUME, LIMIT_OPEN_INTEREST, LIMIT_GROUP, LIMIT_GROSS, LIMIT_NET,
-    LIMIT_MARGIN, RUINED,
+    LIMIT_MARGIN, RUINED, SPREAD_BROKEN,
 ) = range(len(EVENTS))  # fmt: skip
 
 FILL_FIELDS = ("t", "line", "contract", "kind", "contracts", "price", "slippage", "impact", "commission")
@@ -167,6 +168,7 @@ class Account(NamedTuple):
     policy: int  # WORST, NEARER or FINER
     participation: float  # most of a bar's volume that is traded; infinite for no limit [1]
     power: float  # impact = Facts.impact x (size / volume) ** power [1]
+    stale_leg_days: int  # days in a row without a price of a leg, but of another, after which a spread is broken
     roll_days: int  # over which a position rolls
     intraday_margin: float  # of the requirement that holds on bars that do not end the day [1]
     spread_credit: float  # of the margin of two contracts of one root that is waived where one hedges the other [1]

@@ -35,6 +35,7 @@ from engine.limits import KINDS, apply
 from engine.margin import affordable, call, required
 from engine.netting import Holdings, Room, netting, whole_part
 from engine.sizing.whole import nearest
+from engine.spreads import unwanted, why_closed
 
 
 class Work(NamedTuple):
@@ -92,10 +93,12 @@ def decide(
         _wish(t, j, wishes, orders, account, sleeves, available, made, state)
         if not new and made.whole[j] != 0.0:
             made.whole[j] = before
+    unwanted(made, state)
     if new and account.rounding == NEAREST_RISK and risk.period[t] >= 0:
         covariance, cost = risk.covariance[risk.period[t]], risk.cost[t]
         nearest(made.ideal, made.units, made.lowest, made.highest, covariance, cost, made.whole)
     _targets(t, wishes, orders, made, state)
+    why_closed(state)
     if limits.any:
         count = apply(
             t, made.target, held, made.price, lines, made.room, facts, limits, credit, part, equity, whole, made.cuts

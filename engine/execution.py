@@ -109,9 +109,7 @@ def both_or_none(t, state, books):
     n = state.line.shape[0]
     i = 0
     while i < n:
-        last = i
-        while last + 1 < n and state.line[last + 1].member == state.line[i].member:
-            last += 1
+        last = last_of(i, state)
         stuck = False
         for k in range(i, last + 1):
             stuck |= state.line[k].delta != wanted(k, state)
@@ -121,6 +119,13 @@ def both_or_none(t, state, books):
                 state.line[k].delta, state.line[k].net = 0.0, 0.0
                 state.line[k].part, state.line[k].cut = 0.0, 0
         i = last + 1
+
+
+@bare
+def last_of(i, state):
+    """The last of the lines that trade as one, of which `i` is the first: legs, but of a spread that is broken."""
+    mine = state.member[state.line[i].member]
+    return i if mine.broken else mine.after - 1
 
 
 @bare
@@ -146,18 +151,17 @@ def capped(t, bars, account, state, books):
         state.line[i].net = most / abs(net) if abs(net) > most else 1.0
     i = 0
     while i < n:
-        last, factor = i, 1.0
-        while last + 1 < n and state.line[last + 1].member == state.line[i].member:
-            last += 1
+        last, factor = last_of(i, state), 1.0
         for k in range(i, last + 1):
             if state.line[k].delta != 0.0:
                 factor = min(factor, state.line[k].net)
         for k in range(i, last + 1):
             if factor < 1.0 and state.line[k].delta != 0.0:
                 size = state.line[k].delta if last > i else of_the_bar(k, state)
-                units = abs(size / state.line[k].ratio) * factor
+                each = abs(state.line[k].ratio) if last > i else 1.0
+                units = abs(size) / each * factor
                 units = whole_part(units) if whole else units
-                got = state.line[k].delta - size + np.copysign(units * abs(state.line[k].ratio), size)
+                got = state.line[k].delta - size + np.copysign(units * each, size)
                 state.line[k].cut |= got != state.line[k].delta
                 state.line[k].delta = got + 0.0
                 state.line[k].part = np.copysign(min(abs(state.line[k].part), abs(got)), state.line[k].part)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from engine.book import SPREAD_BROKEN
 from engine.cash import unbooked
 from engine.market import FRESH, STALE
 from engine.session import OWN
@@ -127,6 +128,10 @@ def _idle(market, portfolio, finer, inside=None):
         f"execution.decision, for the hours are not known of {', '.join(market.names)}": (
             execution.decision != OWN and market.hours is None
         ),
+        "execution.stale_leg_days, for no spread is traded": (
+            execution.stale_leg_days != execution.param["stale_leg_days"].default
+            and not any(set(sleeve.markets) & set(portfolio.spreads) for sleeve in portfolio.strategies)
+        ),
         "margin.intraday, for execution.bars is 'day'": portfolio.margin.intraday != 1 and execution.bars == "day",
     }
     yield from (f"without effect: {what}" for what, idle in without.items() if idle)
@@ -142,11 +147,33 @@ def _inside(market, inside):
     return text + (f"; none of {', '.join(none)}" if none else "")
 
 
-def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None):
+def _broken(market, ledger, placed):
+    """Spreads of which a leg could no longer trade, and legs that are still held without the others."""
+    rows = ledger.events[ledger.events[:, 2] == SPREAD_BROKEN]
+    members, found = placed.lines.member, {}
+    for t, line in rows[:, :2].astype(np.int64).tolist():
+        if line == 0 or members[line - 1] != members[line]:  # each leg has an event
+            found.setdefault(placed.names[members[line]], []).append(market.days[t])
+    if not found:
+        return
+    told = ", ".join(f"{name} {len(days)} (first {min(days)})" for name, days in found.items())
+    count = sum(map(len, found.values()))
+    yield f"spreads broken, a leg could no longer trade and the others were closed: {count}: {told}"
+    last = ledger.position[-1]
+    alone = [
+        f"{placed.names[j]} {market.names[placed.lines.instrument[i]]} {last[i]:g}"
+        for i, j in enumerate(members)
+        if last[i] != 0 and (last[members == j] == 0).any()
+    ]
+    if alone:
+        yield f"legs of broken spreads that are still held at the end: {', '.join(alone)}"
+
+
+def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None, placed=None):
     """What a reader of the result must know.
 
     `finer` are the bars within the day that were read, and `inside`, bool (time, market), says on which days there were
-    any; none, if the portfolio asks for none.
+    any; none, if the portfolio asks for none; `placed` is the `Layout` of a portfolio.
     """
     yield from _idle(market, portfolio, finer, inside)
     if inside is not None and inside.any():
@@ -171,6 +198,8 @@ def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None)
             days.append(event["day"])
     if gone:
         yield f"closed because no price to roll at came in time: {', '.join(_spans(gone))}"
+    if placed is not None:
+        yield from _broken(market, ledger, placed)
     if not len(ledger.trades):
         yield "nothing was traded: see events and available markets; the capital may be too small for one contract"
     of = dict(zip(market.names, market.roots, strict=True))

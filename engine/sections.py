@@ -221,6 +221,12 @@ class Execution(param.Parameterized):
         inclusive_bounds=(False, True),
         doc="Most of a bar's volume of the contract that is traded; none: no limit. [1]",
     )
+    stale_leg_days = param.Integer(
+        default=5,
+        bounds=(1, 1000),
+        doc="Of a spread that is held: days in a row on which one leg has no price while another has, after which the "
+        "legs that can trade are closed. [days]",
+    )
     bars = param.Selector(
         default="day", objects=["day", "within"], doc="Bars on which orders fill: those of days, or those within them."
     )
@@ -235,7 +241,7 @@ class Execution(param.Parameterized):
         """Fields of `book.Account`.
 
         >>> Execution(fill="close", participation=0.1).numbers()
-        {'sweep': True, 'at_open': False, 'through': True, 'policy': 0, 'participation': 0.1}
+        {'sweep': True, 'at_open': False, 'through': True, 'policy': 0, 'participation': 0.1, 'stale_leg_days': 5}
         """
         return {
             "sweep": self.fx == "sweep",
@@ -243,4 +249,5 @@ class Execution(param.Parameterized):
             "through": self.limit == "through",
             "policy": TIES[self.ties],
             "participation": np.inf if self.participation is None else float(self.participation),
+            "stale_leg_days": int(self.stale_leg_days),
         }

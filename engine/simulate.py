@@ -6,7 +6,7 @@ Rules of one bar, in this order (docs/positions.md has each with a worked number
 2. Market orders (target - position) fill at the bar's fill price; lines of one contract net.
 3. Entries, protective stops and targets inside the bar.
 4. Positions are marked; the variation margin goes to cash at the day's rate, or to a foreign balance (`hold`).
-5. Rolls: what is held after the fills goes into the next contract, at once or over several bars.
+5. Rolls: what is held after the fills goes into the next contract, at once or over several bars. Spreads break.
 6. Interest on yesterday's free cash, or on what is missing, at yesterday's rate, calendar days / 360.
 7. Equity, shared out to the sleeves.
 8. Margin: a call when equity < maintenance margin (equal is none); decided now, traded on the next bar.
@@ -46,6 +46,7 @@ from engine.decision import decide, work
 from engine.execution import inside_first, market_orders, revalue, trade_lines
 from engine.kernel import bare, kernel
 from engine.rolling import roll_lines
+from engine.spreads import break_spreads
 from engine.state import Books, Curves, asked_of, bars_of, begin
 from engine.strategy import program
 
@@ -122,6 +123,7 @@ def _simulate(bar, given, state, curves, books):
         market_orders(t, bars, account, shared, state, books)
         if trade_lines(t, bars, orders, account, finer, state, books):
             roll_lines(t, bars, account, shared, state, books)
+        break_spreads(t, bars, account, clock, state, books)
         _settle(t, account, clock, sleeves, state, curves, books)
         decide(
             t, bars, facts, lines, wishes, orders, account, limits, clock, sleeves, available, programs, risk, made,

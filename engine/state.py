@@ -50,6 +50,8 @@ ASKED = record_of(
 #   why, kind        of EXITS and KINDS: why the position is being closed, and by what order
 #   out              bar on which a protective order was met last
 #   cut              the volume of the bar left something of the market order
+#   priced           of a leg: the market has had a bar on this day
+#   missing          of a leg: days in a row without one, on which another leg had one
 LINE = record_of(
     (
         "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "part", "opened", "share",
@@ -57,6 +59,7 @@ LINE = record_of(
     ),
     (
         "instrument", "member", "root", "sleeve", "held", "left_contract", "left_bars", "why", "kind", "out", "cut",
+        "priced", "missing",
     ),
 )  # fmt: skip
 # A member, from bar to bar; levels in adjusted points:
@@ -74,12 +77,13 @@ LINE = record_of(
 #   filled           a part of the waiting entry was filled
 #   tried            the waiting entry has met a bar of its market
 #   first, after     its first line, and the one after its last
+#   broken           of a spread: a leg could no longer trade, and the others are closed
 #   ordered          whether the orders say anything of it
 MEMBER = record_of(
     ("stop", "stop_at", "goal", "goal_at", "trail", "best", "amount"),
     (
         "hold", "entered", "days", "seen", "episode", "blocked", "closing", "pending", "asked", "triggered", "filled",
-        "tried", "first", "after",
+        "tried", "first", "after", "broken",
     ),
     flags=("ordered",),
 )  # fmt: skip
@@ -90,6 +94,7 @@ class State(NamedTuple):
 
     line: np.ndarray  # (line,) of LINE
     member: np.ndarray  # (member,) of MEMBER
+    spread: np.ndarray  # int64: members of several legs
     sleeve: np.ndarray  # (sleeve,) equity [account currency]
     open: np.ndarray  # (3, line, trade field): the trades now open
     count: np.ndarray  # int64 (4,) rows used of fills, trades, legs, events
@@ -135,6 +140,7 @@ def begin(lines, ordered, sleeves):
     return State(
         line=line,
         member=member,
+        spread=np.flatnonzero(member["after"] - member["first"] > 1),
         sleeve=sleeves.capital.astype(np.float64).copy(),
         open=np.zeros((3, count, len(TRADE_FIELDS))),
         count=np.zeros(4, np.int64),

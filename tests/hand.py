@@ -30,8 +30,8 @@ from engine.simulate import idle, simulate
 
 PLAIN = Account(
     per_capital=False, compounding=True, sweep=True, rounding=0, buffer=0.0, at_open=True, through=True, policy=0,
-    participation=np.inf, power=1.0, roll_days=1, intraday_margin=1.0, spread_credit=0.0, call=0, floor=-np.inf,
-    credit_spread=0.0, debit_spread=0.0, fee=0.0, fixed_fee=0.0,
+    participation=np.inf, power=1.0, stale_leg_days=5, roll_days=1, intraday_margin=1.0, spread_credit=0.0, call=0,
+    floor=-np.inf, credit_spread=0.0, debit_spread=0.0, fee=0.0, fixed_fee=0.0,
 )  # fmt: skip
 FLAGS = {"roll": bool, "closed": bool, "left_end": bool}
 WHOLE = {"contract": np.int32, "roll_contract": np.int32, "left_contract": np.int32, "locked": np.int8}

@@ -2,14 +2,14 @@
 
 One bar, one line, one number at a time, on plain dicts of dated contracts; every cent is an entry of a list, and
 equity, ledger and both tellings of the trades are sums over it. The parts: `naive_trading` (orders), `naive_fills`
-(inside a bar), `naive_rolls`, `naive_decide` (targets), `naive_margin`, `naive_limits`, `naive_whole` and
-`naive_trades` (the books).
+(inside a bar), `naive_rolls`, `naive_spreads`, `naive_decide` (targets), `naive_margin`, `naive_limits`, `naive_whole`
+and `naive_trades` (the books).
 """
 
 import math
 from dataclasses import dataclass
 
-from tests import naive_decide, naive_rolls, naive_trading
+from tests import naive_decide, naive_rolls, naive_spreads, naive_trading
 from tests.naive_margin import Question
 from tests.naive_trades import CAUSES, Books
 
@@ -76,6 +76,7 @@ class Member:
     pending: object = None
     blocked: int | None = None  # episode in which it was left
     closing: bool = False  # a protective order was met and not all of it could be sold
+    broken: bool = False  # a leg could no longer trade: the others are closed, each by itself
 
     def protect(self, t, entry, side, order):
         """A position begins at an adjusted price: its protective orders."""
@@ -121,7 +122,7 @@ class Book:
             self.traded(t)
             self.marked(t)
             naive_rolls.roll(self, t)
-            naive_rolls.end(self, t)
+            naive_spreads.check(self, t, naive_rolls.end(self, t))
             self.interest(t)
             entries = self.books.entries[first:]
             self.equity.append(before + math.fsum(entry[3] for entry in entries))

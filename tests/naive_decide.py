@@ -53,7 +53,8 @@ def decide(book, t):
         at_market = target(book, t, member, size)
         for i in member.legs:
             wanted[i] = at_market * book.lines[i].ratio
-            book.lines[i].reason = "capital floor" if book.halted else "market"
+            reason = "spread broken" if member.broken else "market"
+            book.lines[i].reason = "capital floor" if book.halted else reason
     pending = [pending_of(book.members[line.member]) for line in book.lines]
     allowed_ = allowed(book, t, [a + b for a, b in zip(wanted, pending, strict=True)])
     for member in book.members:
@@ -118,7 +119,7 @@ def wish(book, t, member):
     usual = book.wishes["usual"][t][j] * capital
     units = forecast(book, t, member) * usual if book.wishes["program"][j] >= 0 else None
     units = book.wishes["weight"][t][j] * capital if units is None else units
-    if book.halted or not all(book.available[t][book.lines[i].m] for i in member.legs):
+    if book.halted or member.broken or not all(book.available[t][book.lines[i].m] for i in member.legs):
         units = 0.0
     if member.ordered:
         units = ordered(book, t, member, units)

@@ -116,10 +116,13 @@ def move_on(book, t, line, old, new, size, series, traded, share, points):
 
 
 def end(book, t):
-    """Step 4: a contract that ended without a price to roll at."""
+    """Step 4: contracts that ended without a price to roll at; the lines that held them."""
+    ended = set()
     for line in book.lines:
         held = book.held(line.i)
         if held and book.price("closed", t, line.i):
             book.books.event(t, line.i, "closed: no matched price", held, 0.0)
             order(book, t, line.i, -held, line.last, "closed", old=-book.left(line.i))
             line.old = None
+            ended.add(line.i)
+    return ended

@@ -30,7 +30,7 @@ def market_orders(book, t, exited):
     stuck = {i for i in deltas if not can_trade(book, t, i, deltas[i])}
     short = {i for i in deltas if i not in stuck and abs(sum(split(book, t, i, deltas[i])) - deltas[i]) > 1e-9}
     for member in book.members:
-        if len(member.legs) > 1 and (stuck | short) & set(member.legs):
+        if together(member) and (stuck | short) & set(member.legs):
             book.books.event(t, member.legs[0], "spread waits")
             stuck |= set(member.legs)
     deltas = {i: delta for i, delta in deltas.items() if i not in stuck}
@@ -42,6 +42,11 @@ def market_orders(book, t, exited):
     for i, (share, impact) in shares(book, t, deltas).items():
         if deltas[i]:
             order(book, t, i, deltas[i], book.price("fill", t, i), book.lines[i].reason, share, impact)
+
+
+def together(member):
+    """Whether the legs trade all or none: not those of a spread that is broken."""
+    return len(member.legs) > 1 and not member.broken
 
 
 def can_trade(book, t, i, delta):
@@ -111,9 +116,10 @@ def participated(book, t, deltas):
         legs = [i for i in member.legs if i in deltas]
         least = min((factor[i] for i in legs), default=1.0)
         for i in legs:
+            least = least if together(member) else factor[i]
             if least >= 1.0:
                 out[i] = deltas[i]
-            elif len(member.legs) > 1:
+            elif together(member):
                 out[i] = scaled(book, deltas[i] / book.lines[i].ratio, least) * book.lines[i].ratio
             else:
                 left, rest = split(book, t, i, deltas[i])

@@ -34,6 +34,7 @@ def book_of(seed, time=90, capital=None):
     capital = capital or (50_000.0 if seed % 3 == 1 else 500_000.0)
     rules = account_of(rng, seed, capital)
     made = [root_of(rng, time, k, k > 0 and seed % 3 == 0) for k in range(int(rng.integers(1, 4)))]
+    fall_silent(seed, made, time)
     of = np.arange(max(2, min(6, len(made) + int(rng.integers(0, 4))))) % len(made)
     plans = [schedule(rng, made[k], time) for k in of]
     columns = [column_of(rng, made[k], rules, *plan, seed % 2 == 0) for k, plan in zip(of, plans, strict=True)]
@@ -64,9 +65,10 @@ def account_of(rng, seed, capital):
         per_capital=bool(seed % 2), compounding=bool(rng.random() < 0.6), sweep=bool(rng.random() < 0.6),
         rounding=rounding, buffer=float(rng.choice([0.0, 0.0, 0.1, 0.4])), at_open=bool(rng.random() < 0.7),
         through=bool(rng.random() < 0.6), policy=int(rng.integers(0, 3)), participation=participation,
-        power=float(rng.choice([0.5, 1.0, 2.0])), roll_days=int(rng.choice([1, 1, 2, 3, 5])),
-        intraday_margin=float(rng.choice([0.5, 1.0])), spread_credit=float(rng.choice([0.0, 0.5, 0.8])),
-        call=int(rng.integers(0, 3)), floor=float(rng.choice([-np.inf, -np.inf, 0.8])) * capital,
+        power=float(rng.choice([0.5, 1.0, 2.0])), stale_leg_days=1 + seed // 2 % 4,
+        roll_days=int(rng.choice([1, 1, 2, 3, 5])), intraday_margin=float(rng.choice([0.5, 1.0])),
+        spread_credit=float(rng.choice([0.0, 0.5, 0.8])), call=int(rng.integers(0, 3)),
+        floor=float(rng.choice([-np.inf, -np.inf, 0.8])) * capital,
         credit_spread=0.005, debit_spread=0.02, fee=float(rng.choice([0.0, 0.02])),
         fixed_fee=float(rng.choice([0.0, 50.0])),
     )  # fmt: skip
@@ -135,6 +137,15 @@ def root_of(rng, time, k, late):
     begin = time // 6 if late else 0
     holiday = (rng.random(time) < 0.06) | (np.arange(time) < begin)
     return Root(bars, holiday, rng.random(time) < 0.03, tick, begin, fx)
+
+
+def fall_silent(seed, made, time):
+    """In one book of two a root has no price for some bars, where there are others that have."""
+    rng = np.random.default_rng([seed, 1])  # of its own: the books without are as they were
+    if len(made) > 1 and seed % 2:
+        root = made[int(rng.integers(0, len(made)))]
+        begin = int(rng.integers(root.begin + 5, time - 20))
+        root.holiday[begin : begin + int(rng.integers(3, 25))] = True
 
 
 def schedule(rng, root, time):

@@ -13,8 +13,8 @@ FACTS = {
 ACCOUNT = {
     "per_capital": False, "compounding": True, "sweep": True, "rounding": book.TOWARD_ZERO, "buffer": 0.0,
     "at_open": True, "through": True, "policy": book.WORST, "participation": np.inf, "power": 0.5, "roll_days": 1,
-    "intraday_margin": 1.0, "spread_credit": 0.0, "call": book.PRO_RATA, "floor": -np.inf, "credit_spread": 0.0,
-    "debit_spread": 0.0, "fee": 0.0, "fixed_fee": 0.0,
+    "stale_leg_days": 5, "intraday_margin": 1.0, "spread_credit": 0.0, "call": book.PRO_RATA, "floor": -np.inf,
+    "credit_spread": 0.0, "debit_spread": 0.0, "fee": 0.0, "fixed_fee": 0.0,
 }  # fmt: skip
 ORDERS = {
     "kind": book.MARKET, "price": NONE, "limit": NONE, "day": False, "stop": NONE, "stop_at": NONE, "target": NONE,

@@ -8,7 +8,7 @@ from engine.book import CAUSES
 from tests.conftest import REPO
 
 PAGE = (REPO / "docs" / "positions.md").read_text(encoding="utf-8")
-HAND = ("execution", "bracket", "rolling", "decision")
+HAND = ("execution", "bracket", "rolling", "decision", "spreads")
 ELSEWHERE = {"test_the_risk_of_a_trade_is_told_in_money_from_its_entry_to_its_first_stop"}  # of trades, not of a bar
 
 

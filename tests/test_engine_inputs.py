@@ -171,14 +171,14 @@ def test_each_number_of_the_account_is_that_of_its_section():
             "compounding=false", "execution.fx=hold", "execution.limit=touch", "ties=nearer", "participation=0.05",
             "rolls.days=3", "margin.intraday=0.5", "spread_credit=0.75", "call=largest_requirement", "floor=100",
             "credit_spread=0.01", "debit_spread=0.02", "fee=0.03", "fixed_fee=4", "rounding=fractional", "buffer=0.1",
-            "impact=volatility",
+            "impact=volatility", "stale_leg_days=7",
         ],
     )  # fmt: skip
     assert made(told).account == book.Account(
         per_capital=False, compounding=False, sweep=False, rounding=book.FRACTIONAL, buffer=0.1, at_open=True,
-        through=False, policy=book.NEARER, participation=0.05, power=0.5, roll_days=3, intraday_margin=0.5,
-        spread_credit=0.75, call=book.LARGEST_REQUIREMENT, floor=100.0, credit_spread=0.01, debit_spread=0.02, fee=0.03,
-        fixed_fee=4.0, daily=False,
+        through=False, policy=book.NEARER, participation=0.05, power=0.5, stale_leg_days=7, roll_days=3,
+        intraday_margin=0.5, spread_credit=0.75, call=book.LARGEST_REQUIREMENT, floor=100.0, credit_spread=0.01,
+        debit_spread=0.02, fee=0.03, fixed_fee=4.0, daily=False,
     )  # fmt: skip
 
 

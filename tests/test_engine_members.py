@@ -140,6 +140,20 @@ def test_both_legs_wait_where_one_cannot_trade():
     assert [(event["day"], event["kind"]) for event in made.first_events] == [(str(days[1]), "spread waits")]
 
 
+def test_a_leg_that_has_no_more_prices_breaks_the_spread_and_the_result_says_so():
+    gone = (slice(3, None), 1)  # B, from the fourth bar on
+    made = run([3] * 10, open=gone, mark=gone, settings=["stale_leg_days=2"])
+    days = made.equity()["day"][1:].to_list()
+    assert [held(made, day) for day in days[4:6]] == [{"A": 6.0, "B": -3.0}, {"B": -3.0}]
+    assert made.summary["events"] == {"spread broken": 2}
+    assert [note for note in made.summary["notes"] if "broken" in note] == [
+        f"spreads broken, a leg could no longer trade and the others were closed: 1: pair 1 (first {days[4]})",
+        "legs of broken spreads that are still held at the end: pair B -3",
+    ]
+    reasons = dict(made.trades().select("market", "exit_reason").cast(str).rows())
+    assert reasons == {"A": "spread broken", "B": "open"}
+
+
 def test_a_cut_of_one_leg_is_a_cut_of_whole_units():
     made = run([4] * 10, settings=["limits.max_contracts=5"])  # of A, of which a unit has two
     assert held(made, made.equity()["day"][-1]) == {"A": 4.0, "B": -2.0}

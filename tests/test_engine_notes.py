@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import notes
+from engine import book, notes
 from engine.backtest import backtest
+from engine.members import layout
 from tests.small_runs import Buys, Wants, market, portfolio
 from tests.test_engine_tables import ledger
 
@@ -117,6 +118,25 @@ def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_i
     ]
 
 
+def test_spreads_that_broke_are_counted_and_named_and_so_are_the_legs_that_are_left():
+    """The pair broke on the 2nd and the 9th of January, the crack on the 4th; A is still held."""
+    three = market(np.column_stack([UP] * 3), rate=np.full(12, 0.01))
+    rows = [(1, 1), (1, 2), (3, 3), (3, 4), (6, 1), (6, 2)]
+    broken = [(t, line, book.SPREAD_BROKEN, 0.0, 0.0) for t, line in rows]
+    position = np.zeros((12, 5))
+    position[-1] = 2.0, 3.0, 0.0, 0.0, 0.0  # the first line is alone, and whole
+    given = ledger(12, 5, trades=np.ones((1, 17)), position=position,
+                   events=np.array([(0, 0, book.LOCKED, 1.0, 0.0), *broken]))  # fmt: skip
+    legs = {"pair": {"A": 1, "B": -1}, "crack": {"B": 1, "C": -1}}
+    placed = layout(three, [(0, "C"), (0, "pair"), (0, "crack")], ["one"], legs, [0], [-1] * 3)
+    told = notes.notes(three, portfolio((Wants(), {})), np.zeros((12, 3), bool), given, [], placed=placed)
+    assert list(told) == [
+        "spreads broken, a leg could no longer trade and the others were closed: 3: pair 2 (first 2024-01-02), "
+        "crack 1 (first 2024-01-04)",
+        "legs of broken spreads that are still held at the end: pair A 3",
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -134,6 +154,7 @@ def test_a_position_that_found_no_price_to_roll_at_is_told_but_not_twice_where_i
         (["costs.impact_factor=5"], "without effect: costs.impact_factor, for costs.impact is 'none'"),
         (["costs.roots.A.impact_factor=5"], "without effect: costs.impact_factor, for costs.impact is 'none'"),
         (["ties=finer"], "without effect: execution.ties = 'finer', for there are no bars within the day"),
+        (["stale_leg_days=3"], "without effect: execution.stale_leg_days, for no spread is traded"),
         (["margin.intraday=0.5"], "without effect: margin.intraday, for execution.bars is 'day'"),
     ],
 )

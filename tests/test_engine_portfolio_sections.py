@@ -33,7 +33,7 @@ FULL = {  # section -> key -> a value that is not the default, as TOML has it
     "rolls": {"days": 5, "fill": "open"},
     "execution": {
         "fill": "settle", "fx": "hold", "limit": "touch", "ties": "nearer", "locked": "flat", "participation": 0.1,
-        "bars": "within", "decision": "16:00 America/New_York",
+        "stale_leg_days": 8, "bars": "within", "decision": "16:00 America/New_York",
     },
 }  # fmt: skip
 

@@ -73,6 +73,15 @@ def test_the_fills_of_dated_contracts_leave_what_is_held_and_earn_what_is_told(s
             assert gross[i, contract] == pytest.approx(earned, abs=1e-6)
 
 
+def broken_by(given, left):
+    """Why spreads broke: how many since a leg was closed with its contract, and how many since one was silent."""
+    told = events(left)
+    member = given[2].member
+    spreads = {(t, member[i]) for t, i, kind in told if kind == "spread broken"}
+    ends = {(t, member[i]) for t, i, kind in told if kind == "closed: no matched price"}
+    return {"leg ended": len(spreads & ends), "leg silent": len(spreads - ends)}
+
+
 def test_books_made_at_random_hold_everything_that_the_rules_speak_of():
     seen, kinds, rules = Counter(), Counter(), Counter()
     for seed in SEEDS:
@@ -80,6 +89,7 @@ def test_books_made_at_random_hold_everything_that_the_rules_speak_of():
         seen.update(kind for _, _, kind in events(left))
         kinds.update(fill[3] for fill in left["fills"])
         kinds.update(leg["why"] for leg in left["legs"])
+        rules.update(broken_by(given, left))
         rules.update({"left": sum(any(row) for row in left["left"]), "ambiguous": len(left["ambiguous"])})
         rules.update({"spreads": len(set(given[2].member)) < len(given[2].member), "held": not given[5].sweep})
         rules.update({("call", given[5].call): 1, ("rounding", given[5].rounding): 1, ("policy", given[5].policy): 1})
@@ -90,7 +100,7 @@ def test_books_made_at_random_hold_everything_that_the_rules_speak_of():
     assert min(kinds[kind] for kind in book.KINDS if kind not in ("margin call", "time exit", "capital floor")) > 20
     assert kinds["closed"] and kinds["roll"]
     assert min(rules.values()) >= 4
-    assert len(rules) == 16
+    assert len(rules) == 18
 
 
 def test_the_same_seed_makes_the_same_book():

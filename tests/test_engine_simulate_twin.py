@@ -17,6 +17,7 @@ from tests.naive_account import account as slow
 FINE = 1e-9  # relatively to the larger, or absolutely below one
 AT_MARKET = ("market", "margin call", "capital floor", "time exit")  # one kind of order to the twin
 KINDS = [("market" if kind in AT_MARKET else kind) for kind in book.KINDS]
+FILLED = (*AT_MARKET, "spread broken")  # why the trade ended, to the twin; to us a fill is one of the market
 WHY = {
     "signal": "market", "margin call": "market", "time": "market", "capital floor": "market", "stop": "protective stop",
 }  # fmt: skip
@@ -27,8 +28,8 @@ TRADE = (
 TOLD_ONCE = ("order expired", "spread waits")
 
 
-def market_of(kind):
-    return "market" if kind in AT_MARKET else kind
+def market_of(kind, names=AT_MARKET):
+    return "market" if kind in names else kind
 
 
 def near(ours, theirs, what):
@@ -102,7 +103,8 @@ def compare(arguments):
     ledger = simulate(*arguments)
     near(ledger.position, twin["positions"], "position")
     near(ledger.left, twin["left"], "left")
-    same_rows(fills(ledger.fills), [(*fill[:3], market_of(fill[3]), *fill[4:]) for fill in twin["fills"]], 4, "fills")
+    filled = [(*fill[:3], market_of(fill[3], FILLED), *fill[4:]) for fill in twin["fills"]]
+    same_rows(fills(ledger.fills), filled, 4, "fills")
     near(ledger.amount, ledger_of(twin, ledger.amount.shape), "amount")
     near(ledger.equity, twin["equity"], "equity")
     near(ledger.sleeve, twin["sleeve"], "sleeve")
@@ -126,6 +128,32 @@ def test_books_made_at_random_are_traded_as_the_twin_does(books):
             parted[seed] = str(fault).splitlines()[0]
     told = "\n".join(f"{seed}: {fault}" for seed, fault in parted.items())
     assert not parted, f"{len(parted)} of {books} books:\n{told}"
+
+
+def first_bars(given, end):
+    """The arguments of a simulation of the first bars alone."""
+    time = len(given[0].mark)
+
+    def cut(part):
+        if not isinstance(part, tuple):
+            return part[:end] if isinstance(part, np.ndarray) and len(part) == time else part
+        told = {name: cut(value) for name, value in part._asdict().items() if isinstance(value, np.ndarray)}
+        return part._replace(**told)
+
+    return tuple(cut(part) for part in given)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 6, 9, 15])  # of which spreads break, by day and within it
+def test_bars_that_come_later_change_nothing_of_a_spread_that_breaks(seed):
+    given = random_books.book_of(seed)
+    whole = simulate(*given)
+    broken = whole.events[whole.events[:, 2] == book.SPREAD_BROKEN][:, 0].astype(int)
+    assert len(broken)
+    for end in {int(t) + more for t in broken for more in (1, 2, 3) if t + more < len(whole.equity)}:
+        part = simulate(*first_bars(given, end))
+        near(part.position, whole.position[:end], "position")
+        near(part.equity, whole.equity[:end], "equity")
+        assert part.events.tolist() == whole.events[whole.events[:, 0] < end].tolist()
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_t24_a_close_is_refused_where_a_vendor_gives_settlements_alone():
     for fill in ("close", "same_close"):
         told = portfolio((Wants(), {}), settings=[f"execution.fill={fill}"])
         with pytest.raises(
-            ConfigError, match=r"SETTLES have settlements and no close, .*\(T24\); allowed: 'open', or 'set"
+            ConfigError, match=r"SETTLES have settlements and no close, .*; allowed: 'open', or 'set"
         ):
             made(told, **both)
     assert made(portfolio((Wants(), {}), settings=["execution.fill=settle"]), **both).prices.fill.shape == (5, 2)

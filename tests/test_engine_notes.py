@@ -167,7 +167,7 @@ def test_a_market_held_by_two_strategies_is_named_once():
     gone = [{"day": day, "root": root, "kind": "closed: no matched price"} for day, root in closed]
     two = market(np.column_stack([UP, UP]), rate=np.full(12, 0.01))
     assert told(two, happened=gone) == [
-        "closed because no price to roll at came in time: A 2024-01-04, B 2024-01-04, A 2024-01-09"
+        "closed because no price to roll at came in time: A 2 times from 2024-01-04 to 2024-01-09, B 2024-01-04"
     ]
     twice = "cash.payments=[{day = 2030-01-01, amount = 5}, {day = 2030-01-01, amount = 7}]"
     assert told(two, [twice]) == ["payments that no bar books: 2030-01-01"]

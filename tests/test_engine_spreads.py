@@ -39,7 +39,7 @@ def test_of_a_spread_of_which_a_leg_ends_the_other_is_closed_on_the_next_bar():
     ledger = pair(fill=fill, mark=mark, closed=ends(2, 5), commission=2.0)
     assert ledger.position.tolist() == [[0.0, 0.0], [2.0, -2.0], [0.0, -2.0], [0.0, 0.0], [2.0, -2.0]]
     assert ledger.equity[3] == 20000.0 + 80.0 - 60.0 - 16.0
-    assert events(ledger) == [(2, 0, ENDED, 0.0, 0.0), (2, 0, "spread broken", 0.0, 0.0),
+    assert events(ledger) == [(2, 0, ENDED, 2.0, 0.0), (2, 0, "spread broken", 0.0, 0.0),
                               (2, 1, "spread broken", -2.0, 0.0)]  # fmt: skip
     assert fills(ledger)[2:4] == [(2, 0, "closed", -2.0, 104.0), (3, 1, "market", 2.0, 53.0)]
     assert exits(ledger.trades) == ["closed", "spread broken", "open", "open"]

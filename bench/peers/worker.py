@@ -8,7 +8,6 @@ Runs in that engine's own environment: of this project it needs the files of thi
 import importlib
 import json
 import os
-import platform
 import sys
 import time
 from importlib.metadata import version
@@ -39,7 +38,7 @@ def main(engine, folder, fill):
                 equity = workload.costs_of_the_bar_before(equity, fills, given)
             np.save(Path(folder) / f"{engine}-{fill}-equity.npy", np.asarray(equity, float))
             np.save(Path(folder) / f"{engine}-{fill}-fills.npy", fills)
-            answer = {"version": version(module.PACKAGE), "python": platform.python_version()}
+            answer = {"version": version(module.PACKAGE), "python": ".".join(map(str, sys.version_info[:3]))}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -2,275 +2,307 @@
 
 Each cent is booked once: as profit (`move`), as what the contract being rolled out of earns differently (`respread`),
 or as the costs of a fill (`trade`, `trade_left`, `roll_part`). It is told in the trades that are open: flat to flat
-(`WHOLE`), by contract (`LEG`), and in the contract being rolled out of (`LEFT`).
+(`whole`), by contract (`leg`), and in the contract being rolled out of (`leaving`). A line that trades has `line.fact`
+and `line.bar` of its market.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
-from engine.book import (
-    AMBIGUOUS,
-    BARS,
-    COMMISSION,
-    COSTS,
-    ENTRY,
-    ENTRY_CONTRACT,
-    ENTRY_PRICE,
-    EXIT,
-    EXIT_CONTRACT,
-    EXIT_PRICE,
-    EXIT_ROLL,
-    GROSS,
-    HOW,
-    IMPACT,
-    LEFT,
-    LEG,
-    LINE,
-    PRICE,
-    RISK,
-    ROLL_COMMISSION,
-    ROLL_GAP,
-    ROLL_IMPACT,
-    ROLL_IN,
-    ROLL_OUT,
-    ROLL_SLIPPAGE,
-    SIDE,
-    SIZE,
-    SLIPPAGE,
-    TRADE_FIELDS,
-    WHOLE,
-    WHY,
-)  # fmt: skip
-from engine.kernel import bare, inlined
+from engine.book import EXIT_ROLL, FX, ROLL_GAP, ROLL_IN, ROLL_OUT
+from engine.kernel import inlined, inner
 
-FIELDS = len(TRADE_FIELDS)
 CRUMB = 1e-12  # of a size, below which what is left of it is nothing [1]
-FILLS, TRADES, LEGS, EVENTS_ = range(4)  # of `State.count`
-
-
-class Quote(NamedTuple):
-    """What one market says on one bar; numbers only, so that passing it on costs nothing."""
-
-    contract: int
-    offset: float  # [points]
-    worth: float  # of a point [local currency]
-    fx: float  # [account currency / local currency]
-    slippage: float  # a side [local currency / contract]
-    commission: float  # a side [local currency / contract]
-    impact: float  # a side that trades the whole volume [local currency / contract]
-    volume: float  # of the contract on the bar; nan unknown [contracts]
-    left_volume: float  # the smaller of those of the contract rolled out of and of this one; nan unknown [contracts]
-    usual: float  # mean volume of the last bars; nan unknown [contracts]
 
 
 @inlined
-def move(t, i, price, quote, state, books):
-    """Profit of the position since its last mark, up to `price`; returns it in local currency."""
-    held = state.line[i].position
-    cash = 0.0
+def move(line, price, fact):
+    """Profit of the position since its last mark, up to `price`; returns it in local currency.
+
+    It is told in the trades that are open by `told`: at once only where they differ.
+    """
+    held, cash = line.position, 0.0
+    adjusted = price + fact.offset
     if held != 0.0:
-        value = quote.worth * quote.fx
-        change = price - state.line[i].last
-        cash = held * change * quote.worth
-        told = held * (price + quote.offset - state.line[i].adjusted) * value
+        value = fact.multiplier * fact.fx
+        change = price - line.last
+        cash = held * change * fact.multiplier
         amount = held * change * value
-        books.amount[t, i, PRICE] += amount
-        state.line[i].residual += amount - told
-        state.open[WHOLE, i, GROSS] += amount
-        part = state.line[i].left * change * value
-        state.open[LEG, i, GROSS] += amount - part
-        state.open[LEFT, i, GROSS] += part
-    state.line[i].last, state.line[i].adjusted = price, price + quote.offset
+        line.price += amount
+        line.earned += amount
+        line.gross += amount
+        line.residual += amount - held * (adjusted - line.adjusted) * value
+        if line.left != 0.0:
+            part = line.left * change * value
+            line.leg.gross -= part
+            line.leaving.gross += part
+    line.last, line.adjusted = price, adjusted
     return cash
 
 
-@bare
-def respread(t, i, part, spread, quote, state, books):
+@inner
+def told(line):
+    """Tell the open trades what they earned, and how long they were held, since they were told last."""
+    line.whole.gross += line.gross
+    line.leg.gross += line.gross
+    line.whole.bars += line.bars
+    if line.position != line.left:
+        line.leg.bars += line.bars
+    if line.left != 0.0:
+        line.leaving.bars += line.bars
+    line.gross = line.bars = 0.0
+
+
+@inner
+def gap(t, line, cash, books):
+    """Local cash that the legs of a roll earned beside the series."""
+    amount = cash * line.fact.fx
+    entry(t, line, ROLL_GAP, amount, books)
+    line.whole.gross += amount
+    return amount
+
+
+@inner
+def respread(t, line, part, spread, books):
     """What `part` of the contract rolled out of earned beyond the contract held; returns it in local currency."""
-    cash = part * (spread - state.line[i].spread) * quote.worth
-    books.amount[t, i, ROLL_GAP] += cash * quote.fx
-    state.open[WHOLE, i, GROSS] += cash * quote.fx
-    state.open[LEFT, i, GROSS] += cash * quote.fx
+    cash = part * (spread - line.spread) * line.fact.multiplier
+    line.leaving.gross += gap(t, line, cash, books)
     return cash
 
 
-@bare
-def impact_by(size, volume, quote, power):
+@inner
+def revalue(t, line, fx, books):
+    """Foreign cash that was kept, at the new rate; returns what it has gained."""
+    gained = line.balance * (fx - line.rate)
+    post(t, line.number, FX, gained, books)
+    line.rate = fx
+    return gained
+
+
+@inner
+def impact_by(size, volume, line, power):
     """Impact of a side of one contract when `size` of them trade in a volume, or in the usual one. [local currency]"""
-    known = volume if volume > 0.0 else quote.usual
-    if quote.impact == 0.0 or size == 0.0 or not known > 0.0:
+    whole = line.terms.impact * line.fact.multiplier
+    known = volume if volume > 0.0 else line.bar.usual
+    if whole == 0.0 or size == 0.0 or not known > 0.0:
         return 0.0
-    return quote.impact * min(size / known, 1.0) ** power  # nobody trades more than there is: more is no dearer
+    return whole * min(size / known, 1.0) ** power  # nobody trades more than there is: more is no dearer
 
 
-@bare
-def record(t, i, contract, kind, contracts, price, slippage, impact, commission, state, books):
+@inner
+def entry(t, line, cause, amount, books):
+    """Money of a line that is neither its price's nor a fill's."""
+    post(t, line.number, cause, amount, books)
+    line.earned += amount
+
+
+@inner
+def post(t, i, cause, amount, books):
+    """A row of the entries; nothing is told of nothing."""
+    if amount != 0.0:
+        own = books.own[0]
+        row = books.entries[own.entries]
+        row.t, row.line, row.cause, row.amount = t, i, cause, amount
+        own.entries += 1
+
+
+@inner
+def record(t, line, contract, kind, contracts, price, slippage, impact, commission, books):
     """One fill; costs negative, in account currency."""
-    row = books.fills[state.count[FILLS]]
-    row[0], row[1], row[2], row[3], row[4] = t, i, contract, kind, contracts
-    row[5], row[6], row[7], row[8] = price, slippage, impact, commission
-    state.count[FILLS] += 1
+    own = books.own[0]
+    row = books.fills[own.fills]
+    row.t, row.line, row.contract, row.kind, row.contracts = t, line.number, contract, kind, contracts
+    row.price, row.slippage, row.impact, row.commission = price, slippage, impact, commission
+    own.fills += 1
 
 
-@bare
-def event(t, i, what, wanted, allowed, state, books):
+@inner
+def event(t, i, what, wanted, allowed, books):
     """One thing worth telling."""
-    row = books.events[state.count[EVENTS_]]
-    row[0], row[1], row[2], row[3], row[4] = t, i, what, wanted, allowed
-    state.count[EVENTS_] += 1
+    own = books.own[0]
+    row = books.events[own.events]
+    row.t, row.line, row.kind, row.wanted, row.allowed = t, i, what, wanted, allowed
+    own.events += 1
 
 
-@bare
-def begin(t, i, slot, contract, price, position, kind, state):
+@inner
+def begin(t, line, trade, contract, price, position, kind):
     """A trade begins."""
-    trade = state.open[slot, i]
-    trade[:] = 0.0
-    trade[LINE], trade[SIDE], trade[ENTRY], trade[HOW] = i, np.sign(position), t, kind
-    trade[SIZE], trade[ENTRY_CONTRACT], trade[ENTRY_PRICE], trade[RISK] = abs(position), contract, price, np.nan
+    clear(trade)
+    trade.line, trade.direction, trade.entry, trade.entry_kind = line.number, np.sign(position), t, kind
+    trade.contracts, trade.entry_contract, trade.entry_price = abs(position), contract, price
+    trade.risk = np.nan
 
 
-@bare
-def finish(t, i, slot, contract, price, why, state, books):
-    """A trade ends."""
-    trade = state.open[slot, i]
-    trade[EXIT], trade[EXIT_CONTRACT], trade[EXIT_PRICE], trade[WHY] = t, contract, price, why
-    if slot == WHOLE:
-        for field in range(FIELDS):
-            books.trades[state.count[TRADES], field] = trade[field]
-        state.count[TRADES] += 1
-    else:
-        for field in range(FIELDS):
-            books.legs[state.count[LEGS], field] = trade[field]
-        state.count[LEGS] += 1
-    trade[:] = 0.0
+@inner
+def clear(trade):
+    """No trade."""
+    trade.line = trade.direction = trade.contracts = trade.entry = trade.exit = 0.0
+    trade.entry_contract = trade.exit_contract = trade.entry_price = trade.exit_price = 0.0
+    trade.rolls = trade.bars = trade.gross = trade.costs = 0.0
+    trade.exit_reason = trade.entry_kind = trade.risk = trade.ambiguous = 0.0
 
 
-@bare
-def trade(t, i, delta, price, kind, why, share, impact, slips, quote, state, books):
+@inner
+def finish(t, trade, contract, price, why, row):
+    """A trade ends: it goes into a row of its table."""
+    copy(trade, row)
+    row.exit, row.exit_contract, row.exit_price, row.exit_reason = t, contract, price, why
+
+
+@inner
+def copy(trade, row):
+    """All that a trade tells, into another record."""
+    row.line, row.direction, row.contracts, row.entry, row.exit = (
+        trade.line, trade.direction, trade.contracts, trade.entry, trade.exit,
+    )  # fmt: skip
+    row.entry_contract, row.exit_contract = trade.entry_contract, trade.exit_contract
+    row.entry_price, row.exit_price, row.rolls, row.bars = trade.entry_price, trade.exit_price, trade.rolls, trade.bars
+    row.gross, row.costs, row.exit_reason = trade.gross, trade.costs, trade.exit_reason
+    row.entry_kind, row.risk, row.ambiguous = trade.entry_kind, trade.risk, trade.ambiguous
+
+
+@inner
+def finish_whole(t, line, contract, price, why, books):
+    """The trade flat to flat ends."""
+    own = books.own[0]
+    finish(t, line.whole, contract, price, why, books.trades[own.trades])
+    own.trades += 1
+
+
+@inner
+def finish_leg(t, line, contract, price, why, books):
+    """The trade in the contract held ends."""
+    own = books.own[0]
+    finish(t, line.leg, contract, price, why, books.legs[own.legs])
+    own.legs += 1
+
+
+@inner
+def finish_leaving(t, line, price, why, books):
+    """The trade in the contract rolled out of ends."""
+    own = books.own[0]
+    finish(t, line.leaving, line.left_contract, price, why, books.legs[own.legs])
+    own.legs += 1
+
+
+@inner
+def trade(t, line, delta, price, kind, why, share, impact, slips, books):
     """Trade `delta` of the contract of the bar at a price to which the position has been moved; returns local cash.
 
     `share` of it is traded outside; `impact` is that of one contract [local]; `slips` is 0 for orders that get their
     price or a better one.
     """
-    held, part = state.line[i].position, state.line[i].position - state.line[i].left
-    size, fx = abs(delta), quote.fx
+    told(line)
+    fact = line.fact
+    held, part = line.position, line.position - line.left
+    size, fx, contract = abs(delta), fact.fx, np.int64(fact.contract)
     after = rest(part + delta, size)  # of the contract of the bar
-    wanted = after + state.line[i].left
-    slippage, commission = -size * share * quote.slippage * slips, -size * share * quote.commission
+    wanted = after + line.left
+    slippage, commission = (
+        -size * share * (line.terms.slippage * fact.multiplier) * slips,
+        -size * share * line.terms.commission,
+    )
     moved = -size * share * impact * slips
-    books.amount[t, i, SLIPPAGE] += slippage * fx
-    books.amount[t, i, COMMISSION] += commission * fx
-    books.amount[t, i, IMPACT] += moved * fx
-    record(t, i, quote.contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, state, books)
-    books.notional[t] += size * share * abs(price) * quote.worth * fx
+    record(t, line, contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, books)
+    line.earned += slippage * fx + commission * fx + moved * fx
+    books.own[0].notional += size * share * abs(price) * fact.multiplier * fx
     cost = (slippage + commission + moved) * fx / size
     closing = min(size, abs(held)) if held * delta < 0.0 else 0.0
     closing_part = min(size, abs(part)) if part * delta < 0.0 else 0.0
-    state.open[WHOLE, i, COSTS] += cost * closing
-    state.open[LEG, i, COSTS] += cost * closing_part
+    line.whole.costs += cost * closing
+    line.leg.costs += cost * closing_part
     if held != 0.0 and held * wanted <= 0.0:
-        finish(t, i, WHOLE, quote.contract, price, why, state, books)
+        finish_whole(t, line, contract, price, why, books)
     if part != 0.0 and part * after <= 0.0:
-        finish(t, i, LEG, quote.contract, price, why, state, books)
+        finish_leg(t, line, contract, price, why, books)
     if held * wanted <= 0.0 and wanted != 0.0:
-        begin(t, i, WHOLE, quote.contract, price, wanted, kind, state)
+        begin(t, line, line.whole, contract, price, wanted, kind)
     if part * after <= 0.0 and after != 0.0:
-        begin(t, i, LEG, quote.contract, price, after, kind, state)
-    state.open[WHOLE, i, SIZE] = max(state.open[WHOLE, i, SIZE], abs(wanted))
-    state.open[LEG, i, SIZE] = max(state.open[LEG, i, SIZE], abs(after))
-    state.open[WHOLE, i, COSTS] += cost * (size - closing)
-    state.open[LEG, i, COSTS] += cost * (size - closing_part)
-    state.line[i].position = wanted
-    state.line[i].held = quote.contract
+        begin(t, line, line.leg, contract, price, after, kind)
+    line.whole.contracts = max(line.whole.contracts, abs(wanted))
+    line.leg.contracts = max(line.leg.contracts, abs(after))
+    line.whole.costs += cost * (size - closing)
+    line.leg.costs += cost * (size - closing_part)
+    line.position = wanted
+    line.held = contract
     return slippage + commission + moved
 
 
-@inlined
+@inner
 def rest(left, traded):
     """What is left of a size of which a part was traded; fractions of contracts leave no crumbs of rounding."""
     return left if abs(left) > CRUMB * traded else 0.0
 
 
-@bare
-def trade_left(t, i, delta, price, new_price, kind, why, impact, quote, state, books):
+@inner
+def trade_left(t, line, delta, price, new_price, kind, why, impact, books):
     """Trade `delta` of the contract rolled out of, which only shrinks; the position has been moved to `new_price`."""
-    cash = respread(t, i, -delta, price - new_price, quote, state, books)
-    size, fx, contract = abs(delta), quote.fx, state.line[i].left_contract
-    slippage, commission, moved = -size * quote.slippage, -size * quote.commission, -size * impact
-    books.amount[t, i, SLIPPAGE] += slippage * fx
-    books.amount[t, i, COMMISSION] += commission * fx
-    books.amount[t, i, IMPACT] += moved * fx
-    record(t, i, contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, state, books)
-    books.notional[t] += size * abs(price) * quote.worth * fx
+    told(line)
+    cash = respread(t, line, -delta, price - new_price, books)
+    fact, size = line.fact, abs(delta)
+    fx, contract = fact.fx, line.left_contract
+    slippage, commission = -size * (line.terms.slippage * fact.multiplier), -size * line.terms.commission
+    moved = -size * impact
+    record(t, line, contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, books)
+    line.earned += slippage * fx + commission * fx + moved * fx
+    books.own[0].notional += size * abs(price) * fact.multiplier * fx
     costs = slippage + commission + moved
-    state.open[WHOLE, i, COSTS] += costs * fx
-    state.open[LEFT, i, COSTS] += costs * fx
-    part = state.line[i].position - state.line[i].left
-    state.line[i].left = rest(state.line[i].left + delta, size)
-    state.line[i].position = part + state.line[i].left
-    if state.line[i].left == 0.0:
-        finish(t, i, LEFT, contract, price, why, state, books)
-    if state.line[i].position == 0.0:
-        finish(t, i, WHOLE, contract, price, why, state, books)
+    line.whole.costs += costs * fx
+    line.leaving.costs += costs * fx
+    part = line.position - line.left
+    line.left = rest(line.left + delta, size)
+    line.position = part + line.left
+    if line.left == 0.0:
+        finish_leaving(t, line, price, why, books)
+    if line.position == 0.0:
+        finish_whole(t, line, contract, price, why, books)
     return cash + costs
 
 
-@bare
-def roll_part(t, i, n, out, into, contracts, share, impact, sides, quote, state, books):
-    """Costs, fills and trades of `n` contracts (signed) that go `out` of one contract and `into` the next.
+@inner
+def roll_part(t, line, n, out, into, share, impact, books):
+    """Costs, fills and trades of `n` contracts (signed) that leave one contract for the next; returns local cash.
 
-    `out` and `into` are the prices at which the legs trade, `contracts` their months, `sides` (slippage, commission) of
-    a side of one contract [local]. The trade in the contract that is left is that in `LEFT`; returns local cash.
+    `out` and `into` are the prices at which the legs trade. The trade in the contract that is left is `leaving`.
     """
-    size, fx = abs(n), quote.fx
-    slippage, commission, moved = -size * share * sides[0], -size * share * sides[1], -size * share * impact
-    books.amount[t, i, ROLL_SLIPPAGE] += 2.0 * slippage * fx
-    books.amount[t, i, ROLL_COMMISSION] += 2.0 * commission * fx
-    books.amount[t, i, ROLL_IMPACT] += 2.0 * moved * fx
-    record(t, i, contracts[0], ROLL_OUT, -n, out, slippage * fx, moved * fx, commission * fx, state, books)
-    record(t, i, contracts[1], ROLL_IN, n, into, slippage * fx, moved * fx, commission * fx, state, books)
-    books.notional[t] += size * share * (abs(out) + abs(into)) * quote.worth * fx
+    told(line)
+    fact, size = line.fact, abs(n)
+    fx = fact.fx
+    slippage = -size * share * (line.terms.roll_slippage * fact.multiplier)
+    commission, moved = -size * share * line.terms.roll_commission, -size * share * impact
+    old, new = line.left_contract, line.held
+    record(t, line, old, ROLL_OUT, -n, out, slippage * fx, moved * fx, commission * fx, books)
+    record(t, line, new, ROLL_IN, n, into, slippage * fx, moved * fx, commission * fx, books)
+    line.earned += 2.0 * slippage * fx + 2.0 * commission * fx + 2.0 * moved * fx
+    books.own[0].notional += size * share * (abs(out) + abs(into)) * fact.multiplier * fx
     cost = (slippage + commission + moved) * fx
-    state.open[WHOLE, i, COSTS] += 2.0 * cost
-    state.open[LEFT, i, COSTS] += cost
-    if state.line[i].position == state.line[i].left:
-        begin(t, i, LEG, contracts[1], into, n, ROLL_IN, state)
-    state.line[i].left = rest(state.line[i].left - n, size)
-    state.open[LEG, i, COSTS] += cost
-    state.open[LEG, i, SIZE] = max(state.open[LEG, i, SIZE], abs(state.line[i].position - state.line[i].left))
-    if state.line[i].left == 0.0:
-        finish(t, i, LEFT, contracts[0], out, EXIT_ROLL, state, books)
+    line.whole.costs += 2.0 * cost
+    line.leaving.costs += cost
+    if line.position == line.left:
+        begin(t, line, line.leg, new, into, n, ROLL_IN)
+    line.left = rest(line.left - n, size)
+    line.leg.costs += cost
+    line.leg.contracts = max(line.leg.contracts, abs(line.position - line.left))
+    if line.left == 0.0:
+        finish_leaving(t, line, out, EXIT_ROLL, books)
     return 2.0 * (slippage + commission + moved)
 
 
-@bare
-def close(t, i, why, kind, slips, quote, state, books):
+@inner
+def close(t, line, why, kind, slips, books):
     """Close the whole position at the price to which it was last moved, each part in its own contract; local cash."""
     cash = 0.0
-    left = state.line[i].left
-    if left != 0.0:
-        price = state.line[i].last + state.line[i].spread
-        cash += trade_left(t, i, -left, price, state.line[i].last, kind, why, 0.0, quote, state, books)
-    rest = state.line[i].position
-    if rest != 0.0:
-        cash += trade(t, i, -rest, state.line[i].last, kind, why, 1.0, 0.0, slips, quote, state, books)
+    if line.left != 0.0:
+        price = line.last + line.spread
+        cash += trade_left(t, line, -line.left, price, line.last, kind, why, 0.0, books)
+    if line.position != 0.0:
+        cash += trade(t, line, -line.position, line.last, kind, why, 1.0, 0.0, slips, books)
     return cash
 
 
-@inlined
-def age(i, state):
-    """One more bar of what is held."""
-    state.open[WHOLE, i, BARS] += 1.0
-    if state.line[i].position != state.line[i].left:
-        state.open[LEG, i, BARS] += 1.0
-    if state.line[i].left != 0.0:
-        state.open[LEFT, i, BARS] += 1.0
-
-
-@bare
-def mark_ambiguous(i, state, books):
+@inner
+def mark_ambiguous(line):
     """The bar of a line could be told in two ways."""
-    state.line[i].ambiguous += 1.0
-    state.open[WHOLE, i, AMBIGUOUS] += 1.0
-    state.open[LEG, i, AMBIGUOUS] += 1.0
+    line.ambiguous += 1.0
+    line.whole.ambiguous += 1.0
+    line.leg.ambiguous += 1.0

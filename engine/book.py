@@ -4,9 +4,18 @@ Axes: t bar, m market (a column of `Market`: a root and a rank), j member (what 
 spread of several), i line (a leg of a member: one market held by one strategy), s sleeve (a strategy with its capital).
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+
+
+def numbers(names):
+    """A number for each name. Of numpy: kernels are compiled anew for each whole number of Python that they are called
+    with."""
+    return tuple(np.arange(len(names)))
+
 
 CAUSES = (
     "price", "slippage", "impact", "commission", "roll_gap", "roll_slippage", "roll_impact", "roll_commission",
@@ -15,12 +24,12 @@ CAUSES = (
 (
     PRICE, SLIPPAGE, IMPACT, COMMISSION, ROLL_GAP, ROLL_SLIPPAGE, ROLL_IMPACT, ROLL_COMMISSION, INTEREST, FX, FEE,
     TRANSFER,
-) = range(len(CAUSES))  # fmt: skip
+) = numbers(CAUSES)  # fmt: skip
 COSTS_OF = (SLIPPAGE, IMPACT, COMMISSION, ROLL_SLIPPAGE, ROLL_IMPACT, ROLL_COMMISSION)  # causes that are costs
 OF_TRADES = CAUSES[: ROLL_COMMISSION + 1]  # all that trades are made of; the others are of no trade
 
 ORDERS = ("market", "limit", "stop", "stop limit")  # of an entry
-MARKET, LIMIT, STOP, STOP_LIMIT = range(len(ORDERS))
+MARKET, LIMIT, STOP, STOP_LIMIT = numbers(ORDERS)
 
 KINDS = (
     "market", "limit", "stop", "stop limit", "protective stop", "trailing stop", "target", "time exit", "roll out",
@@ -29,7 +38,7 @@ KINDS = (
 (
     BY_MARKET, BY_LIMIT, BY_STOP, BY_STOP_LIMIT, BY_PROTECTION, BY_TRAIL, BY_TARGET, BY_TIME, ROLL_OUT, ROLL_IN, CLOSED,
     CALL, FLOOR,
-) = range(len(KINDS))  # fmt: skip
+) = numbers(KINDS)  # fmt: skip
 EXITS = (
     "signal", "roll", "closed", "margin call", "open", "stop", "trailing stop", "target", "time", "capital floor",
     "spread broken",
@@ -37,7 +46,7 @@ EXITS = (
 (
     EXIT_SIGNAL, EXIT_ROLL, EXIT_CLOSED, EXIT_CALL, EXIT_OPEN, EXIT_STOP, EXIT_TRAIL, EXIT_TARGET, EXIT_TIME,
     EXIT_FLOOR, EXIT_BROKEN,
-) = range(len(EXITS))  # fmt: skip
+) = numbers(EXITS)  # fmt: skip
 EVENTS = (
     "margin call", "margin refused", "closed: no matched price", "capital floor", "limit locked", "partial fill",
     "order expired", "spread waits", "roll over several days", "limit contracts", "limit sector contracts",
@@ -48,9 +57,10 @@ EVENTS = (
     MARGIN_CALL, MARGIN_REFUSED, NO_PRICE, CAPITAL_FLOOR, LOCKED, PARTIAL, EXPIRED, SPREAD_WAITS, ROLL_WAITS,
     LIMIT_CONTRACTS, LIMIT_SECTOR, LIMIT_SIDE, LIMIT_VOLUME, LIMIT_OPEN_INTEREST, LIMIT_GROUP, LIMIT_GROSS, LIMIT_NET,
     LIMIT_MARGIN, RUINED, SPREAD_BROKEN,
-) = range(len(EVENTS))  # fmt: skip
+) = numbers(EVENTS)  # fmt: skip
 
 FILL_FIELDS = ("t", "line", "contract", "kind", "contracts", "price", "slippage", "impact", "commission")
+ENTRY_FIELDS = ("t", "line", "cause", "amount")  # the line after the last is the account itself
 EVENT_FIELDS = ("t", "line", "kind", "wanted", "allowed")  # line -1: the account; contracts, or nan
 TRADE_FIELDS = (
     "line", "direction", "contracts", "entry", "exit", "entry_contract", "exit_contract",
@@ -59,8 +69,9 @@ TRADE_FIELDS = (
 (
     LINE, SIDE, SIZE, ENTRY, EXIT, ENTRY_CONTRACT, EXIT_CONTRACT, ENTRY_PRICE, EXIT_PRICE, ROLLS, BARS, GROSS, COSTS,
     WHY, HOW, RISK, AMBIGUOUS,
-) = range(len(TRADE_FIELDS))  # fmt: skip
-WHOLE, LEG, LEFT = 0, 1, 2  # trades now open: flat to flat across rolls; by contract; the contract being rolled out of
+) = numbers(TRADE_FIELDS)  # fmt: skip
+NO_LINE = np.int64(-1)  # of an event of the account
+NONE = np.int64(-1)  # no kind of order
 
 WORST, NEARER, FINER = 0, 1, 2  # policies of a bar whose inside is not known
 TOWARD_ZERO, FRACTIONAL, NEAREST_RISK = 0, 1, 2  # how contracts become whole
@@ -222,10 +233,13 @@ class Finer(NamedTuple):
     bars: np.ndarray  # (row, 4): open, high, low, close [points]
 
 
-class Ledger(NamedTuple):
-    """What a simulation leaves."""
+@dataclass(frozen=True)
+class Ledger:
+    """What a simulation leaves. Rows of the curves are bars, or days; `t` of the tables are bars."""
 
-    amount: np.ndarray  # (time, line + 1, cause); the last line is the account itself [account currency]
+    price: np.ndarray  # (time, line) profit of the price [account currency]
+    interest: np.ndarray  # (time,) [account currency]
+    entries: np.ndarray  # (entry, ENTRY_FIELDS): money that is neither the price's, nor interest, nor a fill's cost
     position: np.ndarray  # (time, line) at the end of the bar, after rolls [contracts, signed]
     left: np.ndarray  # (time, line) the part of it still in the contract rolled out of [contracts, signed]
     equity: np.ndarray  # (time,) [account currency]
@@ -238,6 +252,22 @@ class Ledger(NamedTuple):
     trades: np.ndarray  # (trade, TRADE_FIELDS) flat to flat
     legs: np.ndarray  # (trade, TRADE_FIELDS) contract by contract
     events: np.ndarray  # (event, EVENT_FIELDS)
+
+    @cached_property
+    def amount(self):
+        """Every cent by its cause: (time, line + 1, cause); the last line is the account itself. [account currency]"""
+        time, lines = self.price.shape
+        found = np.zeros((time, lines + 1, len(CAUSES)))
+        found[:, :lines, PRICE], found[:, lines, INTEREST] = self.price, self.interest
+        t, line, _, kind = self.fills[:, :4].astype(np.int64).T
+        rolls = (kind == ROLL_OUT) | (kind == ROLL_IN)
+        costs = {"slippage": (SLIPPAGE, ROLL_SLIPPAGE), "impact": (IMPACT, ROLL_IMPACT)}
+        costs |= {"commission": (COMMISSION, ROLL_COMMISSION)}
+        for name, (usual, rolled) in costs.items():
+            np.add.at(found, (t, line, np.where(rolls, rolled, usual)), self.fills[:, FILL_FIELDS.index(name)])
+        t, line, cause = self.entries[:, :3].astype(np.int64).T
+        np.add.at(found, (t, line, cause), self.entries[:, 3])
+        return found
 
 
 class Risk(NamedTuple):

@@ -6,273 +6,307 @@ in `engine.rolling`.
 
 import numpy as np
 
-from engine.blotter import (
-    CRUMB,
-    Quote,
-    age,
-    event,
-    impact_by,
-    move,
-    respread,
-    rest,
-    trade,
-    trade_left,
-)  # fmt: skip
-from engine.book import FRACTIONAL, FX, LOCKED, PARTIAL, SPREAD_WAITS
+from engine.blotter import CRUMB, event, impact_by, move, respread, rest, trade, trade_left
+from engine.book import FRACTIONAL, LOCKED, PARTIAL, SPREAD_WAITS
 from engine.bracket import entered, inside, opens_beyond, trail
 from engine.fills import cap
-from engine.kernel import bare, inlined
+from engine.kernel import inlined, inner
 from engine.netting import whole_part
+from engine.rolling import BUSY, QUIET, ROLLING, read, roll_lines
 
 
-@bare
-def revalue(t, bars, state, books):
-    """Foreign cash that was kept, at the new rate."""
-    for i in range(state.line.shape[0]):
-        fx = bars[t, state.line[i].instrument].fx
-        if state.line[i].balance != 0.0:
-            books.amount[t, i, FX] = state.line[i].balance * (fx - state.line[i].fx)
-        state.line[i].fx = fx
+@inlined
+def quiet_lines(lines, facts, marks, sweep, alone, price, position):
+    """Mark the lines that have nothing to do on the bar, and tell their profit and positions.
 
-
-@bare
-def market_orders(t, bars, account, shared, state, books):
-    """What each line trades at the market on this bar, its share that is traded outside, and the net size.
-
-    `shared` says that lines may hold the same contract, that members have several legs, or that fills are capped.
+    Returns whether others have something to do, or one rolls; and the profit of those of the one sleeve there is, if it
+    is `alone`: else each line keeps its own, in `earned`.
     """
-    orders = 0
-    for i in range(state.line.shape[0]):
-        m = state.line[i].instrument
-        delta = wanted(i, state) if state.line[i].out != t else 0.0
-        state.line[i].share, state.line[i].part, state.line[i].cut = 1.0, 0.0, 0
-        if delta != 0.0:
-            if np.isnan(bars[t, m].market) or np.isnan(bars[t, m].mark):
-                delta = 0.0
-            elif bars[t, m].locked * delta > 0.0:
-                event(t, i, LOCKED, delta, 0.0, state, books)
-                delta = 0.0
-            elif state.member[state.line[i].member].ordered and account.at_open and opens_beyond(t, i, bars, state):
-                delta = 0.0
-            elif state.line[i].left * delta < 0.0:
-                delta = possible(t, i, m, delta, bars, account, state)
-            orders += 1
-        state.line[i].delta = delta
-        state.line[i].net = abs(of_the_bar(i, state))
-    if orders > 0 and shared:
-        both_or_none(t, state, books)
-        capped(t, bars, account, state, books)
-        netted(t, bars, state)
+    found, total = False, 0.0
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        held = line.position
+        if line.target != held or line.left != 0.0 or line.ordered:
+            line.busy, found = BUSY, True
+            continue
+        fact, mark = facts[line.instrument], marks[line.instrument]
+        position[i] = held
+        if mark == mark:
+            if held != 0.0:
+                adjusted, value = mark + fact.offset, fact.multiplier * fact.fx
+                cash = held * (mark - line.last)
+                amount = cash * value
+                line.residual += amount - held * (adjusted - line.adjusted) * value
+                line.adjusted = adjusted
+                line.gross += amount
+                line.bars += 1.0
+                price[i] += amount
+                if alone:
+                    total += amount
+                else:
+                    line.earned += amount
+                if not sweep:
+                    line.balance += cash * fact.multiplier
+            line.last = mark
+        line.busy = QUIET
+        if fact.roll or fact.closed:
+            line.opened, line.busy, found = held, ROLLING, True
+    return found, total
 
 
-@bare
-def wanted(i, state):
+@inner
+def busy_lines(t, given, state, books):
+    """The bar of the lines that trade at the market, have orders or roll."""
+    lines, members, rules, marks = state.lines, state.members, given.rules[0], given.quotes.mark[t]
+    if not rules.at_open:
+        inside_first(t, given, state, books)
+    orders = False
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        if line.busy == BUSY:
+            read(t, line, given)
+            if line.target != line.position:
+                orders |= order(t, line, members[line.member], rules, books)
+    if orders and rules.shared:
+        together(t, given, state, books)
+    rolls = False
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        if line.busy != QUIET:
+            if line.busy == BUSY and not np.isnan(marks[line.instrument]):
+                if line.ordered:
+                    cash = bracketed(t, line, members[line.member], given, state.path, books)
+                else:
+                    cash = traded(t, line, rules, books)
+                line.balance += 0.0 if rules.sweep else cash
+            fact = given.facts[given.row[t], line.instrument]
+            if line.position == 0.0:
+                line.last = given.terms[given.row[t], line.instrument].roll_to if fact.roll else line.last
+            elif fact.roll or fact.closed or line.left != 0.0:
+                line.busy, rolls = ROLLING, True
+    if rolls:
+        roll_lines(t, given, state, books)
+
+
+@inner
+def order(t, line, member, rules, books):
+    """What a line trades at the market on this bar, where its target is not its position; whether anything."""
+    delta = wished(line) if line.out != t else 0.0
+    line.share, line.part, line.cut, line.delta = 1.0, 0.0, 0, delta
+    if delta != 0.0:
+        if np.isnan(line.bar.market) or np.isnan(line.bar.mark):
+            line.delta = 0.0
+        elif line.bar.locked * delta > 0.0:
+            event(t, line.number, LOCKED, delta, 0.0, books)
+            line.delta = 0.0
+        elif member.ordered and rules.at_open and opens_beyond(line, member):
+            line.delta = 0.0
+        elif line.left * delta < 0.0:
+            line.delta = possible(line, delta, rules)
+    line.net = abs(of_the_bar(line))
+    return delta != 0.0
+
+
+@inner
+def together(t, given, state, books):
+    """What the lines trade at the market, all together: spreads whole, volume, and the net of each contract."""
+    lines, rules, facts = state.lines, given.rules[0], given.facts[given.row[t]]
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        if line.target == line.position:
+            line.share, line.net, line.part, line.cut = 1.0, 0.0, 0.0, 0
+    if rules.spreads:
+        both_or_none(t, lines, state.members, books)
+    if rules.participation != np.inf:
+        capped(t, lines, facts, given.quotes.volume[t], rules, state.members, books)
+    netted(lines, facts)
+
+
+@inner
+def wished(line):
     """Target less position; fractions of contracts leave no crumbs of rounding."""
-    target, held = state.line[i].target, state.line[i].position
+    target, held = line.target, line.position
     return target - held if abs(target - held) > CRUMB * max(abs(target), abs(held)) else 0.0
 
 
-@bare
-def left_price(t, m, bars, account):
+@inner
+def left_price(line, rules):
     """At what a market order leaves the contract rolled out of."""
-    return bars[t, m].left_open if account.at_open else bars[t, m].left_mark
+    return line.bar.left_open if rules.at_open else line.bar.left_mark
 
 
-@bare
-def possible(t, i, m, delta, bars, account, state):
+@inner
+def possible(line, delta, rules):
     """A reduction takes the contract rolled out of first, as much of it as its volume allows.
 
     What that does not allow, or all where it has no price, is taken from the other part; nothing is turned by it.
     """
-    line = state.line[i]
     own, size = abs(line.position - line.left), abs(delta)
-    if np.isnan(left_price(t, m, bars, account)):
+    if np.isnan(left_price(line, rules)):
         return np.copysign(min(size, own), delta) + 0.0
     due = min(size, abs(line.left))
-    part = cap(due, bars[t, m].left_volume, account.participation, account.rounding != FRACTIONAL)
+    part = cap(due, line.bar.left_volume, rules.participation, rules.rounding != FRACTIONAL)
     line.part = np.copysign(part, delta) + 0.0
     if part == due:
         return delta
-    line.cut = part + own < size
+    line.cut = 1 if part + own < size else 0
     return np.copysign(min(size, part + own), delta) + 0.0
 
 
-@bare
-def of_the_bar(i, state):
+@inner
+def of_the_bar(line):
     """The part of a line's order that is in the contract of the bar."""
-    return rest(state.line[i].delta - state.line[i].part, abs(state.line[i].delta))
+    return rest(line.delta - line.part, abs(line.delta))
 
 
-@bare
-def both_or_none(t, state, books):
-    """A member of several legs trades all that it wants to trade, or nothing."""
-    n = state.line.shape[0]
-    i = 0
-    while i < n:
-        last = last_of(i, state)
+@inner
+def both_or_none(t, lines, members, books):
+    """A member of several legs trades all that it wants to trade, or nothing; each leg for itself once it is broken."""
+    for j in range(members.shape[0]):
+        first, after = members[j].first, members[j].after
         stuck = False
-        for k in range(i, last + 1):
-            stuck |= state.line[k].delta != wanted(k, state)
-        if stuck and last > i:
-            event(t, i, SPREAD_WAITS, state.line[i].target - state.line[i].position, 0.0, state, books)
-            for k in range(i, last + 1):
-                state.line[k].delta, state.line[k].net = 0.0, 0.0
-                state.line[k].part, state.line[k].cut = 0.0, 0
-        i = last + 1
+        for k in range(first, after):
+            stuck |= lines[k].delta != wished(lines[k])
+        if stuck and after - first > 1 and not members[j].broken:
+            event(t, first, SPREAD_WAITS, lines[first].target - lines[first].position, 0.0, books)
+            for k in range(first, after):
+                lines[k].delta = lines[k].net = lines[k].part = 0.0
+                lines[k].cut = 0
 
 
-@bare
-def last_of(i, state):
-    """The last of the lines that trade as one, of which `i` is the first: legs, but of a spread that is broken."""
-    mine = state.member[state.line[i].member]
-    return i if mine.broken else mine.after - 1
-
-
-@bare
-def same_contract(t, a, b, bars, state):
+@inner
+def same_contract(one, other, facts):
     """Whether two lines trade the same contract on the bar."""
-    if state.line[a].root != state.line[b].root:
-        return False
-    return bars[t, state.line[a].instrument].contract == bars[t, state.line[b].instrument].contract
+    return one.root == other.root and facts[one.instrument].contract == facts[other.instrument].contract
 
 
-@bare
-def capped(t, bars, account, state, books):
+@inner
+def capped(t, lines, facts, volume, rules, members, books):
     """At most the portfolio's share of the bar's volume, net of each contract; spreads in whole units."""
-    if account.participation == np.inf:
-        return
-    n, whole = state.line.shape[0], account.rounding != FRACTIONAL
+    n, whole = lines.shape[0], rules.rounding != FRACTIONAL
     for i in range(n):  # `net` is the factor for now
         net = 0.0
         for k in range(n):
-            if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
-                net += of_the_bar(k, state)
-        most = cap(abs(net), bars[t, state.line[i].instrument].volume, account.participation, whole)
-        state.line[i].net = most / abs(net) if abs(net) > most else 1.0
-    i = 0
-    while i < n:
-        last, factor = last_of(i, state), 1.0
-        for k in range(i, last + 1):
-            if state.line[k].delta != 0.0:
-                factor = min(factor, state.line[k].net)
-        for k in range(i, last + 1):
-            if factor < 1.0 and state.line[k].delta != 0.0:
-                size = state.line[k].delta if last > i else of_the_bar(k, state)
-                each = abs(state.line[k].ratio) if last > i else 1.0
-                units = abs(size) / each * factor
-                units = whole_part(units) if whole else units
-                got = state.line[k].delta - size + np.copysign(units * each, size)
-                state.line[k].cut |= got != state.line[k].delta
-                state.line[k].delta = got + 0.0
-                state.line[k].part = np.copysign(min(abs(state.line[k].part), abs(got)), state.line[k].part)
-        i = last + 1
+            if lines[k].delta != 0.0 and same_contract(lines[i], lines[k], facts):
+                net += of_the_bar(lines[k])
+        most = cap(abs(net), volume[lines[i].instrument], rules.participation, whole)
+        lines[i].net = most / abs(net) if abs(net) > most else 1.0
+    for j in range(members.shape[0]):
+        first, after = members[j].first, members[j].after
+        if members[j].broken:
+            for k in range(first, after):
+                shared_out(k, k + 1, lines, whole)
+        else:
+            shared_out(first, after, lines, whole)
     for i in range(n):
-        state.line[i].net = abs(of_the_bar(i, state))
-        if state.line[i].cut:
-            wished = state.line[i].target - state.line[i].position
-            event(t, i, PARTIAL, wished, state.line[i].delta, state, books)
+        lines[i].net = abs(of_the_bar(lines[i]))
+        if lines[i].cut:
+            event(t, i, PARTIAL, lines[i].target - lines[i].position, lines[i].delta, books)
 
 
-@bare
-def netted(t, bars, state):
+@inner
+def shared_out(first, after, lines, whole):
+    """What the lines that trade as one get of their orders: whole units, by the leg that gets least."""
+    factor, legs = 1.0, after - first > 1
+    for k in range(first, after):
+        if lines[k].delta != 0.0:
+            factor = min(factor, lines[k].net)
+    for k in range(first, after):
+        line = lines[k]
+        if factor < 1.0 and line.delta != 0.0:
+            size = line.delta if legs else of_the_bar(line)
+            each = abs(line.ratio) if legs else 1.0
+            units = abs(size) / each * factor
+            units = whole_part(units) if whole else units
+            got = line.delta - size + np.copysign(units * each, size)
+            line.cut = 1 if got != line.delta else line.cut
+            line.delta = got + 0.0
+            line.part = np.copysign(min(abs(line.part), abs(got)), line.part)
+
+
+@inner
+def netted(lines, facts):
     """Lines of one contract trade their net: the share of each line's size, and the net size."""
-    n = state.line.shape[0]
+    n = lines.shape[0]
     for i in range(n):
-        if state.line[i].delta == 0.0:
+        if lines[i].delta == 0.0:
             continue
         net, gross = 0.0, 0.0
         for k in range(n):
-            if state.line[k].delta != 0.0 and same_contract(t, i, k, bars, state):
-                part = of_the_bar(k, state)
+            if lines[k].delta != 0.0 and same_contract(lines[i], lines[k], facts):
+                part = of_the_bar(lines[k])
                 net += part
                 gross += abs(part)
-        state.line[i].share, state.line[i].net = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
+        lines[i].share, lines[i].net = abs(net) / gross if gross > 0.0 else 1.0, abs(net)
 
 
-@inlined
-def quoted(t, m, bars):
-    """The market's numbers of the bar."""
-    worth = bars[t, m].multiplier
-    usual = bars[t - 1, m].liquidity if t > 0 else np.nan
-    return Quote(
-        bars[t, m].contract, bars[t, m].offset, worth, bars[t, m].fx, bars[t, m].slippage * worth,
-        bars[t, m].commission, bars[t, m].impact * worth, bars[t, m].volume, bars[t, m].left_volume, usual,
-    )  # fmt: skip
-
-
-@bare
-def inside_first(t, bars, orders, account, finer, state, books):
+@inner
+def inside_first(t, given, state, books):
     """Where market orders fill late in the bar, what happens inside it comes before them."""
-    for i in range(state.line.shape[0]):
-        m = state.line[i].instrument
-        state.line[i].opened = state.line[i].position
-        if state.member[state.line[i].member].ordered and not np.isnan(bars[t, m].mark):
-            quote = quoted(t, m, bars)
-            cash = inside(t, i, quote, bars, orders, account, finer, state, books)
-            if not account.sweep:
-                state.line[i].balance += cash
+    rules = given.rules[0]
+    for i in range(state.lines.shape[0]):
+        line = state.lines[i]
+        line.opened = line.position
+        member = state.members[line.member]
+        if member.ordered and not np.isnan(given.quotes.mark[t, line.instrument]):
+            read(t, line, given)
+            cash = inside(t, line, member, given.orders, rules, given.finer, state.path, books)
+            line.balance += 0.0 if rules.sweep else cash
 
 
-@bare
-def trade_lines(t, bars, orders, account, finer, state, books):
-    """Every line's bar up to its mark: orders, profit, costs; returns whether anything rolls or is still rolling."""
-    after = False
-    for i in range(state.line.shape[0]):
-        m = state.line[i].instrument
-        cash = 0.0
-        if not np.isnan(bars[t, m].mark):
-            ordered, delta = state.member[state.line[i].member].ordered, state.line[i].delta
-            if delta != 0.0 or state.line[i].position != 0.0 or ordered:
-                quote = quoted(t, m, bars)
-                if delta != 0.0:
-                    cash += at_market(t, i, delta, quote, bars, orders, account, ordered, state, books)
-                if account.at_open:
-                    state.line[i].opened = state.line[i].position
-                    if ordered:
-                        cash += inside(t, i, quote, bars, orders, account, finer, state, books)
-                cash += marked(t, i, m, ordered, quote, bars, state, books)
-            else:
-                state.line[i].last, state.line[i].adjusted = bars[t, m].mark, bars[t, m].mark + bars[t, m].offset
-        if state.line[i].position != 0.0:
-            after |= bars[t, m].roll or bars[t, m].closed or state.line[i].left != 0.0
-        if not account.sweep:
-            state.line[i].balance += cash
-    return after
-
-
-@bare
-def marked(t, i, m, ordered, quote, bars, state, books):
-    """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
-    cash = move(t, i, bars[t, m].mark, quote, state, books)
-    if state.line[i].left != 0.0 and not np.isnan(bars[t, m].left_mark):
-        spread = bars[t, m].left_mark - bars[t, m].mark
-        cash += respread(t, i, state.line[i].left, spread, quote, state, books)
-        state.line[i].spread = spread
-    if state.line[i].position != 0.0:
-        age(i, state)
-        if ordered:
-            trail(t, i, m, state.line[i].member, bars, state)
-            state.member[state.line[i].member].seen = 1
+@inner
+def bracketed(t, line, member, given, path, books):
+    """The bar of a line that may have orders inside it; returns local cash."""
+    rules, held, cash = given.rules[0], line.position, 0.0
+    if line.delta != 0.0:
+        cash += at_market(t, line, rules, books)
+        if line.position * held <= 0.0 and line.position != 0.0:
+            asked = given.orders[t - 1, line.member]
+            member.stop_at, member.goal_at = asked.stop_at, asked.target_at
+            entered(t, line, member, line.bar.market, asked)
+    if rules.at_open:
+        line.opened = line.position
+        cash += inside(t, line, member, given.orders, rules, given.finer, path, books)
+    cash += marked(t, line, books)
+    if line.position != 0.0:
+        trail(t, line, member)
+        member.seen = 1
     return cash
 
 
-@bare
-def at_market(t, i, delta, quote, bars, orders, account, ordered, state, books):
+@inner
+def traded(t, line, rules, books):
+    """The bar of a line that trades at the market alone, or is rolling; returns local cash."""
+    cash = at_market(t, line, rules, books) if line.delta != 0.0 else 0.0
+    if rules.at_open:
+        line.opened = line.position
+    return cash + marked(t, line, books)
+
+
+@inner
+def marked(t, line, books):
+    """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
+    cash = move(line, line.bar.mark, line.fact)
+    if line.left != 0.0 and not np.isnan(line.bar.left_mark):
+        spread = line.bar.left_mark - line.bar.mark
+        cash += respread(t, line, line.left, spread, books)
+        line.spread = spread
+    if line.position != 0.0:
+        line.bars += 1.0
+    return cash
+
+
+@inner
+def at_market(t, line, rules, books):
     """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
-    m, held = state.line[i].instrument, state.line[i].position
-    price = bars[t, m].market
-    cash = move(t, i, price, quote, state, books)
-    kind, why = state.line[i].kind, state.line[i].why
-    own, part = of_the_bar(i, state), state.line[i].part
+    price = line.bar.market
+    cash = move(line, price, line.fact)
+    kind, why, own, part = line.kind, line.why, of_the_bar(line), line.part
     if part != 0.0:
-        old = left_price(t, m, bars, account)
-        impact = impact_by(abs(part), quote.left_volume, quote, account.power)
-        cash += trade_left(t, i, part, old, price, kind, why, impact, quote, state, books)
+        impact = impact_by(abs(part), line.bar.left_volume, line, rules.power)
+        cash += trade_left(t, line, part, left_price(line, rules), price, kind, why, impact, books)
     if own != 0.0:
-        impact = impact_by(state.line[i].net, quote.volume, quote, account.power)
-        cash += trade(t, i, own, price, kind, why, state.line[i].share, impact, 1.0, quote, state, books)
-    if ordered and state.line[i].position * held <= 0.0 and state.line[i].position != 0.0:
-        j = state.line[i].member
-        state.member[j].stop_at, state.member[j].goal_at = orders[t - 1, j].stop_at, orders[t - 1, j].target_at
-        entered(t, i, price, t - 1, quote, orders, state)
+        impact = impact_by(line.net, line.bar.volume, line, rules.power)
+        cash += trade(t, line, own, price, kind, why, line.share, impact, 1.0, books)
+    line.delta = 0.0
     return cash

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.book import FINER, LIMIT, NEARER, STOP, STOP_LIMIT
-from engine.kernel import bare
+from engine.kernel import bare, inner
 
 ENTERED, STOPPED, TAKEN = 1, 2, 3  # what filled: the entry, the protective stop, the target
 HAIR = 1e-6  # within which two prices are one [ticks]
@@ -244,7 +244,7 @@ def walk(
     return count, ambiguous, int(side == 0 and kind == STOP_LIMIT and stage >= _RESTS)
 
 
-@bare
+@inner
 def _bar(ticket, stage, stop, target, sign, bar, policy):
     """A bar told in both ways, and the one that the policy takes: as `_path`, and whether they differ."""
     start, close = sign * bar[0], sign * bar[3]
@@ -264,7 +264,7 @@ def _bar(ticket, stage, stop, target, sign, bar, policy):
     return take[0], take[1], take[2], take[3], take[4], take[5], 1
 
 
-@bare
+@inner
 def _reached(ticket, stage, stop, target, start, top, bottom):
     """Whether anything can fill or be triggered on a bar; most bars reach no level, and this is all they cost."""
     hair = ticket.hair
@@ -275,14 +275,14 @@ def _reached(ticket, stage, stop, target, start, top, bottom):
     return top >= ticket.price - hair
 
 
-@bare
+@inner
 def _value(before, path, close):
     """What a way to tell the bar leaves a buyer, marked at the close. [points]"""
     paid = path[1] if before < _HELD <= path[0] else close
     return (path[3] if path[0] == _DONE else close) - paid
 
 
-@bare
+@inner
 def _path(ticket, stage, stop, target, start, second, third, end):
     """Walk from the open over two extremes to the close.
 
@@ -311,7 +311,7 @@ def _path(ticket, stage, stop, target, start, second, third, end):
     return stage, entry, what, left, stop, target
 
 
-@bare
+@inner
 def _protect(ticket, stage, entry, stop, target):
     """Levels that hold once the entry is filled: the tighter of those given and those at a distance from the fill."""
     if stage != _HELD:
@@ -325,7 +325,7 @@ def _protect(ticket, stage, entry, stop, target):
     return stop, target
 
 
-@bare
+@inner
 def _exit(ticket, x, to, fresh, stop, target):
     """What ends a long position on the straight line from `x` to `to`, and at what price; 0 nothing."""
     if fresh and x <= stop + ticket.hair:

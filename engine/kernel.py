@@ -50,3 +50,17 @@ inlined = numba.njit(inline="always", nogil=True, fastmath=False)  # in a kernel
 # bit for bit). It must not make an array, nor call what returns one: that would never be freed. `_nrt` is a private
 # option of numba; without it all works as before, but slower.
 bare = numba.njit(cache=True, nogil=True, fastmath=False, _nrt=False)
+
+# One that only other kernels call: without what Python needs to call it, which takes longer to compile than most of
+# what it does; and not kept, for those who call it are.
+inner = numba.njit(nogil=True, fastmath=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def opened(closed):
+    """An inner kernel as Python can call it, for examples and tests."""
+
+    @numba.njit(nogil=True, fastmath=False)
+    def call(*given):
+        return closed(*given)
+
+    return call

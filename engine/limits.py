@@ -9,9 +9,9 @@ the same factor, and only the lines on the net's own side are cut for it: a cut 
 | contracts | root | 1 | itself | `contracts` of its first line |
 | sector contracts | contract | 1 | contracts of the sector | `sector` |
 | side contracts | contract | 1 | the long ones; the short ones | `side` |
-| volume | contract | 1 | itself | `volume` x liquidity[t] of its first line's market |
-| open interest | contract | 1 | itself | `open_interest` x open_interest[t] of the same |
-| group risk | group | sigma[t] x multiplier x fx x sqrt(252) | itself | `group` of it x equity |
+| volume | contract | 1 | itself | `volume` x liquidity of its first line's market |
+| open interest | contract | 1 | itself | `open_interest` x open_interest of the same |
+| group risk | group | sigma x multiplier x fx x sqrt(252) | itself | `group` of it x equity |
 | gross notional | contract | abs(price) x multiplier x fx | all | `gross` x equity |
 | net notional | all | abs(price) x multiplier x fx | itself | `net` x equity |
 | margin | | | initial margin, see `engine.margin` | `margin` x equity |
@@ -23,9 +23,10 @@ A weight that is nan counts nothing, a `most` that is nan bounds nothing. Contra
 import numpy as np
 
 from engine import book
-from engine.kernel import bare, inlined
+from engine.kernel import inlined, inner
 from engine.margin import pro_rata
 from engine.netting import CLOSE, NET, SIDE, WAS, WEIGHT, differing, fewer, most_units, required_after, shrink
+from engine.state import INITIAL, LIQUIDITY, MULTIPLIER, OPEN_INTEREST, RATE, SIGMA
 
 KINDS = book.LIMIT_MARGIN - book.LIMIT_CONTRACTS + 1  # of limits; `cuts` needs as many rows for each line
 YEAR = 252.0  # trading days a year, of every annual figure of the engine
@@ -33,8 +34,8 @@ OVER = 1e-9  # relatively, what a sum may be over its bound: targets are often m
 ROUNDS = 50  # of a limit, and passes through all of them, of which two are usual; then what is too large goes to zero
 
 
-@bare
-def apply(t, target, held, price, lines, room, facts, limits, credit, share, equity, whole, cuts):
+@inner
+def apply(target, held, price, lines, room, each, limits, credit, share, equity, whole, cuts):
     r"""Cut targets to the limits, in the order of the table above, in place; returns the rows written to `cuts`.
 
     One limit, in rounds: with N_k the nets, S the sum of abs(N) that it bounds and B the most (equity is E =
@@ -55,15 +56,15 @@ def apply(t, target, held, price, lines, room, facts, limits, credit, share, equ
 
     Parameters
     ----------
-    t : int
-        Row of `facts`.
     target : array (line,)
         Legs of a spread in their ratio; changed. [contracts, signed]
     held : tuple
         See `engine.netting`.
     price : array (market,)
         Last known of the contract held. [points]
-    lines, facts, limits : Lines, Facts, Limits
+    lines, limits : Lines, Limits
+    each : array (len(state.EACH), market)
+        What the bar says of one contract: `state.EACH`.
     room : Room
         Of `netting.netting(lines)`.
     credit : float
@@ -80,15 +81,15 @@ def apply(t, target, held, price, lines, room, facts, limits, credit, share, equ
 
     Two lines of one root want 8 and -2 where four net are allowed; the long one is cut by two:
 
-    >>> from engine import book, netting
-    >>> row, out, one = np.arange(2), np.empty((18, 4)), np.ones((1, 2))
+    >>> from engine import book, netting, state
+    >>> from engine.kernel import opened
+    >>> row, out, one = np.arange(2), np.empty((18, 4)), np.ones(2)
     >>> lines = book.Lines(row, row, np.ones(2), 0 * row, 0 * row, row, row)
     >>> held = netting.Holdings(np.zeros(2), np.zeros(2), row, row)
     >>> most = book.Limits(True, np.full(2, 4.0), *[np.inf] * 4, np.full(2, np.inf), *[np.inf] * 3)
     >>> target, room = np.array([8.0, -2.0]), netting.netting(lines)
-    >>> count = apply(
-    ...     0, target, held, np.ones(2), lines, room, book.Facts(*[one] * 12), most, 0.0, 1.0, 1e6, True, out
-    ... )
+    >>> each = np.ones((len(state.EACH), 2))
+    >>> count = opened(apply)(target, held, one, lines, room, each, most, 0.0, 1.0, 1e6, True, out)
     >>> target, [(int(line), book.EVENTS[int(kind)], wanted, got) for line, kind, wanted, got in out[:count].tolist()]
     (array([ 6., -2.]), [(0, 'limit contracts', 8.0, 6.0)])
     """
@@ -106,13 +107,13 @@ def apply(t, target, held, price, lines, room, facts, limits, credit, share, equ
             for i in range(target.shape[0]):
                 room.line[WAS, i] = target[i]
             if kind == book.LIMIT_MARGIN:
-                asked = required_after(target, held, lines, room, facts.initial[t], facts.fx[t], credit)
+                asked = required_after(target, held, lines, room, each[INITIAL], each[RATE], credit)
                 allowed = limits.margin * capital / share * (1.0 + OVER) if share > 0.0 else np.inf
                 if asked > allowed:
                     allowed = allowed if n < ROUNDS else 0.0
-                    pro_rata(target, held, lines, room, facts.initial[t], facts.fx[t], credit, allowed, whole)
+                    pro_rata(target, held, lines, room, each[INITIAL], each[RATE], credit, allowed, whole)
             else:
-                _enforce(kind, t, target, price, lines, room, facts, limits, capital, whole, n)
+                _enforce(kind, target, price, lines, room, each, limits, capital, whole, n)
             if differing(target, room.line[WAS]) > 0:
                 cut = True
                 count = _note(kind, target, room.line[WAS], cuts, count)
@@ -120,7 +121,7 @@ def apply(t, target, held, price, lines, room, facts, limits, credit, share, equ
     return count
 
 
-@bare
+@inner
 def _contracts(contract, room):
     """The first line of the contract that each line holds on the bar."""
     for i in range(contract.shape[0]):
@@ -130,7 +131,7 @@ def _contracts(contract, room):
         room.contract[i] = i if j < 0 else room.contract[j]
 
 
-@bare
+@inner
 def _unbounded(kind, limits):
     """Whether a limit is none."""
     if kind in (book.LIMIT_CONTRACTS, book.LIMIT_GROUP):
@@ -179,17 +180,17 @@ def _sum(kind, k, net, room):
 
 
 @inlined
-def _weight(kind, t, m, price, facts):
+def _weight(kind, m, price, each):
     """What one contract of a market counts; 0 where that is not known."""
     if kind <= book.LIMIT_OPEN_INTEREST:
         return 1.0
-    worth = facts.multiplier[t, m] * facts.fx[t, m]
-    weight = facts.sigma[t, m] * worth * np.sqrt(YEAR) if kind == book.LIMIT_GROUP else abs(price[m]) * worth
+    worth = each[MULTIPLIER, m] * each[RATE, m]
+    weight = each[SIGMA, m] * worth * np.sqrt(YEAR) if kind == book.LIMIT_GROUP else abs(price[m]) * worth
     return weight if weight == weight else 0.0
 
 
 @inlined
-def _most(kind, k, t, lines, facts, limits, capital):
+def _most(kind, k, lines, each, limits, capital):
     """The bound of the sum of net k; infinite where it is not known."""
     if kind == book.LIMIT_CONTRACTS:
         return limits.contracts[k]
@@ -198,20 +199,20 @@ def _most(kind, k, t, lines, facts, limits, capital):
         return most * capital if most < np.inf else np.inf
     most, m = _figure(kind, limits), lines.instrument[k]
     if kind == book.LIMIT_VOLUME:
-        most *= facts.liquidity[t, m]
+        most *= each[LIQUIDITY, m]
     elif kind == book.LIMIT_OPEN_INTEREST:
-        most *= facts.open_interest[t, m]
+        most *= each[OPEN_INTEREST, m]
     elif kind in (book.LIMIT_GROSS, book.LIMIT_NET):
         most *= capital
     return most if most == most else np.inf
 
 
-@bare
-def _enforce(kind, t, target, price, lines, room, facts, limits, capital, whole, n):
+@inner
+def _enforce(kind, target, price, lines, room, each, limits, capital, whole, n):
     """Cut the targets to one limit other than margin, after n passes."""
     weight = room.line[WEIGHT]
     for i in range(target.shape[0]):
-        weight[i] = _weight(kind, t, lines.instrument[i], price, facts)
+        weight[i] = _weight(kind, lines.instrument[i], price, each)
     while True:
         _measure(kind, target, room)
         cut = False
@@ -220,7 +221,7 @@ def _enforce(kind, t, target, price, lines, room, facts, limits, capital, whole,
             for i in range(room.begin[j], room.end[j]):
                 k = _net(kind, i, room)
                 if k >= 0 and weight[i] * target[i] * room.line[NET, k] > 0.0:
-                    most = _most(kind, k, t, lines, facts, limits, capital)
+                    most = _most(kind, k, lines, each, limits, capital)
                     factor = _factor(most, room.total[_sum(kind, k, room.line[NET, k], room)], k, room)
                     share = min(share, factor if n < ROUNDS or factor == 1.0 else 0.0)
             if share < 1.0:
@@ -232,13 +233,14 @@ def _enforce(kind, t, target, price, lines, room, facts, limits, capital, whole,
         n += 1
 
 
-@bare
+@inner
 def _measure(kind, target, room):
     """Nets, what lies on their side, and the sums that are bounded, at the first line of each."""
     weight, nets, sides, totals = room.line[WEIGHT], room.line[NET], room.line[SIDE], room.total
-    nets[:] = 0.0
-    sides[:] = 0.0
-    totals[:] = 0.0
+    for i in range(target.shape[0]):
+        nets[i] = sides[i] = 0.0
+    for k in range(totals.shape[0]):
+        totals[k] = 0.0
     for i in range(target.shape[0]):
         k = _net(kind, i, room)
         if k >= 0:
@@ -260,7 +262,7 @@ def _factor(most, total, k, room):
     return 1.0 - abs(room.line[NET, k]) * (1.0 - most / total) / room.line[SIDE, k]
 
 
-@bare
+@inner
 def _note(kind, target, was, cuts, count):
     """Write down what one limit cut; what it had cut of a line before is one cut with it."""
     for i in range(target.shape[0]):

@@ -10,7 +10,7 @@ the requirement is asked (within the day), pass equity / share.
 import numpy as np
 
 from engine.book import LARGEST_LOSER, PRO_RATA
-from engine.kernel import bare
+from engine.kernel import inner
 from engine.netting import (
     CLOSE,
     KEPT,
@@ -61,7 +61,7 @@ def estimated(volatility, multiplier, k):
     return k * volatility * multiplier
 
 
-@bare
+@inner
 def call(held, profit, lines, room, per_contract, fx, credit, equity, rule, whole, out):
     """Positions to which a margin call cuts: toward zero, until initial margin is at most equity (or 0).
 
@@ -106,11 +106,13 @@ def call(held, profit, lines, room, per_contract, fx, credit, equity, rule, whol
     Equity of 6,000 bears six contracts of 1,000. Pro rata 5 and -5 are 3 and -3; the loser alone pays with four:
 
     >>> from engine.book import LARGEST_LOSER, Lines
+    >>> from engine.kernel import opened
     >>> row, q, out = np.arange(2), np.array([5.0, -5.0]), np.empty(2)
     >>> lines = Lines(row, row, np.ones(2), 0 * row, row, row, row)
     >>> held, room, each = Holdings(q, 0 * q, row, row), netting(lines), np.array([1000.0, 1000.0])
     >>> for rule in (PRO_RATA, LARGEST_LOSER):
-    ...     left = call(held, np.array([9.0, -9.0]), lines, room, each, np.ones(2), 0.0, 6000.0, rule, True, out)
+    ...     rest = (lines, room, each, np.ones(2), 0.0, 6000.0, rule, True, out)
+    ...     left = opened(call)(held, np.array([9.0, -9.0]), *rest)
     ...     print(out, left)
     [ 3. -3.] 6000.0
     [ 5. -1.] 6000.0
@@ -134,7 +136,7 @@ def call(held, profit, lines, room, per_contract, fx, credit, equity, rule, whol
     return pro_rata(out, held, lines, room, per_contract, fx, credit, allowed, whole)
 
 
-@bare
+@inner
 def pro_rata(out, held, lines, room, per_contract, fx, credit, allowed, whole):
     """Scale what is in `out` toward zero, all members by one factor, until it requires at most `allowed`.
 
@@ -160,7 +162,7 @@ def pro_rata(out, held, lines, room, per_contract, fx, credit, allowed, whole):
     return 0.0
 
 
-@bare
+@inner
 def affordable(target, held, lines, room, per_contract, fx, credit, equity, whole, out):
     """Targets after the check of initial margin: decreases pass, increases are scaled down to what equity covers.
 
@@ -187,10 +189,11 @@ def affordable(target, held, lines, room, per_contract, fx, credit, equity, whol
     T29: with equity 20,000 and 13,200 a contract a wish for two is one.
 
     >>> from engine.book import Lines
+    >>> from engine.kernel import opened
     >>> row, q, out = np.arange(1), np.zeros(1), np.empty(1)
     >>> lines = Lines(row, row, np.ones(1), row, row, row, row)
     >>> room, each = netting(lines), np.array([13200.0])
-    >>> refused = affordable(
+    >>> refused = opened(affordable)(
     ...     np.array([2.0]), Holdings(q, q, row, row), lines, room, each, np.ones(1), 0.0, 20000.0, True, out
     ... )
     >>> refused, out
@@ -218,7 +221,7 @@ def affordable(target, held, lines, room, per_contract, fx, credit, equity, whol
     return differing(out, target)
 
 
-@bare
+@inner
 def _keep(target, position, ratio, room, kept):
     """The part of each target that needs no increase; units wanted and kept go to `room.member`."""
     for j in range(room.begin.shape[0]):
@@ -233,7 +236,7 @@ def _keep(target, position, ratio, room, kept):
             shrink(target, kept, ratio, room, j, had)
 
 
-@bare
+@inner
 def _rank(position, profit, lines, room, per_contract, fx, rule):
     """The keys by which a call goes through the members, smallest first; nan without position."""
     for j in range(room.begin.shape[0]):
@@ -246,7 +249,7 @@ def _rank(position, profit, lines, room, per_contract, fx, rule):
         room.member[0, j] = key if size > 0.0 else np.nan
 
 
-@bare
+@inner
 def _next(room, before):
     """The member that follows `before` (-1: the first) in the order of the keys, then of the members; -1 none."""
     keys, found = room.member[0], -1
@@ -257,7 +260,7 @@ def _next(room, before):
     return found
 
 
-@bare
+@inner
 def _convex(left, lines, room, per_contract, fx, credit):
     """Whether the requirement is convex in the units of a member: then many steps can be made at once.
 
@@ -274,7 +277,7 @@ def _convex(left, lines, room, per_contract, fx, credit):
     return True
 
 
-@bare
+@inner
 def _cut(j, out, held, lines, room, per_contract, fx, credit, allowed, whole, leaps):
     """Cut one member as `call` says; whether anything was cut."""
     position, ratio, cut = held.position, lines.ratio, False
@@ -301,7 +304,7 @@ def _cut(j, out, held, lines, room, per_contract, fx, credit, allowed, whole, le
     return cut
 
 
-@bare
+@inner
 def _leap(j, out, held, lines, room, per_contract, fx, credit, units, most):
     """Many of the steps of `_cut` at once, where R is convex in the units.
 

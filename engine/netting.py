@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.kernel import bare, inlined
+from engine.kernel import inlined, inner
 
 CLOSE = 1e-12  # relatively, what rounding may have changed
 
@@ -82,7 +82,7 @@ def _firsts(numbers):
     return first[which].astype(np.int64)
 
 
-@bare
+@inner
 def required(position, left, held, lines, room, per_contract, fx, credit):
     r"""Margin of all positions on one bar; lines of the same contract net first.
 
@@ -116,12 +116,13 @@ def required(position, left, held, lines, room, per_contract, fx, credit):
     Three long and one short of the same contract are two; of two contracts, with a credit of half, three:
 
     >>> from engine.book import Lines
+    >>> from engine.kernel import opened
     >>> zero, q = np.zeros(2, np.int64), np.array([3.0, -1.0])
     >>> lines = Lines(zero, np.arange(2), np.ones(2), zero, zero, zero, zero)
     >>> one, other = np.array([202403, 202403]), np.array([202403, 202406])
     >>> for contract in (one, other):
     ...     held = Holdings(q, 0 * q, contract, zero)
-    ...     print(required(q, 0 * q, held, lines, netting(lines), np.array([10000.0]), np.array([1.2]), 0.5))
+    ...     print(opened(required)(q, 0 * q, held, lines, netting(lines), np.array([10000.0]), np.array([1.2]), 0.5))
     24000.0
     36000.0
     """
@@ -150,7 +151,7 @@ def required(position, left, held, lines, room, per_contract, fx, credit):
     return total
 
 
-@bare
+@inner
 def required_after(target, held, lines, room, per_contract, fx, credit):
     """`required` once the targets are traded: a reduction takes the part `left` first, see `left_of`."""
     left = room.line[LEFT_OF]
@@ -229,7 +230,7 @@ def differing(one, other):
     return count
 
 
-@bare
+@inner
 def net_parts(position, left, contract, left_contract, instrument, room, per_contract, fx):
     """Fill `room.owner` and `room.part`: parts of one contract are summed at the first of them; -1 are of no size."""
     owner, part, earlier = room.owner, room.part, room.earlier

@@ -6,149 +6,162 @@ contract rolled out of (`left`) earns differently is `roll_gap`, and so is what 
 
 import numpy as np
 
-from engine.blotter import close, event, impact_by, roll_part
-from engine.book import (
-    CLOSED,
-    EXIT_CLOSED,
-    FRACTIONAL,
-    GROSS,
-    LEFT,
-    LEG,
-    NO_PRICE,
-    ROLL_GAP,
-    ROLL_WAITS,
-    ROLLS,
-    WHOLE,
-)  # fmt: skip
-from engine.execution import quoted
+from engine.blotter import clear, close, copy, event, gap, impact_by, roll_part, told
+from engine.book import CLOSED, EXIT_CLOSED, FRACTIONAL, NO_PRICE, ROLL_WAITS
 from engine.fills import cap
-from engine.kernel import bare
+from engine.kernel import inlined, inner
 from engine.netting import whole_part
 
-
-@bare
-def roll_lines(t, bars, account, shared, state, books):
-    """Every line that rolls, is still rolling, or whose contract ends; all have been marked."""
-    n = state.line.shape[0]
-    for i in range(n):
-        state.line[i].delta = going_on(t, i, state.line[i].instrument, bars, account, state)
-    for i in range(n):
-        if state.line[i].left != 0.0:
-            state.line[i].left_bars += 1
-            if state.line[i].delta != 0.0:
-                cash = go_on(t, i, bars, account, shared, state, books)
-                state.line[i].balance += 0.0 if account.sweep else cash
-    for i in range(n):
-        state.line[i].delta = beginning(t, i, state.line[i].instrument, bars, account, state)
-    for i in range(n):
-        cash, m = 0.0, state.line[i].instrument
-        if state.line[i].position != 0.0 and bars[t, m].roll:
-            cash = roll(t, i, bars, account, shared, state, books)
-        elif state.line[i].position != 0.0 and bars[t, m].closed:
-            quote, held = quoted(t, m, bars), state.line[i].position
-            cash = close(t, i, EXIT_CLOSED, CLOSED, 1.0, quote, state, books)
-            state.line[i].target = 0.0
-            event(t, i, NO_PRICE, held, 0.0, state, books)
-        state.line[i].balance += 0.0 if account.sweep else cash
+QUIET, ROLLING, BUSY = np.int64(0), np.int64(1), np.int64(2)  # of `line.busy`: what a line has to do on a bar
 
 
-@bare
-def beginning(t, i, m, bars, account, state):
+@inlined
+def read(t, line, given):
+    """Put what the market says on the bar into `line.bar`, `line.fact` and `line.terms`."""
+    m, bar, quotes, k = line.instrument, line.bar, given.quotes, given.row[t]
+    line.fact, line.terms = given.facts[k, m], given.terms[k, m]
+    bar.open, bar.high, bar.low, bar.close = quotes.open[t, m], quotes.high[t, m], quotes.low[t, m], quotes.close[t, m]
+    bar.market, bar.mark, bar.volume = quotes.fill[t, m], quotes.mark[t, m], quotes.volume[t, m]
+    bar.left_open, bar.left_mark = quotes.left_open[t, m], quotes.left_mark[t, m]
+    bar.left_volume, bar.locked = quotes.left_volume[t, m], quotes.locked[t, m]
+    bar.usual = given.terms[given.row[t - 1], m].liquidity if t > 0 else np.nan
+
+
+@inner
+def roll_lines(t, given, state, books):
+    """Every line that rolls, is still rolling, or whose contract ends; all have been marked.
+
+    Lines of one market go together, so that each step is taken by all of them before the next.
+    """
+    lines, rules = state.lines, given.rules[0]
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        line.delta = 0.0
+        if line.busy == ROLLING and line.position != 0.0:
+            read(t, line, given)
+            line.delta = going_on(line, rules)
+            if not rules.shared:
+                go_on(t, line, lines, rules, books)
+                line.delta = beginning(line, rules)
+                leave(t, line, lines, rules, books)
+                line.delta = 0.0
+    if rules.shared:
+        for i in range(lines.shape[0]):
+            go_on(t, lines[i], lines, rules, books)
+        for i in range(lines.shape[0]):
+            lines[i].delta = beginning(lines[i], rules) if lines[i].busy == ROLLING else 0.0
+        for i in range(lines.shape[0]):
+            leave(t, lines[i], lines, rules, books)
+        for i in range(lines.shape[0]):
+            lines[i].delta = 0.0
+
+
+@inner
+def leave(t, line, lines, rules, books):
+    """The roll day of a line, or the end of its contract."""
+    if line.busy == ROLLING and line.position != 0.0:
+        cash = 0.0
+        if line.fact.roll:
+            cash = roll(t, line, lines, rules, books)
+        elif line.fact.closed:
+            event(t, line.number, NO_PRICE, line.position, 0.0, books)
+            cash = close(t, line, EXIT_CLOSED, CLOSED, 1.0, books)
+            line.target = 0.0
+        line.balance += 0.0 if rules.sweep else cash
+
+
+@inner
+def beginning(line, rules):
     """What of a position rolls on the roll day."""
-    q = state.line[i].position
-    if q == 0.0 or not bars[t, m].roll:
+    q = line.position
+    if q == 0.0 or not line.fact.roll:
         return 0.0
-    if bars[t, m].left_end:  # nothing of it may stay
+    if line.terms.left_end:  # nothing of it may stay
         return q
-    return np.copysign(due(abs(q), account.roll_days, bars[t, m].roll_volume, account), q)
+    return np.copysign(due(abs(q), rules.roll_days, line.terms.roll_volume, rules), q)
 
 
-@bare
-def going_on(t, i, m, bars, account, state):
+@inner
+def going_on(line, rules):
     """What of the part still in the contract rolled out of rolls on this bar."""
-    left = state.line[i].left
+    left, fact = line.left, line.fact
     if left == 0.0:
         return 0.0
-    if bars[t, m].roll or bars[t, m].left_end or bars[t, m].left_contract == 0:
+    if fact.roll or line.terms.left_end or line.terms.left_contract == 0:
         return left
-    if np.isnan(bars[t, m].left_mark) or np.isnan(bars[t, m].mark):
+    if np.isnan(line.bar.left_mark) or np.isnan(line.bar.mark):
         return 0.0
-    days = account.roll_days - (state.line[i].left_bars + 1)
-    return np.copysign(due(abs(left), days, bars[t, m].left_volume, account), left)
+    days = rules.roll_days - (line.left_bars + 1)
+    return np.copysign(due(abs(left), days, line.bar.left_volume, rules), left)
 
 
-@bare
-def due(size, days, volume, account):
+@inner
+def due(size, days, volume, rules):
     """What of `size` rolls now, with `days` to go and the volume of the thinner leg."""
     n = size
     if days > 1:
-        n = size / days if account.rounding == FRACTIONAL else whole_part(size / days)
-    return cap(n, volume, account.participation, account.rounding != FRACTIONAL)
+        n = size / days if rules.rounding == FRACTIONAL else whole_part(size / days)
+    return cap(n, volume, rules.participation, rules.rounding != FRACTIONAL)
 
 
-@bare
-def roll(t, i, bars, account, shared, state, books):
+@inner
+def roll(t, line, lines, rules, books):
     """The roll day: what may roll now does, the rest is left in the old contract; returns local cash.
 
     Legs that trade at the open are those of what was held after the market orders there; the others go at the
     settlements.
     """
-    m, q, n = state.line[i].instrument, state.line[i].position, state.line[i].delta
-    quote = quoted(t, m, bars)
-    from_price, to_price = bars[t, m].roll_from, bars[t, m].roll_to
-    from_fill, to_fill = bars[t, m].roll_from_fill, bars[t, m].roll_to_fill
-    state.line[i].left, state.line[i].left_contract, state.line[i].left_bars = q, quote.contract, 0
-    state.line[i].spread = from_price - to_price
-    for field in range(state.open.shape[2]):
-        state.open[LEFT, i, field] = state.open[LEG, i, field]
-        state.open[LEG, i, field] = 0.0
-    state.open[WHOLE, i, ROLLS] += 1.0
-    state.line[i].last = to_price
-    state.line[i].held = bars[t, m].roll_contract
+    told(line)
+    fact, terms, q, n = line.fact, line.terms, line.position, line.delta
+    line.left, line.left_contract, line.left_bars = q, fact.contract, 0
+    line.spread = terms.roll_from - terms.roll_to
+    copy(line.leg, line.leaving)
+    clear(line.leg)
+    line.whole.rolls += 1.0
+    line.last = terms.roll_to
+    line.held = terms.roll_contract
     if n != q:
-        event(t, i, ROLL_WAITS, abs(q), abs(n), state, books)
+        event(t, line.number, ROLL_WAITS, abs(q), abs(n), books)
     if n == 0.0:
         return 0.0
     early = n  # of it what rolls at the prices as traded
-    if from_fill != from_price or to_fill != to_price:
-        held = state.line[i].opened if state.line[i].opened * n > 0.0 else 0.0
+    if terms.roll_from_fill != terms.roll_from or terms.roll_to_fill != terms.roll_to:
+        held = line.opened if line.opened * n > 0.0 else 0.0
         early = np.copysign(min(abs(n), abs(held)), n)
-    volume, cash = bars[t, m].roll_volume, 0.0
+    cash, volume = 0.0, terms.roll_volume
     if early != 0.0:
-        value = quote.worth * quote.fx
-        gap = early * ((from_fill - to_fill) - (from_price - to_price)) * quote.worth
-        books.amount[t, i, ROLL_GAP] += gap * quote.fx
-        state.open[WHOLE, i, GROSS] += gap * quote.fx
-        state.open[LEFT, i, GROSS] += early * (from_fill - from_price) * value
-        cash += gap + moved_on(t, i, m, early, from_fill, to_fill, volume, quote, bars, account, shared,
-                               state, books)  # fmt: skip
-        state.open[LEG, i, GROSS] += early * (to_price - to_fill) * value
+        value = fact.multiplier * fact.fx
+        beyond = (terms.roll_from_fill - terms.roll_to_fill) - (terms.roll_from - terms.roll_to)
+        cash = early * beyond * fact.multiplier
+        gap(t, line, cash, books)
+        line.leaving.gross += early * (terms.roll_from_fill - terms.roll_from) * value
+        cash += moved_on(t, line, early, terms.roll_from_fill, terms.roll_to_fill, volume, lines, rules, books)
+        line.leg.gross += early * (terms.roll_to - terms.roll_to_fill) * value
     if n != early:  # entered too late for the open: at the settlements
-        cash += moved_on(t, i, m, n - early, from_price, to_price, volume, quote, bars, account, shared,
-                         state, books)  # fmt: skip
+        cash += moved_on(t, line, n - early, terms.roll_from, terms.roll_to, volume, lines, rules, books)
     return cash
 
 
-@bare
-def go_on(t, i, bars, account, shared, state, books):
-    """A later bar of a roll: its next part at the settlements of both contracts; returns local cash."""
-    m, price = state.line[i].instrument, state.line[i].last
-    quote = quoted(t, m, bars)
-    n, out = state.line[i].delta, price + state.line[i].spread
-    return moved_on(t, i, m, n, out, price, bars[t, m].left_volume, quote, bars, account, shared, state, books)
+@inner
+def go_on(t, line, lines, rules, books):
+    """A later bar of a roll: its next part at the settlements of both contracts."""
+    if line.left != 0.0:
+        line.left_bars += 1
+        if line.delta != 0.0:
+            out, volume = line.last + line.spread, line.bar.left_volume
+            cash = moved_on(t, line, line.delta, out, line.last, volume, lines, rules, books)
+            line.balance += 0.0 if rules.sweep else cash
 
 
-@bare
-def moved_on(t, i, m, n, out, into, volume, quote, bars, account, shared, state, books):
+@inner
+def moved_on(t, line, n, out, into, volume, lines, rules, books):
     """Costs and fills of a part that rolls; all that rolls of one market on a bar goes together and nets."""
-    net, gross = state.line[i].delta, abs(state.line[i].delta)
-    if shared:
+    net, gross = line.delta, abs(line.delta)
+    if rules.shared:
         net, gross = 0.0, 0.0
-        for k in range(state.line.shape[0]):
-            if state.line[k].instrument == m:
-                net += state.line[k].delta
-                gross += abs(state.line[k].delta)
-    sides = (bars[t, m].roll_slippage * quote.worth, bars[t, m].roll_commission)
-    impact = impact_by(abs(net), volume, quote, account.power)
-    contracts = (state.line[i].left_contract, state.line[i].held)
-    return roll_part(t, i, n, out, into, contracts, abs(net) / gross, impact, sides, quote, state, books)
+        for k in range(lines.shape[0]):
+            if lines[k].instrument == line.instrument:
+                net += lines[k].delta
+                gross += abs(lines[k].delta)
+    impact = impact_by(abs(net), volume, line, rules.power)
+    return roll_part(t, line, n, out, into, abs(net) / gross, impact, books)

@@ -21,42 +21,23 @@ import warnings
 import numba
 import numpy as np
 
-from engine.blotter import EVENTS_, FILLS, LEGS, TRADES, finish
-from engine.book import (
-    CAUSES,
-    EVENT_FIELDS,
-    EXIT_OPEN,
-    FEE,
-    FILL_FIELDS,
-    INTEREST,
-    LEFT,
-    LEG,
-    MEMORY,
-    PARAMS,
-    PROGRAMS,
-    TRADE_FIELDS,
-    TRANSFER,
-    WHOLE,
-    Finer,
-    Ledger,
-    Programs,
-    Risk,
-)  # fmt: skip
-from engine.decision import decide, work
-from engine.execution import inside_first, market_orders, revalue, trade_lines
-from engine.kernel import bare, kernel
-from engine.rolling import roll_lines
-from engine.spreads import break_spreads
-from engine.state import Books, Curves, asked_of, bars_of, begin
+from engine.blotter import finish_leaving, finish_leg, finish_whole, post, revalue, told
+from engine.book import EXIT_OPEN, FEE, NEAREST_RISK, TRANSFER, Ledger
+from engine.bracket import day_ends
+from engine.cutting import cut, fits, netted, postpone
+from engine.decision import aim, ask, by_risk, plan, wish
+from engine.execution import QUIET, busy_lines, quiet_lines
+from engine.kernel import inlined, inner, kernel
+from engine.spreads import break_spreads, unwanted, why_closed
+from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, begin, given_of, plain, work
 from engine.strategy import program
+
+ROOM = 64  # rows of fills and the like that there are for each line at least
 
 
 @program
 def idle(t, columns, adjusted, mark, position, equity, params, memory, forecast):
     """The function of a place that no strategy takes."""
-
-
-ROOM = 64  # rows of fills and the like that there are for each line at least
 
 
 def simulate(
@@ -75,173 +56,234 @@ def simulate(
     -------
     Ledger
     """
-    time, members = wishes.weight.shape
-    count = len(lines.instrument)
-    room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
-    tables = (np.empty((room, len(fields))) for fields in (FILL_FIELDS, TRADE_FIELDS, TRADE_FIELDS, EVENT_FIELDS))
-    books = Books(np.zeros((time, count + 1, len(CAUSES))), np.zeros(time), *tables)
-    held, money = (lambda: np.zeros((time, count))), (lambda: np.zeros(time))
-    curves = Curves(held(), held(), money(), np.zeros((time, len(sleeves.capital))), money())
-    state = begin(lines, wishes.ordered, sleeves)
-    given = (
-        bars_of(prices, facts), facts, lines, wishes, asked_of(orders, members), account, limits, clock, sleeves,
-        finer or _no_finer(), available, _programs(programs, members), risk or _no_risk(members),
-        work(lines, members, available.shape[1]), _shared(lines, account),
+    given = given_of(prices, facts, lines, wishes, orders, account, limits, clock, finer, available, risk)
+    return simulated(given, lines, wishes, sleeves, programs)
+
+
+def simulated(given, lines, wishes, sleeves, programs=None):
+    """`simulate` of what `state.given_of` has put together: of a market it can be kept from run to run."""
+    time, count = len(given.row), len(lines.member)
+    rules = given.rules[0]
+    rows = int(given.clock.day_end[given.row].sum()) if rules.by_days else time
+    late = rules.roll_days > 1 or rules.participation != np.inf  # else nothing is ever left in the old contract
+    held, money = (lambda: np.zeros((rows, count))), (lambda: np.zeros(rows))
+    left = held() if late else np.broadcast_to(0.0, (rows, count))
+    curves = Curves(
+        held(), held(), left if late else np.zeros((0, count)), money(), np.zeros((rows, len(sleeves.capital))),
+        money(), money(), money(),
     )  # fmt: skip
+    state = begin(lines, wishes, sleeves)
+    room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
+    books = Books(state.own, *(np.empty(room, kind).view(np.recarray) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)))
+    made = work(lines, len(wishes.ordered), given.facts.shape[1])
+    called = programs and programs._replace(memory=programs.memory.copy())  # what is given is not changed
     bar = 0
     while bar < time:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", numba.NumbaExperimentalFeatureWarning)  # functions passed as such
-            bar = _simulate(bar, given, state, curves, books)
+            bar = _simulate(bar, given, called, made, state, curves, books)
         if bar < time:
-            books = _grown(books, state.count)
+            books = _grown(books)
     _close_books(time - 1, state, books)
-    used = state.count.tolist()
-    fills, trades, legs, events = (rows[:n].copy() for rows, n in zip(books[2:], used, strict=True))
+    own = state.own[0]
+    told = {name: plain(getattr(books, name)[: own[name]].copy()) for name in Books._fields[1:]}
     return Ledger(
-        amount=books.amount, notional=books.notional, fills=fills, trades=trades, legs=legs, events=events,
-        residual=state.line["residual"].copy(), ambiguous=state.line["ambiguous"].copy(), **curves._asdict(),
+        **told, **(curves._asdict() | {"left": left}), residual=state.lines["residual"].copy(),
+        ambiguous=state.lines["ambiguous"].copy(),
     )  # fmt: skip
 
 
 @kernel
-def _simulate(bar, given, state, curves, books):
-    """Bars from `bar` on until all are done, or the room for fills is; returns the bar to go on with."""
-    (
-        bars, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs, risk, made,
-        shared,
-    ) = given  # fmt: skip
-    time = wishes.weight.shape[0]
+def _simulate(bar, given, programs, work, state, curves, books):
+    """`_bars`, as Python can call it."""
+    return _bars(bar, given, programs, work, state, curves, books)
+
+
+@inner
+def _bars(bar, given, programs, work, state, curves, books):
+    """Bars from `bar` on until all are done, or the room for fills is; returns the bar to go on with.
+
+    Functions that are called on every bar get the few arrays that they need: to hand them all is dearer than what most
+    of them do.
+    """
+    rules, own, time = given.rules[0], state.own[0], given.row.shape[0]
+    lines, members, sleeves = state.lines, state.members, state.sleeves
+    alone = sleeves.shape[0] == 1
     for t in range(bar, time):
-        if not _has_room(state, books):
+        if not _has_room(own, lines, books):
             return t
-        _before(t, account, clock, state, books)
-        if not account.sweep:
-            revalue(t, bars, state, books)
-        if not account.at_open:
-            inside_first(t, bars, orders, account, finer, state, books)
-        market_orders(t, bars, account, shared, state, books)
-        if trade_lines(t, bars, orders, account, finer, state, books):
-            roll_lines(t, bars, account, shared, state, books)
-        break_spreads(t, bars, account, clock, state, books)
-        _settle(t, account, clock, sleeves, state, curves, books)
-        decide(
-            t, bars, facts, lines, wishes, orders, account, limits, clock, sleeves, available, programs, risk, made,
-            state, curves, books,
-        )  # fmt: skip
+        k, row = given.row[t], own.row
+        now, facts, terms = given.clock[k], given.facts[k], given.terms[k]
+        if now.transfer != 0.0 or now.month_begin:
+            _before(t, now, rules, state, books)
+        kept = 0.0 if rules.sweep else revalued(t, lines, facts, alone, books)
+        marks, price, position = given.quotes.mark[t], curves.price[row], curves.position[row]
+        found, total = quiet_lines(lines, facts, marks, rules.sweep, alone, price, position)
+        if found:
+            busy_lines(t, given, state, books)
+        if rules.spreads:
+            break_spreads(t, now.day_end, given.quotes.mark[t], rules, state, books)
+        total += kept
+        if found or not alone:
+            total += told_apart(lines, alone, price, position)
+        curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, alone)
+        curves.equity[row] = own.equity
+        curves.notional[row] += own.notional
+        own.notional = 0.0
+        for s in range(sleeves.shape[0]):
+            curves.sleeve[row, s] = sleeves[s].equity
+        if curves.left.shape[0] > 0:
+            for i in range(lines.shape[0]):
+                curves.left[row, i] = lines[i].left
+        new = now.day_end or not rules.daily
+        if now.day_end and rules.ordered:
+            day_ends(t, given.orders, state, books)
+        if programs is not None:
+            ask(t, programs, work, state)
+        weight, usual, orders = given.weight[t], given.usual[t], given.orders
+        if rules.plain:
+            held, least, asked = plan(new, lines, members, sleeves, facts, weight, usual, rules, own.floored)
+        else:
+            wish(t, new, lines, members, sleeves, facts, weight, usual, orders, rules, own.floored)
+            if rules.spreads:
+                unwanted(members)
+            if new and rules.rounding == NEAREST_RISK and given.risk.period[t] >= 0:
+                by_risk(t, given.risk, work, state)
+            held, least, asked = aim(t, lines, members, facts, orders)
+            if rules.spreads:
+                why_closed(state)
+        if not rules.alone:
+            held, least, asked = netted(facts, terms, rules, work, state)
+        part = 1.0 if now.day_end else rules.intraday_margin
+        curves.margin[row] = own.margin = part * held
+        covered = own.equity / part if part > 0.0 else np.inf  # what is asked is a share of the requirement
+        within = asked <= covered and own.equity >= part * least and own.equity > 0.0
+        within &= own.floored == 0 and own.equity >= rules.floor
+        if within and rules.limited:
+            room = work.room
+            within = fits(
+                asked * part, own.equity, lines, facts, terms, given.limits, rules.alone, room.first, room.root
+            )
+        if not within:
+            cut(t, part, covered, least, given, work, state, books)
+        if rules.ordered:
+            postpone(state)
+        if now.day_end or not rules.by_days:
+            own.row += 1
     return time
 
 
-@bare
-def _has_room(state, books):
+@inner
+def _has_room(own, lines, books):
     """Whether the next bar cannot overflow any table."""
-    need = 32 * (state.line.shape[0] + 2)
+    need = 32 * (lines.shape[0] + 2)
     return (
-        state.count[FILLS] + need <= books.fills.shape[0]
-        and state.count[TRADES] + need <= books.trades.shape[0]
-        and state.count[LEGS] + need <= books.legs.shape[0]
-        and state.count[EVENTS_] + need <= books.events.shape[0]
+        own.fills + need <= books.fills.shape[0]
+        and own.trades + need <= books.trades.shape[0]
+        and own.legs + need <= books.legs.shape[0]
+        and own.events + need <= books.events.shape[0]
+        and own.entries + need <= books.entries.shape[0]
     )
 
 
-@bare
-def _before(t, account, clock, state, books):
+@inner
+def _before(t, now, rules, state, books):
     """Money paid in or out, and the fees of a new month."""
-    owner = state.line.shape[0]
-    paid = clock.transfer[t]
-    books.amount[t, owner, TRANSFER] = paid
-    if clock.month_begin[t]:
-        books.amount[t, owner, FEE] = -(account.fee / 12.0 * max(state.money[0] + paid, 0.0) + account.fixed_fee)
+    own, owner, fee = state.own[0], state.lines.shape[0], 0.0
+    if now.month_begin:
+        fee = -(rules.fee / 12.0 * max(own.equity + now.transfer, 0.0) + rules.fixed_fee)
+    post(t, owner, TRANSFER, now.transfer, books)
+    post(t, owner, FEE, fee, books)
+    own.paid = fee + now.transfer
 
 
-@bare
-def _settle(t, account, clock, sleeves, state, curves, books):
-    """Interest, then equity, shared out to the sleeves."""
-    n = state.line.shape[0]
-    amount = books.amount
-    if t > 0:
-        free, rate = curves.equity[t - 1] - curves.margin[t - 1], clock.rate[t - 1]
+@inner
+def revalued(t, lines, facts, alone, books):
+    """Foreign cash that lines keep, at the bar's rates; returns what it has gained, if each line does not keep that."""
+    total = 0.0
+    for i in range(lines.shape[0]):
+        gained = revalue(t, lines[i], facts[lines[i].instrument].fx, books)
+        total += gained if alone else 0.0
+        lines[i].earned += 0.0 if alone else gained
+    return total
+
+
+@inner
+def told_apart(lines, alone, price, position):
+    """Profit and positions of the lines that had something to do; returns what they earned beside `quiet_lines`."""
+    total = 0.0
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        if line.busy != QUIET:
+            price[i] += line.price
+            position[i] = line.position
+            total += line.earned if alone else 0.0
+            line.price, line.earned = 0.0, 0.0 if alone else line.earned
+    return total
+
+
+@inlined
+def settle(t, now, rules, own, lines, sleeves, total, alone):
+    """Interest, then equity, shared out to the sleeves; returns the interest."""
+    account, interest = own.paid, 0.0
+    if t > 0 and now.days != 0.0:
+        free, rate = own.equity - own.margin, own.rate
         if free >= 0.0:
-            rate = max(rate - account.credit_spread, 0.0) if rate >= 0.0 else rate - account.credit_spread
+            rate = max(rate - rules.credit_spread, 0.0) if rate >= 0.0 else rate - rules.credit_spread
         else:
-            rate += account.debit_spread
-        amount[t, n, INTEREST] = free * rate * clock.days[t] / 360.0
-    own = 0.0
-    for cause in range(amount.shape[2]):
-        own += amount[t, n, cause]
+            rate += rules.debit_spread
+        interest = free * rate * now.days / 360.0
+        account += interest
+    if alone:
+        own.equity += account + total
+        sleeves[0].equity = own.equity
+    else:
+        _share_out(account, now.rebalance, own, lines, sleeves)
+    own.rate, own.paid = now.rate, 0.0
+    return interest
+
+
+@inner
+def _share_out(account, rebalance, own, lines, sleeves):
+    """What the account itself gets or pays, to the sleeves by what they have; then what the lines have earned."""
     before = 0.0
-    for s in range(state.sleeve.shape[0]):
-        before += max(state.sleeve[s], 0.0)  # one that has lost all and more has no part in what comes in
-    for s in range(state.sleeve.shape[0]):
-        part = max(state.sleeve[s], 0.0) / before if before > 0.0 else 1.0 / state.sleeve.shape[0]
-        state.sleeve[s] += own * part
-    total = own
-    for i in range(n):
-        earned = 0.0
-        for cause in range(amount.shape[2]):
-            earned += amount[t, i, cause]
-        state.sleeve[state.line[i].sleeve] += earned
-        total += earned
-    state.money[0] += total
-    if clock.rebalance[t]:
-        for s in range(state.sleeve.shape[0]):
-            state.sleeve[s] = state.money[0] * sleeves.share[s]
-    curves.equity[t] = state.money[0]
-    for s in range(state.sleeve.shape[0]):
-        curves.sleeve[t, s] = state.sleeve[s]
-    for i in range(n):
-        curves.position[t, i], curves.left[t, i] = state.line[i].position, state.line[i].left
+    for s in range(sleeves.shape[0]):
+        before += max(sleeves[s].equity, 0.0)  # one that has lost all and more has no part in what comes in
+    for s in range(sleeves.shape[0]):
+        part = max(sleeves[s].equity, 0.0) / before if before > 0.0 else 1.0 / sleeves.shape[0]
+        sleeves[s].equity += account * part
+    total = account
+    for i in range(lines.shape[0]):
+        sleeves[lines[i].sleeve].equity += lines[i].earned
+        total += lines[i].earned
+        lines[i].earned = 0.0
+    own.equity += total
+    if rebalance:
+        for s in range(sleeves.shape[0]):
+            sleeves[s].equity = own.equity * sleeves[s].share
 
 
 @kernel
 def _close_books(t, state, books):
     """Record what is still open at the last mark."""
-    for i in range(state.line.shape[0]):
-        line = state.line[i]
+    for i in range(state.lines.shape[0]):
+        line = state.lines[i]
+        told(line)
         if line.position != 0.0:
-            finish(t, i, WHOLE, line.held, line.last, EXIT_OPEN, state, books)
+            finish_whole(t, line, line.held, line.last, EXIT_OPEN, books)
         if line.left != 0.0:
-            finish(t, i, LEFT, line.left_contract, line.last + line.spread, EXIT_OPEN, state, books)
+            finish_leaving(t, line, line.last + line.spread, EXIT_OPEN, books)
         if line.position != line.left:
-            finish(t, i, LEG, line.held, line.last, EXIT_OPEN, state, books)
+            finish_leg(t, line, line.held, line.last, EXIT_OPEN, books)
 
 
-# What the loop starts from
-
-
-def _shared(lines, account):
-    """Whether lines may trade the same contract, members have several legs, or fills are capped."""
-    crowded = len(set(lines.root.tolist())) < len(lines.root)
-    return bool(crowded or len(set(lines.member.tolist())) < len(lines.member) or account.participation != np.inf)
-
-
-def _grown(books, used):
+def _grown(books):
     """Four times the room in every table of which a quarter is used."""
-    tables = {"fills": FILLS, "trades": TRADES, "legs": LEGS, "events": EVENTS_}
-    made = {}
-    for name, k in tables.items():
-        rows = getattr(books, name)
-        if used[k] > len(rows) // 4:
-            more = np.empty((4 * len(rows), rows.shape[1]))
-            more[: used[k]] = rows[: used[k]]
+    made, own = {}, books.own[0]
+    for name in Books._fields[1:]:
+        rows, used = getattr(books, name), own[name]
+        if used > len(rows) // 4:
+            more = np.empty(4 * len(rows), rows.dtype).view(np.recarray)
+            more[:used] = rows[:used]
             made[name] = more
     return books._replace(**made)
-
-
-def _no_finer():
-    return Finer(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64), np.zeros((0, 4)))
-
-
-def _no_risk(members):
-    return Risk(np.zeros((0, members, members)), np.zeros(0, np.int64), np.zeros((0, members)))
-
-
-def _programs(given, members):
-    """The functions called bar by bar, with memory of their own: what is given is not changed."""
-    if given is not None:
-        return given._replace(memory=given.memory.copy())
-    none = np.zeros(PROGRAMS, np.int64)
-    return Programs(
-        (idle.compiled,) * PROGRAMS, none, none.copy(), np.zeros(members, np.int64), np.zeros((1, 1)), np.zeros((1, 1)),
-        np.zeros((PROGRAMS, PARAMS)), np.zeros((members, MEMORY)),
-    )  # fmt: skip

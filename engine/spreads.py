@@ -9,37 +9,42 @@ Both legs trade, or none; but a contract ends, and a market falls silent, withou
 3. Nothing is wanted of the spread until all its legs are flat.
 """
 
+import numpy as np
+
 from engine.blotter import event
 from engine.book import EXIT_BROKEN, SPREAD_BROKEN
-from engine.kernel import bare
+from engine.kernel import inner
 
 
-@bare
-def break_spreads(t, bars, account, clock, state, books):
+@inner
+def break_spreads(t, day_end, marks, rules, state, books):
     """Which spreads break on the bar, and which are flat again; all lines have been marked and have rolled."""
-    for k in range(state.spread.shape[0]):
-        mine = state.member[state.spread[k]]
-        silent, held = silence(t, mine, bars, clock.day_end[t], state), 0
-        for i in range(mine.first, mine.after):
-            held += state.line[i].position != 0.0
+    for j in range(state.members.shape[0]):
+        member = state.members[j]
+        if member.after - member.first == 1:
+            continue
+        silent, held = silence(member, marks, day_end, state.lines), 0
+        for i in range(member.first, member.after):
+            held += state.lines[i].position != 0.0
         if held == 0:
-            mine.broken = 0
-        elif not mine.broken and (held < mine.after - mine.first or silent >= account.stale_leg_days):
-            mine.broken = 1
-            for i in range(mine.first, mine.after):
-                event(t, i, SPREAD_BROKEN, state.line[i].position, 0.0, state, books)
+            member.broken = 0
+        elif not member.broken and (held < member.after - member.first or silent >= rules.stale_leg_days):
+            member.broken = 1
+            for i in range(member.first, member.after):
+                event(t, i, SPREAD_BROKEN, state.lines[i].position, 0.0, books)
 
 
-@bare
-def silence(t, mine, bars, day_end, state):
+@inner
+def silence(member, marks, day_end, lines):
     """Most days in a row, up to this one, on which a leg had no price while another had."""
     most, any_priced = 0, False
-    for i in range(mine.first, mine.after):
-        line = state.line[i]
-        line.priced |= bars[t, line.instrument].mark == bars[t, line.instrument].mark
+    for i in range(member.first, member.after):
+        line = lines[i]
+        if not np.isnan(marks[line.instrument]):
+            line.priced = 1
         any_priced |= line.priced != 0
-    for i in range(mine.first, mine.after):
-        line = state.line[i]
+    for i in range(member.first, member.after):
+        line = lines[i]
         if day_end:
             line.missing = 0 if line.priced else line.missing + any_priced
             line.priced = 0
@@ -47,20 +52,20 @@ def silence(t, mine, bars, day_end, state):
     return most
 
 
-@bare
-def unwanted(made, state):
+@inner
+def unwanted(members):
     """Nothing is wanted of a spread that is broken."""
-    for k in range(state.spread.shape[0]):
-        j = state.spread[k]
-        if state.member[j].broken:
-            made.ideal[j], made.whole[j], made.lowest[j], made.highest[j] = 0.0, 0.0, 0.0, 0.0
+    for j in range(members.shape[0]):
+        member = members[j]
+        if member.broken:
+            member.ideal = member.wanted = member.lowest = member.highest = 0.0
 
 
-@bare
+@inner
 def why_closed(state):
     """Orders of a spread that is broken say so."""
-    for k in range(state.spread.shape[0]):
-        mine = state.member[state.spread[k]]
-        if mine.broken:
-            for i in range(mine.first, mine.after):
-                state.line[i].why = EXIT_BROKEN
+    for j in range(state.members.shape[0]):
+        member = state.members[j]
+        if member.broken:
+            for i in range(member.first, member.after):
+                state.lines[i].why = EXIT_BROKEN

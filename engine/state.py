@@ -1,68 +1,115 @@
 """What the loop over bars reads and remembers, as records: the fields of one thing lie side by side in memory.
 
-Records also keep compiling quick: a kernel that is handed fifty arrays takes minutes.
+A kernel is handed records, each one pointer, and few arrays: handed a hundred arrays it takes a minute to compile.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from engine.book import TRADE_FIELDS
+from engine import book
+from engine.netting import Holdings, Room, netting
 
 
-def record_of(floats, whole=(), small=(), flags=()):
-    """The type of records with these fields, one beside the other in memory."""
-    kinds = ((floats, np.float64), (whole, np.int64), (small, np.int32), (flags, np.bool_))
-    return np.dtype([(name, kind) for names, kind in kinds for name in names], align=True)
+def record_of(*fields):
+    """The type of records of these fields, in their order; a name alone is a float.
+
+    >>> record_of("price", ("day", bool)).names
+    ('price', 'day')
+    """
+    told = [(field, np.float64) if isinstance(field, str) else field for field in fields]
+    if taken := [name for name, _ in told if hasattr(np.record, name)]:
+        raise ValueError(f"names of fields that records of numpy use for themselves: {', '.join(taken)}")
+    return np.dtype([(name, kind) for name, kind in told], align=True)
 
 
-# What a market says on a bar: the fields of `book.Prices`, and of `book.Facts` those that trading needs. What every bar
-# reads comes first.
+# What of a market changes from bar to bar: the columns of `book.Prices` of that name, `market` being `fill`; and the
+# usual volume, known at the end of the bar before.
 BAR = record_of(
-    (
-        "mark", "market", "offset", "multiplier", "fx", "slippage", "commission", "impact", "volume", "open", "high",
-        "low", "close", "tick", "roll_from", "roll_to", "roll_from_fill", "roll_to_fill", "roll_volume", "left_open",
-        "left_mark", "left_volume", "roll_slippage", "roll_commission", "liquidity",
-    ),
-    small=("contract", "roll_contract", "left_contract", "locked"),
-    flags=("roll", "closed", "left_end"),
+    "open", "high", "low", "close", "market", "mark", "volume", "left_open", "left_mark", "left_volume", "usual",
+    ("locked", np.int64),
+)  # fmt: skip
+# What does not change with every bar, of `book.Facts` and the rest of `book.Prices`: what every bar reads, and what is
+# read where something trades.
+FACT = record_of(
+    "offset", "multiplier", "fx", "initial", "maintenance", ("contract", np.int32), ("roll", np.bool_),
+    ("closed", np.bool_), ("available", np.bool_),
+)  # fmt: skip
+TERMS = record_of(
+    "liquidity", "open_interest", "sigma", "tick", "slippage", "commission", "impact", "roll_slippage",
+    "roll_commission", "roll_from", "roll_to", "roll_from_fill", "roll_to_fill", "roll_volume",
+    ("roll_contract", np.int32), ("left_contract", np.int32), ("left_end", np.bool_),
+)  # fmt: skip
+# A row of `book.Clock`
+CLOCK = record_of(
+    "days", "rate", "transfer", ("day_end", np.bool_), ("month_begin", np.bool_), ("rebalance", np.bool_),
 )  # fmt: skip
 # A row of `book.Orders` of one member
 ASKED = record_of(
-    ("price", "limit", "stop", "stop_at", "target", "target_at", "trail"), small=("kind", "hold", "episode"),
-    flags=("day",),
+    "price", "limit", "stop", "stop_at", "target", "target_at", "trail", ("kind", np.int32), ("hold", np.int32),
+    ("episode", np.int32), ("day", np.bool_),
 )  # fmt: skip
+# The rules: `book.Account`, and what follows from the lines and limits:
+#   limited   there are limits
+#   ordered   some member has orders
+#   alone     each root has one line: nothing nets
+#   shared    lines may trade the same contract, members have several legs, or fills are capped
+#   spreads   some member has several legs
+#   plain     every member is one line, sized by its forecast and nothing else
+#   by_days   curves have one row a day
+RULES = record_of(
+    "buffer", "participation", "power", "intraday_margin", "spread_credit", "floor", "credit_spread", "debit_spread",
+    "fee", "fixed_fee", ("rounding", np.int64), ("policy", np.int64), ("roll_days", np.int64), ("call", np.int64),
+    ("stale_leg_days", np.int64),
+    *((name, np.bool_) for name in (
+        "per_capital", "compounding", "sweep", "at_open", "through", "daily", "limited", "ordered", "alone", "shared",
+        "spreads", "plain", "by_days",
+    )),
+)  # fmt: skip
+FILL, TRADE, EVENT, ENTRY = (
+    record_of(*names) for names in (book.FILL_FIELDS, book.TRADE_FIELDS, book.EVENT_FIELDS, book.ENTRY_FIELDS)
+)
 # A line: what it is, and what is known of it from bar to bar
-#   instrument, member, root, sleeve   as in `book.Lines`, and so is ratio
+#   number           of the line; instrument, member, root, sleeve, ratio as in `book.Lines`
 #   position, target [contracts, signed]
 #   left             part of the position still in the contract rolled out of
 #   held             contract of the other part; left_contract that of the part left
 #   last, adjusted   price at which it was last marked, of the contract held, and in the adjusted frame [points]
-#   balance, fx      foreign cash kept when not swept [local currency], and the rate of the bar before
+#   balance, rate    foreign cash kept when not swept [local currency], and its exchange rate of the bar before
 #   spread           price of the contract rolled out of less that of the one held, when last marked [points]
 #   delta            contracts of the bar's market order, or roll
 #   part             of the market order what is traded in the contract rolled out of
 #   opened           position after the market orders at the open; where they come later, before the bar
 #   share, net       part of it that is traded outside (lines of one contract net), and net size of its contract
+#   earned, price    of the bar: all that it earned; that of its price alone [account currency]
 #   residual         sum of contract less adjusted profit [account currency]
 #   ambiguous        bars that could be told in two ways
+#   wanted           target before limits and margin cut it
 #   left_bars        bars since the roll began
 #   why, kind        of EXITS and KINDS: why the position is being closed, and by what order
 #   out              bar on which a protective order was met last
 #   cut              the volume of the bar left something of the market order
 #   priced           of a leg: the market has had a bar on this day
 #   missing          of a leg: days in a row without one, on which another leg had one
+#   ordered, busy    its member may have orders; what it has to do on the bar (`engine.rolling`)
+#   gross, bars      of the open trades since they were told last (`blotter.told`)
+#   fact, terms, bar of its market, where it has something to do
+#   whole, leg, leaving   trades now open: flat to flat; in the contract held; in the one rolled out of
 LINE = record_of(
-    (
-        "position", "target", "left", "last", "adjusted", "balance", "fx", "spread", "delta", "part", "opened", "share",
-        "net", "ratio", "residual", "ambiguous",
-    ),
-    (
-        "instrument", "member", "root", "sleeve", "held", "left_contract", "left_bars", "why", "kind", "out", "cut",
-        "priced", "missing",
-    ),
+    "position", "target", "left", "last", "adjusted", "earned", "price", "residual", "wanted", "ratio", "gross", "bars",
+    *((name, np.int64) for name in ("instrument", "member", "sleeve", "held", "why", "kind")), ("busy", np.int64),
+    ("ordered", np.bool_), "delta", "balance", "rate", "spread", "part", "opened", "share", "net", "ambiguous",
+    *((name, np.int64) for name in (
+        "number", "root", "left_contract", "left_bars", "out", "cut", "priced", "missing",
+    )),
+    ("fact", FACT), ("terms", TERMS), ("bar", BAR), ("whole", TRADE), ("leg", TRADE), ("leaving", TRADE),
 )  # fmt: skip
 # A member, from bar to bar; levels in adjusted points:
+#   units            held [contracts, or units of a spread]
+#   ideal, wanted    what it would hold by itself, not yet whole; and whole
+#   lowest, highest  between which whole units are chosen by risk
+#   forecast         of a function called bar by bar; program: its number, -1 none
 #   stop, stop_at    protective stop by its distance from the entry, and by its price (of a waiting entry as well)
 #   goal, goal_at    target, likewise
 #   trail, best      distance of the trailing stop, and best price since the entry
@@ -78,95 +125,247 @@ LINE = record_of(
 #   tried            the waiting entry has met a bar of its market
 #   first, after     its first line, and the one after its last
 #   broken           of a spread: a leg could no longer trade, and the others are closed
-#   ordered          whether the orders say anything of it
+#   ordered, contracts   as in `book.Wishes`, and follows as `resize` there
 MEMBER = record_of(
-    ("stop", "stop_at", "goal", "goal_at", "trail", "best", "amount"),
-    (
+    "units", "ideal", "wanted", "lowest", "highest", "forecast", ("first", np.int64), ("after", np.int64),
+    ("program", np.int64), ("ordered", np.bool_), ("follows", np.bool_), ("contracts", np.bool_),
+    "stop", "stop_at",
+    "goal", "goal_at", "trail", "best", "amount",
+    *((name, np.int64) for name in (
         "hold", "entered", "days", "seen", "episode", "blocked", "closing", "pending", "asked", "triggered", "filled",
-        "tried", "first", "after", "broken",
-    ),
-    flags=("ordered",),
+        "tried", "broken",
+    )),
 )  # fmt: skip
+SLEEVE = record_of("capital", "share", "equity")
+# The account [account currency]: equity; of the bar before the requirement and the rate; of the bar the sides traded,
+# and money paid in or out with fees. Whether the capital floor was reached, and the ruin told; the row of the curves;
+# rows used of `Books`.
+OWN = record_of(
+    "equity", "margin", "rate", "notional", "paid",
+    *((name, np.int64) for name in ("floored", "ruined", "row", "fills", "trades", "legs", "events", "entries")),
+)  # fmt: skip
+
+
+class Quotes(NamedTuple):
+    """Arrays (time, market) of `book.Prices`: those that change from bar to bar."""
+
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    fill: np.ndarray
+    mark: np.ndarray
+    volume: np.ndarray
+    left_open: np.ndarray
+    left_mark: np.ndarray
+    left_volume: np.ndarray
+    locked: np.ndarray
+
+
+class Given(NamedTuple):
+    """What the loop reads and does not change."""
+
+    quotes: Quotes
+    row: np.ndarray  # int64 (time,): of `clock`, `facts` and `terms`
+    clock: np.ndarray  # (row,) of CLOCK
+    facts: np.ndarray  # (row, market) of FACT
+    terms: np.ndarray  # (row, market) of TERMS
+    weight: np.ndarray  # (time, member), see `book.Wishes`
+    usual: np.ndarray
+    orders: np.ndarray  # (time, member) of ASKED, or of no rows
+    rules: np.ndarray  # (1,) of RULES
+    limits: book.Limits
+    finer: book.Finer
+    risk: book.Risk
 
 
 class State(NamedTuple):
     """What the loop remembers from bar to bar."""
 
-    line: np.ndarray  # (line,) of LINE
-    member: np.ndarray  # (member,) of MEMBER
-    spread: np.ndarray  # int64: members of several legs
-    sleeve: np.ndarray  # (sleeve,) equity [account currency]
-    open: np.ndarray  # (3, line, trade field): the trades now open
-    count: np.ndarray  # int64 (4,) rows used of fills, trades, legs, events
-    money: np.ndarray  # (3,) equity; 1 where the capital floor was reached; 1 where the ruin was told
+    lines: np.ndarray  # (line,) of LINE
+    members: np.ndarray  # (member,) of MEMBER
+    sleeves: np.ndarray  # (sleeve,) of SLEEVE
+    own: np.ndarray  # (1,) of OWN
     path: np.ndarray  # (4, 2) what `fills.walk` found
 
 
 class Books(NamedTuple):
-    """Where what happens is written down; see `book.Ledger`."""
+    """Tables that the loop fills from the top; `own` knows how many rows are used."""
 
-    amount: np.ndarray
-    notional: np.ndarray
-    fills: np.ndarray
-    trades: np.ndarray
-    legs: np.ndarray
-    events: np.ndarray
+    own: np.ndarray
+    fills: np.ndarray  # of FILL
+    trades: np.ndarray  # of TRADE
+    legs: np.ndarray  # of TRADE
+    events: np.ndarray  # of EVENT
+    entries: np.ndarray  # of ENTRY
 
 
 class Curves(NamedTuple):
-    """What there is at the end of every bar; see `book.Ledger`."""
+    """What there is at the end of every bar, or of every day; see `book.Ledger`."""
 
+    price: np.ndarray
     position: np.ndarray
     left: np.ndarray
     equity: np.ndarray
     sleeve: np.ndarray
     margin: np.ndarray
+    notional: np.ndarray
+    interest: np.ndarray
 
 
-def begin(lines, ordered, sleeves):
+class Work(NamedTuple):
+    """Arrays (line,) and (member,) in which limits, margin and whole contracts are worked out, made once a run."""
+
+    lines: book.Lines
+    room: Room  # who nets with whom
+    held: Holdings  # what is held of which contract
+    target: np.ndarray  # (line,) [contracts, signed]
+    wanted: np.ndarray  # (line,) targets before margin refuses some
+    cut: np.ndarray  # (line,) positions that a margin call leaves
+    profit: np.ndarray  # (line,) of the trades now open [account currency]
+    price: np.ndarray  # (market,) last known of the contract held [points]
+    each: np.ndarray  # (EACH, market) what limits and margin ask of the bar, of FACT and TERMS
+    cuts: np.ndarray  # (row, 4) what limits cut: line, event, wanted, allowed
+    units: np.ndarray  # (6, member): held, ideal, lowest, highest, whole; forecasts of functions
+
+
+def begin(lines, wishes, sleeves):
     """What the loop starts with: nothing held, nothing asked."""
-    count, members = len(lines.member), len(ordered)
-    line, member = np.zeros(count, LINE).view(np.recarray), np.zeros(members, MEMBER).view(np.recarray)
+    count, members = len(lines.member), len(wishes.ordered)
+    line, member, sleeve, own = (
+        blank(n, kind) for n, kind in ((count, LINE), (members, MEMBER), (len(sleeves.capital), SLEEVE), (1, OWN))
+    )
     for name in ("instrument", "member", "root", "sleeve", "ratio"):
         line[name][:] = getattr(lines, name)
+    line["number"][:], line["ordered"][:] = np.arange(count), wishes.ordered[lines.member]
     for name in ("last", "adjusted"):
         line[name][:] = np.nan
     for name in ("stop", "stop_at", "goal", "goal_at", "trail", "best"):
         member[name][:] = np.nan
     line["out"][:], member["blocked"][:], member["pending"][:] = -1, -1, -1
-    member["ordered"][:] = ordered
+    for name in ("ordered", "contracts", "program"):
+        member[name][:] = getattr(wishes, name)
+    member["follows"][:] = wishes.resize
     member["first"][:] = np.searchsorted(lines.member, np.arange(members), side="left")
     member["after"][:] = np.searchsorted(lines.member, np.arange(members), side="right")
-    return State(
-        line=line,
-        member=member,
-        spread=np.flatnonzero(member["after"] - member["first"] > 1),
-        sleeve=sleeves.capital.astype(np.float64).copy(),
-        open=np.zeros((3, count, len(TRADE_FIELDS))),
-        count=np.zeros(4, np.int64),
-        money=np.array([float(np.sum(sleeves.capital)), 0.0, 0.0]),
-        path=np.zeros((4, 2)),
-    )
+    sleeve["capital"][:], sleeve["share"][:], sleeve["equity"][:] = sleeves.capital, sleeves.share, sleeves.capital
+    own["equity"] = float(np.sum(sleeves.capital))
+    return State(line, member, sleeve, own, np.zeros((4, 2)))
 
 
-def bars_of(prices, facts):
-    """Prices and facts side by side: one record a bar and market, so that what a bar needs lies together.
+def work(lines, members, markets):
+    """The `Work` of a run's lines, and numbers of members and markets."""
+    count = len(lines.member)
+    contract = np.zeros((2, count), np.int64)
+    held = Holdings(np.zeros(count), np.zeros(count), contract[0].copy(), contract[1].copy())
+    target, wanted, cut, profit = (np.zeros(count) for _ in range(4))
+    cuts = np.zeros((KINDS * max(count, 1), 4))
+    price, each, units = np.full(markets, np.nan), np.zeros((len(EACH), markets)), np.zeros((6, members))
+    return Work(lines, netting(lines), held, target, wanted, cut, profit, price, each, cuts, units)
 
-    `market` is `Prices.fill`: a record has no field of that name, for numpy's has a method.
-    """
-    told = {name: getattr(facts, name) for name in BAR.names if name in facts._fields}
-    told |= {name: values for name, values in prices._asdict().items() if name in BAR.names}
-    return _records(BAR, told | {"market": prices.fill}, prices.mark.shape)
+
+EACH = ("initial", "maintenance", "fx", "multiplier", "sigma", "liquidity", "open_interest")  # of `Work.each`
+INITIAL, MAINTENANCE, RATE, MULTIPLIER, SIGMA, LIQUIDITY, OPEN_INTEREST = range(len(EACH))
+KINDS = book.LIMIT_MARGIN - book.LIMIT_CONTRACTS + 1  # of limits; `cuts` needs as many rows for each line
+
+
+def given_of(prices, facts, lines, wishes, orders, account, limits, clock, finer, available, risk, by_days=False):
+    """Named tuples of `engine.book` as the loop reads them; arrays that change with every bar are not copied."""
+    members = len(wishes.ordered)
+    row = rows_of(prices, facts, clock, available)
+    return Given(
+        quotes=Quotes(*(getattr(prices, name) for name in Quotes._fields)),
+        row=row[0],
+        clock=clock_of(clock, row[1]),
+        facts=facts_of(FACT, prices, facts, available, row[1]),
+        terms=facts_of(TERMS, prices, facts, available, row[1]),
+        weight=wishes.weight, usual=wishes.usual,
+        orders=asked_of(orders, members),
+        rules=rules_of(account, limits, lines, wishes, by_days),
+        limits=limits,
+        finer=finer or no_finer(), risk=risk or no_risk(members),
+    )  # fmt: skip
+
+
+def rows_of(prices, facts, clock, available):
+    """(row of each bar, first bar of each row): bars that follow each other and differ in prices alone share a row."""
+    time = len(clock.days)
+    if clock.day_end.all():
+        row = np.arange(time)
+        return row, row
+    new = np.zeros(time, bool)
+    new[:1] = True
+    told = (_named(kind, prices, facts, available).values() for kind in (FACT, TERMS))
+    for values in (*itertools.chain(*told), *clock):
+        values = values.reshape(time, -1)
+        same = values[1:] == values[:-1]
+        if np.issubdtype(values.dtype, np.floating):
+            same |= np.isnan(values[1:]) & np.isnan(values[:-1])
+        new[1:] |= ~same.all(axis=1)
+    return np.cumsum(new) - 1, np.flatnonzero(new)
+
+
+def facts_of(kind, prices, facts, available, first):
+    """Records, of FACT or TERMS, of the rows that begin at the bars `first`."""
+    return filled(kind, _named(kind, prices, facts, available), (len(first), available.shape[1]), first)
+
+
+def _named(kind, prices, facts, available):
+    """The arrays of prices and facts that such records hold."""
+    told = prices._asdict() | facts._asdict() | {"available": available}
+    return {name: told[name] for name in kind.names}
+
+
+def clock_of(clock, first):
+    """CLOCK records of the rows that begin at the bars `first`."""
+    return filled(CLOCK, clock._asdict(), (len(first),), first)
 
 
 def asked_of(orders, members):
     """Orders as records; of no rows where there are none."""
     told = {} if orders is None else orders._asdict()
-    return _records(ASKED, told, orders.kind.shape if told else (0, members))
+    return filled(ASKED, told, orders.kind.shape if told else (0, members))
 
 
-def _records(kind, columns, shape):
-    out = np.zeros(shape, kind).view(np.recarray)
+def rules_of(account, limits, lines, wishes, by_days):
+    """One record of RULES."""
+    crowded = len(set(lines.root.tolist())) < len(lines.root)
+    spreads = len(set(lines.member.tolist())) < len(lines.member)
+    plain = not spreads and np.all(lines.ratio == 1.0) and not np.any(wishes.ordered) and np.all(wishes.resize)
+    plain &= np.all(wishes.program < 0) and account.rounding != book.NEAREST_RISK
+    told = account._asdict() | {
+        "plain": plain, "limited": limits.any, "ordered": bool(np.any(wishes.ordered)), "alone": not crowded,
+        "spreads": spreads,
+        "by_days": by_days,
+        "shared": crowded or spreads or account.participation != np.inf,
+    }  # fmt: skip
+    return filled(RULES, told, (1,))
+
+
+def filled(kind, columns, shape, rows=None):
+    """Records with the values of columns, of all rows or of some."""
+    out = blank(shape, kind)
+    every = rows is None or len(rows) == len(next(iter(columns.values())))
     for name, values in columns.items():
-        out[name][...] = values
+        out[name][...] = values if every else values[rows]
     return out
+
+
+def blank(shape, kind):
+    """Records of zeros."""
+    return np.zeros(shape, kind).view(np.recarray)
+
+
+def plain(records):
+    """Records of floats as an array (row, field)."""
+    return np.asarray(records).view(np.float64).reshape(len(records), len(records.dtype))
+
+
+def no_finer():
+    """No bars within the bars."""
+    return book.Finer(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64), np.zeros((0, 4)))
+
+
+def no_risk(members):
+    """Contracts do not become whole by risk."""
+    return book.Risk(np.zeros((0, members, members)), np.zeros(0, np.int64), np.zeros((0, members)))

@@ -1,6 +1,7 @@
 """The tables of a run, made from the arrays that a simulation leaves, when somebody asks for them."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -19,8 +20,20 @@ TOLD = 200  # events of one kind that `run.json` lists
 def result_hash(ledger):
     """sha256 over the numbers of a simulation: equity, ledger, positions and fills, array by array, byte by byte."""
     digest = hashlib.sha256()
-    kept = (ledger.equity, ledger.amount, ledger.position, ledger.left, ledger.fills, ledger.trades, ledger.legs)
-    for array in (*kept, ledger.sleeve, ledger.events):
+    names = (
+        "equity",
+        "price",
+        "interest",
+        "entries",
+        "position",
+        "left",
+        "fills",
+        "trades",
+        "legs",
+        "sleeve",
+        "events",
+    )
+    for array in (getattr(ledger, name) for name in names):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array + 0.0).tobytes())  # + 0.0: a negative zero is a zero
     return digest.hexdigest()
@@ -30,17 +43,17 @@ def by_days(ledger, clock):
     """The ledger and the clock of bars within the day, told by days: sums of money, the last of what is held."""
     begin = np.flatnonzero(np.append(True, clock.day_end[:-1]))
     day = np.cumsum(np.append(0, clock.day_end[:-1]))
-    fills, events = ledger.fills.copy(), ledger.events.copy()
+    fills, events, entries = ledger.fills.copy(), ledger.events.copy(), ledger.entries.copy()
     trades, legs = ledger.trades.copy(), ledger.legs.copy()
-    for rows in (fills, events):
+    for rows in (fills, events, entries):
         rows[:, 0] = day[rows[:, 0].astype(np.int64)]
     for rows in (trades, legs):
         for field in (book.ENTRY, book.EXIT):
             rows[:, field] = day[rows[:, field].astype(np.int64)]
         rows[:, book.BARS] = rows[:, book.EXIT] - rows[:, book.ENTRY]
     last = {name: getattr(ledger, name)[clock.day_end] for name in ("position", "left", "equity", "sleeve", "margin")}
-    sums = {name: np.add.reduceat(getattr(ledger, name), begin, axis=0) for name in ("amount", "notional")}
-    told = ledger._replace(**last, **sums, fills=fills, events=events, trades=trades, legs=legs)
+    sums = {n: np.add.reduceat(getattr(ledger, n), begin, axis=0) for n in ("price", "interest", "notional")}
+    told = replace(ledger, **last, **sums, fills=fills, events=events, trades=trades, legs=legs, entries=entries)
     return told, clock._replace(transfer=np.add.reduceat(clock.transfer, begin))
 
 

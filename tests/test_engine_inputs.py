@@ -51,9 +51,7 @@ def test_t24_a_close_is_refused_where_a_vendor_gives_settlements_alone():
     both["close"] = np.column_stack([BARS["close"], [NONE] * 5])
     for fill in ("close", "same_close"):
         told = portfolio((Wants(), {}), settings=[f"execution.fill={fill}"])
-        with pytest.raises(
-            ConfigError, match=r"SETTLES have settlements and no close, .*; allowed: 'open', or 'set"
-        ):
+        with pytest.raises(ConfigError, match=r"SETTLES have settlements and no close, .*; allowed: 'open', or 'set"):
             made(told, **both)
     assert made(portfolio((Wants(), {}), settings=["execution.fill=settle"]), **both).prices.fill.shape == (5, 2)
     assert made(**both).prices.close[0].tolist() == [100.5, 100.0]  # inside the bar its settlement is the last price

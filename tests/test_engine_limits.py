@@ -5,12 +5,13 @@ import tomllib
 import numpy as np
 import pytest
 
-from engine import book, limits, settings
+from engine import book, limits, settings, state
+from engine.kernel import opened
 from engine.netting import Holdings, netting
 from engine.sections import Execution, Limits, Margin, Rolls
 from tests.plain_margin import Account, limited, nets_of, random_book, sums_of, table
 
-BOOKS = range(250)
+APPLY, BOOKS = opened(limits.apply), range(250)
 FIGURES = (
     "max_contracts", "sector_contracts", "side_contracts", "volume_share", "open_interest_share", "group_risk",
     "gross_notional", "net_notional", "margin_to_equity",
@@ -21,6 +22,12 @@ def facts_of(markets, **given):
     """One row of facts: a point is worth 10, all else 1 unless given."""
     rows = {name: np.full((1, markets), 10.0 if name == "multiplier" else 1.0) for name in book.Facts._fields}
     return book.Facts(**(rows | {name: np.array([values], float) for name, values in given.items()}))
+
+
+def applied(target, held, price, lines, room, facts, *rest):
+    """`limits.apply` of a row of facts."""
+    each = np.array([getattr(facts, name)[0] for name in state.EACH], float)
+    return APPLY(target, held, price, lines, room, each, *rest)
 
 
 def cut(target, most, root=None, contract=None, member=None, ratio=None, sector=None, group=None, **given):
@@ -40,10 +47,8 @@ def cut(target, most, root=None, contract=None, member=None, ratio=None, sector=
     held = Holdings(0 * target, 0 * target, 0 * row if contract is None else np.array(contract), 0 * row)
     cuts = np.empty((limits.KINDS * len(row), 4))
     figures = most.tuple(len(row), int(lines.group.max()) + 1)
-    count = limits.apply(
-        0, target, held, price, lines, netting(lines), facts_of(len(row), **given), figures, credit, 1.0, equity,
-        whole, cuts,
-    )  # fmt: skip
+    facts = facts_of(len(row), **given)
+    count = applied(target, held, price, lines, netting(lines), facts, figures, credit, 1.0, equity, whole, cuts)
     told = [(int(i), book.EVENTS[int(kind)], wanted, got) for i, kind, wanted, got in cuts[:count].tolist()]
     return target.tolist(), told
 
@@ -138,8 +143,8 @@ def test_margin_within_the_day_is_a_share_of_it():
     lines, target, cuts = book.Lines(row, row, one + 1, row, row, row, row), np.array([60.0]), np.empty((9, 4))
     facts, room = facts_of(1, initial=[10]), netting(lines)
     held = Holdings(one, one, row, row)
-    assert limits.apply(0, target, held, one, lines, room, facts, most, 0.0, 0.5, 600.0, True, cuts) == 0
-    assert limits.apply(0, target, held, one, lines, room, facts, most, 0.0, 1.0, 600.0, True, cuts) == 1
+    assert applied(target, held, one, lines, room, facts, most, 0.0, 0.5, 600.0, True, cuts) == 0
+    assert applied(target, held, one, lines, room, facts, most, 0.0, 1.0, 600.0, True, cuts) == 1
     assert target.tolist() == [30]
 
 
@@ -260,7 +265,7 @@ def test_limits_cut_as_the_slow_twin_does():
         account, target, held, price, lines, facts, most, credit, equity, whole = random_case(seed)
         expected, rows = limited(account, target, price, lines, 0, facts, most, 0.5, equity, whole)
         out, cuts, room = target.copy(), np.empty((limits.KINDS * len(target), 4)), netting(lines)
-        count = limits.apply(0, out, held, price, lines, room, facts, most, credit, 0.5, equity, whole, cuts)
+        count = applied(out, held, price, lines, room, facts, most, credit, 0.5, equity, whole, cuts)
         assert out == pytest.approx(np.array(expected), rel=1e-9, abs=1e-9), seed
         assert cuts[:count] == pytest.approx(np.array(rows).reshape(-1, 4), rel=1e-9, abs=1e-9), seed
         cutting += count > 0
@@ -271,7 +276,7 @@ def test_after_all_limits_none_is_exceeded_and_each_change_has_a_cause():
     for seed in BOOKS:
         account, target, held, price, lines, facts, most, credit, equity, whole = random_case(1000 + seed)
         out, cuts, room = target.copy(), np.empty((limits.KINDS * len(target), 4)), netting(lines)
-        count = limits.apply(0, out, held, price, lines, room, facts, most, credit, 1.0, equity, whole, cuts)
+        count = applied(out, held, price, lines, room, facts, most, credit, 1.0, equity, whole, cuts)
         assert np.all(out * target >= 0) and np.all(abs(out) <= abs(target))
         assert set(cuts[:count, 0].astype(int)) == set(np.flatnonzero(out != target))
         for kind, rule in table(account, price, lines, 0, facts, most, max(equity, 0.0)):
@@ -286,7 +291,7 @@ def test_after_all_limits_none_is_exceeded_and_each_change_has_a_cause():
                     first = net_of.index(k)
                     assert sums[sum_of(first, net)] <= most_of(first, net) * (1 + 2e-9)
         again = out.copy()
-        assert limits.apply(0, again, held, price, lines, room, facts, most, credit, 1.0, equity, whole, cuts) == 0
+        assert applied(again, held, price, lines, room, facts, most, credit, 1.0, equity, whole, cuts) == 0
 
 
 def test_a_thousand_times_the_capital_stays_finite_and_is_explained():

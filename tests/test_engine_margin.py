@@ -8,12 +8,15 @@ import time
 import numpy as np
 import pytest
 
-from engine import book
-from engine.margin import affordable, call, pro_rata
-from engine.netting import Holdings, left_of, netting, required, whole_part
+from engine import book, margin
+from engine import netting as nets
+from engine.kernel import opened
+from engine.netting import Holdings, left_of, netting, whole_part
 from tests.conftest import REPO
 from tests.plain_margin import Account, random_book
 
+required = opened(nets.required)
+call, affordable, pro_rata = (opened(kernel) for kernel in (margin.call, margin.affordable, margin.pro_rata))
 RULES = (book.PRO_RATA, book.LARGEST_REQUIREMENT, book.LARGEST_LOSER)
 BOOKS = range(200)
 

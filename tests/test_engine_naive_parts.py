@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from engine import book, fills, limits, margin, netting
+from engine.kernel import opened
 from engine.sizing.whole import nearest
 from tests import naive_fills, naive_limits, naive_margin, naive_whole
+from tests.test_engine_limits import applied
 
 NAMES = {fills.ENTERED: "entry", fills.STOPPED: "stop", fills.TAKEN: "target"}
+REQUIRED, CALL, AFFORDABLE = (opened(f) for f in (netting.required, margin.call, margin.affordable))
 FINE = dict(rtol=1e-9, atol=1e-9)
 
 
@@ -88,9 +91,9 @@ def test_a_margin_call_cuts_books_made_at_random_alike(rule):
         equity = float(rng.uniform(-0.2, 1.1)) * asked.required(asked.held)
         out, each = np.empty(len(profit)), np.array(asked.each)
         room = netting.netting(lines)
-        need = netting.required(held.position, held.left, held, lines, room, each, np.ones(len(each)), asked.credit)
+        need = REQUIRED(held.position, held.left, held, lines, room, each, np.ones(len(each)), asked.credit)
         assert need == pytest.approx(asked.required(asked.held), rel=1e-9)
-        margin.call(held, profit, lines, room, each, np.ones(len(each)), asked.credit, equity, rule, whole, out)
+        CALL(held, profit, lines, room, each, np.ones(len(each)), asked.credit, equity, rule, whole, out)
         assert np.allclose(out, naive_margin.call(asked, profit.tolist(), equity, rule), rtol=1e-9, atol=1e-7)
 
 
@@ -101,7 +104,7 @@ def test_what_equity_does_not_cover_is_refused_alike():
         equity = float(rng.uniform(-0.2, 1.2)) * asked.required(wanted.tolist())
         out, each = np.empty(len(wanted)), np.array(asked.each)
         room = netting.netting(lines)
-        margin.affordable(wanted, held, lines, room, each, np.ones(len(each)), asked.credit, equity, whole, out)
+        AFFORDABLE(wanted, held, lines, room, each, np.ones(len(each)), asked.credit, equity, whole, out)
         assert np.allclose(out, naive_margin.affordable(asked, wanted.tolist(), equity), **FINE)
 
 
@@ -126,8 +129,8 @@ def test_limits_cut_targets_made_at_random_alike():
         price, share = rng.uniform(-50.0, 5000.0, count), float(rng.choice([0.5, 1.0]))
         target, cuts = wanted.copy(), np.empty((limits.KINDS * count, 4))
         facts = book.Facts(**row)
-        rows = limits.apply(
-            0, target, held, price, lines, netting.netting(lines), facts, made, asked.credit, share, equity, whole, cuts
+        rows = applied(
+            target, held, price, lines, netting.netting(lines), facts, made, asked.credit, share, equity, whole, cuts
         )
         known = {"sector": lines.sector.tolist(), "group": lines.group.tolist()}
         known["risk"] = (facts.sigma[0] * facts.multiplier[0] * np.sqrt(252.0)).tolist()

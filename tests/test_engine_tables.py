@@ -1,5 +1,6 @@
 """engine/tables.py: the tables of a run add up, and tell what the arrays of the simulation hold."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,11 +15,16 @@ from tests.small_runs import Wants, days, market, portfolio
 UP = 100.0 + np.arange(12.0)
 
 
-def ledger(time=4, lines=1, **changes):
-    """A ledger of zeros."""
+def ledger(time=4, lines=1, amount=None, **changes):
+    """A ledger of zeros, or with `amount` by cause."""
+    amount = np.zeros((time, lines + 1, len(book.CAUSES))) if amount is None else amount
+    others = amount.copy()
+    others[:, :-1, book.PRICE], others[:, -1, book.INTEREST] = 0.0, 0.0
     usual = {
-        "amount": np.zeros((time, lines + 1, len(book.CAUSES))), "position": np.zeros((time, lines)),
-        "left": np.zeros((time, lines)), "equity": np.full(time, 100.0), "sleeve": np.full((time, 1), 100.0),
+        "price": amount[:, :-1, book.PRICE].copy(), "interest": amount[:, -1, book.INTEREST].copy(),
+        "entries": np.column_stack([*np.nonzero(others), others[np.nonzero(others)]]),
+        "position": np.zeros((time, lines)), "left": np.zeros((time, lines)),
+        "equity": np.full(time, 100.0), "sleeve": np.full((time, 1), 100.0),
         "margin": np.zeros(time), "notional": np.zeros(time), "residual": np.zeros(lines), "ambiguous": np.zeros(lines),
         "fills": np.zeros((0, len(FILL_FIELDS))), "trades": np.zeros((0, len(TRADE_FIELDS))),
         "legs": np.zeros((0, len(TRADE_FIELDS))), "events": np.zeros((0, len(EVENT_FIELDS))),
@@ -38,13 +44,13 @@ def test_the_hash_of_a_result_knows_each_number_and_no_sign_of_zero():
     one = ledger()
     assert tables.result_hash(one) == tables.result_hash(ledger(position=np.full((4, 1), -0.0)))
     told = {tables.result_hash(one)}
-    for name in ("equity", "amount", "position", "left", "sleeve"):
+    for name in ("equity", "price", "interest", "position", "left", "sleeve"):
         changed = getattr(one, name).copy()
         changed.flat[-1] += 1e-9
-        told.add(tables.result_hash(one._replace(**{name: changed})))
-    for name in ("fills", "trades", "legs", "events"):
-        told.add(tables.result_hash(one._replace(**{name: np.ones((1, getattr(one, name).shape[1]))})))
-    assert len(told) == 10
+        told.add(tables.result_hash(replace(one, **{name: changed})))
+    for name in ("fills", "trades", "legs", "events", "entries"):
+        told.add(tables.result_hash(replace(one, **{name: np.ones((1, getattr(one, name).shape[1]))})))
+    assert len(told) == 12
 
 
 def test_the_identity_holds_to_a_millionth_or_a_trillionth_of_what_moved():
@@ -73,9 +79,9 @@ def test_trades_told_either_way_have_to_sum_to_the_ledger_of_their_line_but_for_
     sound = ledger(lines=2, amount=amount, trades=both, legs=split)
     assert tables.trades_apart(sound).tolist() == [0.0, 0.0] and tables.identity_holds(sound)
     for name, rows in (("trades", both), ("legs", split)):
-        short = sound._replace(**{name: rows[:-1]})
+        short = replace(sound, **{name: rows[:-1]})
         assert tables.trades_apart(short).tolist() == [0.0, 5.0] and not tables.identity_holds(short)
-    swapped = sound._replace(trades=np.vstack([traded(5.0, 0.0), traded(90.0, -10.0, 1)]))
+    swapped = replace(sound, trades=np.vstack([traded(5.0, 0.0), traded(90.0, -10.0, 1)]))
     assert tables.trades_apart(swapped).tolist() == [75.0, 75.0]  # the sum of all is right, those of the lines are not
 
 

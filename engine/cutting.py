@@ -1,0 +1,207 @@
+"""What limits, margin calls, the capital floor and the margin of increases leave of the targets.
+
+On most bars nothing has to be cut, and one look at the sums shows it (`fits`).
+"""
+
+import numpy as np
+
+from engine.blotter import CRUMB, event
+from engine.book import (
+    CALL,
+    CAPITAL_FLOOR,
+    EXIT_CALL,
+    EXIT_FLOOR,
+    FLOOR,
+    FRACTIONAL,
+    MARGIN_CALL,
+    MARGIN_REFUSED,
+    NO_LINE,
+    RUINED,
+)  # fmt: skip
+from engine.kernel import inner
+from engine.limits import YEAR, apply
+from engine.margin import affordable, call, required
+from engine.netting import required_after, whole_part
+from engine.state import INITIAL, LIQUIDITY, MAINTENANCE, MULTIPLIER, OPEN_INTEREST, RATE, SIGMA
+
+
+@inner
+def netted(facts, terms, rules, work, state):
+    """Initial and maintenance margin of what is held, and initial margin of what is wanted, where lines net."""
+    gather(facts, terms, work, state)
+    held, lines, room, credit = work.held, work.lines, work.room, rules.spread_credit
+    initial, maintenance, fx = work.each[INITIAL], work.each[MAINTENANCE], work.each[RATE]
+    first = required(held.position, held.left, held, lines, room, initial, fx, credit)
+    least = required(held.position, held.left, held, lines, room, maintenance, fx, credit)
+    return first, least, required_after(work.target, held, lines, room, initial, fx, credit)
+
+
+@inner
+def gather(facts, terms, work, state):
+    """Put what is held and wanted into the arrays that limits and margin work on."""
+    held, each = work.held, work.each
+    for i in range(state.lines.shape[0]):
+        line = state.lines[i]
+        fact, term = facts[line.instrument], terms[line.instrument]
+        line.held = term.roll_contract if fact.roll else fact.contract
+        held.position[i], held.left[i] = line.position, line.left
+        held.held[i], held.left_contract[i] = line.held, line.left_contract
+        work.target[i], work.price[line.instrument] = line.wanted, line.last
+        work.profit[i] = line.whole.gross + line.gross + line.whole.costs if line.position != 0.0 else 0.0
+    for m in range(each.shape[1]):
+        fact, term = facts[m], terms[m]
+        each[INITIAL, m], each[MAINTENANCE, m], each[RATE, m] = fact.initial, fact.maintenance, fact.fx
+        each[MULTIPLIER, m], each[SIGMA, m] = fact.multiplier, term.sigma
+        each[LIQUIDITY, m], each[OPEN_INTEREST, m] = term.liquidity, term.open_interest
+
+
+@inner
+def fits(asked, equity, lines, facts, terms, limits, alone, first, root):
+    """Whether what is wanted is surely within all limits; where lines net, or it is close, `limits.apply` has to look.
+
+    Sums are taken gross and over all lines, so they are never less than what a limit bounds.
+    """
+    capital, of_root = max(equity, 0.0), root[0]
+    within = not asked > limits.margin * capital
+    if not alone:
+        for i in range(of_root.shape[0]):
+            of_root[i] = 0.0
+        for i in range(lines.shape[0]):
+            of_root[first[i]] += abs(lines[i].wanted)
+    contracts = notional = risk = 0.0
+    traded = limits.volume < np.inf or limits.open_interest < np.inf
+    riskless = True
+    for g in range(limits.group.shape[0]):
+        riskless &= limits.group[g] == np.inf
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        size = abs(line.wanted)
+        if size != 0.0:
+            fact = facts[line.instrument]
+            worth, of_all = size * fact.multiplier * fact.fx, size if alone else of_root[first[i]]
+            contracts += size
+            notional += worth * abs(line.last) if line.last == line.last else 0.0
+            within &= not of_all > limits.contracts[i]
+            if traded:
+                term = terms[line.instrument]
+                within &= not of_all > limits.volume * term.liquidity
+                within &= not of_all > limits.open_interest * term.open_interest
+            if not riskless:
+                sigma = terms[line.instrument].sigma
+                risk += worth * sigma if sigma == sigma else 0.0
+    for g in range(limits.group.shape[0]):
+        within &= limits.group[g] == np.inf or risk * np.sqrt(YEAR) <= limits.group[g] * capital
+    most = min(limits.gross, limits.net)
+    within &= most == np.inf or notional <= most * capital
+    return within and contracts <= min(limits.sector, limits.side)
+
+
+@inner
+def cut(t, part, covered, least, given, work, state, books):
+    """What limits, a margin call, the capital floor and the margin of increases leave of what is wanted."""
+    rules, own = given.rules[0], state.own[0]
+    gather(given.facts[given.row[t]], given.terms[given.row[t]], work, state)
+    whole, credit = rules.rounding != FRACTIONAL, rules.spread_credit
+    held, lines, room = work.held, work.lines, work.room
+    initial, fx, target = work.each[INITIAL], work.each[RATE], work.target
+    if rules.limited:
+        count = apply(
+            target, held, work.price, lines, room, work.each, given.limits, credit, part, own.equity, whole, work.cuts
+        )  # fmt: skip
+        for k in range(count):
+            row = work.cuts[k]
+            event(t, int(row[0]), int(row[1]), row[2], row[3], books)
+    if own.equity < part * least:
+        call(held, work.profit, lines, room, initial, fx, credit, covered, rules.call, whole, work.cut)
+        called(t, part * least, own.equity, work, state, books)
+        cap(work, state)
+    if own.equity <= 0.0 and own.ruined == 0:
+        ruin(t, own, state, books)
+    floor(t, rules, work, state, books)
+    for i in range(target.shape[0]):
+        work.wanted[i] = target[i]
+    if affordable(work.wanted, held, lines, room, initial, fx, credit, covered, whole, target) > 0:
+        for i in range(target.shape[0]):
+            if abs(target[i] - work.wanted[i]) > CRUMB * abs(work.wanted[i]):
+                event(t, i, MARGIN_REFUSED, work.wanted[i], target[i], books)
+    for i in range(target.shape[0]):
+        state.lines[i].target = target[i]
+    if rules.spreads:
+        whole_units(whole, state)
+
+
+@inner
+def called(t, asked, equity, work, state, books):
+    """Tell a margin call that cuts something: the account's, then of each line that is cut what it holds and keeps."""
+    told = False
+    for i in range(work.cut.shape[0]):
+        held = state.lines[i].position
+        if abs(work.cut[i] - held) > CRUMB * abs(held):
+            if not told:
+                event(t, NO_LINE, MARGIN_CALL, asked, equity, books)
+            told = True
+            event(t, i, MARGIN_CALL, held, work.cut[i], books)
+
+
+@inner
+def ruin(t, own, state, books):
+    """Tell once that all is lost: nothing is left, and nothing is held that could win it back."""
+    held = False
+    for i in range(state.lines.shape[0]):
+        held |= state.lines[i].position != 0.0
+    if not held:
+        own.ruined = 1
+        event(t, NO_LINE, RUINED, 0.0, own.equity, books)
+
+
+@inner
+def cap(work, state):
+    """What a margin call leaves of a position caps its target: who wants to turn, turns."""
+    for i in range(work.cut.shape[0]):
+        if abs(work.target[i]) > abs(work.cut[i]):
+            if work.cut[i] != state.lines[i].position:
+                state.lines[i].why, state.lines[i].kind = EXIT_CALL, CALL
+            work.target[i] = np.copysign(work.cut[i], work.target[i]) + 0.0
+
+
+@inner
+def floor(t, rules, work, state, books):
+    """Below the capital floor all is sold, and nothing is bought again."""
+    own = state.own[0]
+    if own.floored == 0 and own.equity < rules.floor:
+        own.floored = 1
+        event(t, NO_LINE, CAPITAL_FLOOR, rules.floor, own.equity, books)
+    if own.floored != 0:
+        for i in range(work.target.shape[0]):
+            work.target[i], state.lines[i].why, state.lines[i].kind = 0.0, EXIT_FLOOR, FLOOR
+
+
+@inner
+def whole_units(whole, state):
+    """A member of several legs holds whole units: as many as the leg that was cut most allows."""
+    for j in range(state.members.shape[0]):
+        member = state.members[j]
+        if member.after - member.first > 1:
+            units = np.inf
+            for k in range(member.first, member.after):
+                units = min(units, abs(state.lines[k].target / state.lines[k].ratio))
+            if whole:
+                units = whole_part(units)
+            side = np.sign(state.lines[member.first].target / state.lines[member.first].ratio)
+            for k in range(member.first, member.after):
+                state.lines[k].target = side * units * state.lines[k].ratio + 0.0
+
+
+@inner
+def postpone(state):
+    """Entries that wait: their size is what limits and margin leave of it beyond the target at the market."""
+    for i in range(state.lines.shape[0]):
+        line = state.lines[i]
+        member = state.members[line.member]
+        if member.pending >= 0:
+            held = line.position
+            stays = np.copysign(min(abs(line.target), abs(held)), held) if line.target * held > 0.0 else 0.0
+            member.amount = line.target - stays
+            line.target = stays + 0.0
+            if member.amount == 0.0:
+                member.pending, member.triggered = -1, 0

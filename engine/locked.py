@@ -109,19 +109,18 @@ def _of_one_price(day, open, high, low, close, mark, offset, whole_day):
     `whole_day` all bars of the day so far must have had that price.
     """
     before, price = np.full(mark.shape, np.nan), np.full(mark.shape, np.nan)
-    markets = mark.shape[1]
-    settled, last, only = np.full((2, markets), np.nan), np.full((2, markets), np.nan), np.full(markets, np.nan)
-    for t in range(mark.shape[0]):
-        for m in range(markets):
+    for m in range(mark.shape[1]):
+        settled = settled_offset = last = last_offset = only = np.nan
+        for t in range(mark.shape[0]):
             if t > 0 and day[t] > day[t - 1]:
-                settled[:, m], only[m] = last[:, m], np.nan
-            before[t, m] = settled[0, m] + (settled[1, m] - offset[t, m])
+                settled, settled_offset, only = last, last_offset, np.nan
+            before[t, m] = settled + (settled_offset - offset[t, m])
             at = open[t, m]
             if not np.isnan(at):
                 same = high[t, m] == at and low[t, m] == at and (np.isnan(close[t, m]) or close[t, m] == at)
-                only[m] = at if same and (np.isnan(only[m]) or only[m] == at) else np.inf  # of the day so far
-                if same and (not whole_day or only[m] == at):
+                only = at if same and (np.isnan(only) or only == at) else np.inf  # of the day so far
+                if same and (not whole_day or only == at):
                     price[t, m] = at
             if not np.isnan(mark[t, m]):
-                last[0, m], last[1, m] = mark[t, m], offset[t, m]
+                last, last_offset = mark[t, m], offset[t, m]
     return before, price

@@ -27,7 +27,7 @@ from engine.bracket import day_ends
 from engine.cutting import cut, fits, netted, postpone
 from engine.decision import aim, ask, by_risk, plan, wish
 from engine.execution import QUIET, busy_lines, quiet_lines
-from engine.kernel import inlined, inner, kernel
+from engine.kernel import bare, inlined, inner, kernel
 from engine.spreads import break_spreads, unwanted, why_closed
 from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, begin, given_of, plain, work
 from engine.strategy import program
@@ -93,14 +93,8 @@ def simulated(given, lines, wishes, sleeves, programs=None):
     )  # fmt: skip
 
 
-@kernel
+@bare
 def _simulate(bar, given, programs, work, state, curves, books):
-    """`_bars`, as Python can call it."""
-    return _bars(bar, given, programs, work, state, curves, books)
-
-
-@inner
-def _bars(bar, given, programs, work, state, curves, books):
     """Bars from `bar` on until all are done, or the room for fills is; returns the bar to go on with.
 
     Functions that are called on every bar get the few arrays that they need: to hand them all is dearer than what most

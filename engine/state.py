@@ -266,6 +266,7 @@ def work(lines, members, markets):
 
 EACH = ("initial", "maintenance", "fx", "multiplier", "sigma", "liquidity", "open_interest")  # of `Work.each`
 INITIAL, MAINTENANCE, RATE, MULTIPLIER, SIGMA, LIQUIDITY, OPEN_INTEREST = range(len(EACH))
+BLOCK = 2**18  # of records that are filled at once [bytes]
 KINDS = book.LIMIT_MARGIN - book.LIMIT_CONTRACTS + 1  # of limits; `cuts` needs as many rows for each line
 
 
@@ -343,11 +344,17 @@ def rules_of(account, limits, lines, wishes, by_days):
 
 
 def filled(kind, columns, shape, rows=None):
-    """Records with the values of columns, of all rows or of some."""
+    """Records with the values of columns, of all rows or of some; block by block, each of which stays in the cache."""
     out = blank(shape, kind)
-    every = rows is None or len(rows) == len(next(iter(columns.values())))
-    for name, values in columns.items():
-        out[name][...] = values if every else values[rows]
+    if rows is not None and len(rows) < len(next(iter(columns.values()))):
+        columns = {name: values[rows] for name, values in columns.items()}
+    count = len(out)
+    step = max(1, BLOCK // max(1, out.nbytes // max(1, count)))
+    columns = {name: np.broadcast_to(values, out.shape) for name, values in columns.items()}
+    for first in range(0, count, step):
+        block = out[first : first + step]
+        for name, values in columns.items():
+            block[name][...] = values[first : first + step]
     return out
 
 

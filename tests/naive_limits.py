@@ -100,10 +100,17 @@ def within(asked, sizes, terms):
 
 
 def broken(sizes, nets_of, weight, bound):
-    """{line: factor} of the lines that have to give, none where the limit is kept."""
+    """{line: factor} of the lines that have to give, none where the limit is kept.
+
+    Lines that offset each other net to nothing, and not to the rounding of their sum (`engine.limits.apply`: 1e-12).
+    """
     net, on_side, total, factors = defaultdict(float), defaultdict(float), defaultdict(float), {}
+    whole = defaultdict(float)
     for i, key in enumerate(nets_of):
         net[key] += weight[i] * sizes[i]
+        whole[key] += abs(weight[i] * sizes[i])
+    for key, size in whole.items():
+        net[key] = net[key] if abs(net[key]) > 1e-12 * size else 0.0
     for i, key in enumerate(nets_of):
         if weight[i] * sizes[i] * net[key] > 0:
             on_side[key] += abs(weight[i] * sizes[i])

@@ -5,16 +5,23 @@ Exit code 0 done; 1 the work failed, its reason in one line on stderr; 2 wrong u
 stderr. Each verb imports what it needs when it runs, so that `--help` is quick.
 """
 
+import atexit
+import contextlib
+import gc
 import os
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from app.commands import copies, data, imports, keeping, new, rolls, runs, series, trust
+from app.words import Command, Group
 
 app = typer.Typer(
+    cls=Group,
     name="frontmonth",
     help="Backtests portfolios of futures as they are really traded: dated contracts, rolls, margin, currencies.",
     epilog="Begin with `frontmonth demo`: simulated prices, one run, its report, the dashboard. "
@@ -26,11 +33,12 @@ app = typer.Typer(
 )
 for group in (imports, trust, data, rolls, series, runs, new, keeping, copies):
     for verb, (function, short, example) in group.VERBS.items():
-        kind = imports.ImportCommand if verb == "import" else None
+        kind = imports.ImportCommand if verb == "import" else Command
         app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)
 
 ANYWHERE = {"--store": True, "--wait": True, "--json": False, "--debug": False}  # option -> takes a value
 INTERRUPTED = 130
+FEW = 100_000  # new objects after which those that nobody needs are looked for: of a command, all are of use
 OURS = ("app", "engine", "store")  # packages whose exceptions are whole sentences
 
 
@@ -42,6 +50,7 @@ class Settings:
     json: bool = False
     debug: bool = False
     wait: float = 600.0
+    began: float | None = None  # when the command began, by `time.perf_counter`; None: when the process did
 
 
 def _version(wanted):
@@ -67,7 +76,7 @@ def settings(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ):
-    context.obj = Settings(store, json, debug, wait)
+    context.obj = Settings(store, json, debug, wait, context.obj)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
@@ -111,12 +120,17 @@ def repeated(arguments, option="--compare"):
 
 
 def main(arguments=None):
-    """Run the command; returns only by `sys.exit`."""
-    arguments, before = repeated(hoisted(sys.argv[1:] if arguments is None else arguments)), len(_made())
+    """Run the command; returns only by `sys.exit`; as a process of its own (without `arguments`), not at all."""
+    own = arguments is None  # a process of its own
+    began = None if own else time.perf_counter()
+    if own:
+        gc.set_threshold(FEW, 20, 20)
+    words, before = repeated(hoisted(sys.argv[1:] if arguments is None else arguments)), len(_made())
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one, and the work goes on
     try:
-        code = app(arguments, prog_name="frontmonth", standalone_mode=False)  # the number of a `typer.Exit`, else None
+        # The number of a `typer.Exit`, else None.
+        code = app(words, prog_name="frontmonth", standalone_mode=False, obj=began)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -124,10 +138,24 @@ def main(arguments=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to tell
         code = 0
     except Exception as error:  # noqa: BLE001  the one place where a failure becomes a sentence
-        code = _failed(error, "--debug" in arguments)
+        code = _failed(error, "--debug" in words)
     if code == INTERRUPTED:  # newer versions of typer return it, older ones raise
         _say(f"interrupted; {_stands(_made()[before:])}", code)
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if own:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code):
+    """End the process at once: to take apart all that was imported takes as long as to import a part of it. What is to
+    be done at the end is done: threads are waited for, files and streams are written."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def _made():

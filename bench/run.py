@@ -4,8 +4,9 @@
     python -m bench.run --store DIR --json    # your own store, which is not changed
     python -m bench.run --readme              # writes the table of README.md, of the sample store
 
-Whole processes are timed from outside; the simulation in this process, in turns with `bench.floor`, on warm code: what
-else the machine does then slows both. Medians and best of `--rounds`.
+Whole processes are timed from outside, with Python's byte code kept as on anybody's machine; those of 40 markets x 10
+years in turns with one that only imports numpy and numba. The simulation is timed in this process, in turns with
+`bench.floor`, on warm code: what else the machine does then slows both. Medians and best of `--rounds`.
 """
 
 import argparse
@@ -34,6 +35,8 @@ PORTFOLIO = FOLDER / "portfolios" / "trend.toml"
 PACKAGES = ("numpy", "numba", "polars")
 IMPORTED = 6  # markets of the folder that is imported
 DAYS = 252  # bars of a year
+MANY, LONG = 40, 10  # markets and years of the run that is held against the imports
+MAIN = "from app.cli import main; main()"
 
 
 def main(arguments=None):
@@ -48,6 +51,8 @@ def main(arguments=None):
         if not options.quick:
             found["import"] = imported(folder)
         found["process"] = processes(folder, options.rounds, options.quick)
+        if not options.quick:
+            found["process"] |= whole(folder / "many", options.rounds)
         found["simulation"] = simulation(folder / "store", options.markets, options.years, options.rounds)
     print(json.dumps(found, indent=2) if options.json else table(found))
     if options.readme:
@@ -133,12 +138,32 @@ def processes(folder, rounds, quick):
     return found
 
 
-def timed(words, environment=None):
+def whole(path, rounds, markets=MANY, years=LONG):
+    """A run of many markets as a whole process, in turns with one that imports numpy and numba and ends."""
+    from bench.load import make  # which imports this file
+
+    make(open_archive(path, create=True), markets, years)
+    run = ["run", str(PORTFOLIO), "--force", "--json", "--store", str(path)]
+    timed(run), timed([], code="import numpy, numba")
+    bare, ours = [], []
+    for _ in range(rounds):
+        bare.append(timed([], code="import numpy, numba")[0])
+        ours.append(timed(run)[0])
+    above = [b - a for a, b in zip(bare, ours, strict=True)]
+    return {
+        "python -c 'import numpy, numba'": summary(bare),
+        f"frontmonth run, {markets} markets x {years} years": summary(ours),
+        "the same above the imports": summary(above),
+    }
+
+
+def timed(words, environment=None, code=MAIN):
     """Seconds of one process, and the document that it prints, if any."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", "from app.cli import main; main()", *words],
-        cwd=REPO, env=os.environ | (environment or {}), capture_output=True, text=True,
+        [sys.executable, "-c", code, *words],
+        cwd=REPO, env=usual | (environment or {}), capture_output=True, text=True,
     )  # fmt: skip
     seconds = since(began)
     if done.returncode:

@@ -25,6 +25,7 @@ from engine.metrics import summary
 from engine.ratios import period_returns, unpaid
 from engine.sections import TIES
 from engine.simulate import simulate
+from engine.stages import nothing
 from engine.strategy import blamed, running
 from store import kept, tags
 
@@ -35,10 +36,11 @@ class NoRows(ValueError):
     """The portfolio's dates leave nothing to trade."""
 
 
-def run(archive, portfolio, snapshot=None, force=False):
+def run(archive, portfolio, snapshot=None, force=False, stages=nothing):
     """Load, backtest and save; a run that is stored already is returned as it is, unless `force`.
 
     Markets that have to be decided about first (`frontmonth check`) are left out where all are asked for, and named.
+    `stages` is told when a stage is over: see `engine.stages`.
 
     Returns
     -------
@@ -47,10 +49,10 @@ def run(archive, portfolio, snapshot=None, force=False):
     """
     snapshot = snapshot or archive.head()
     with tags.hold(archive, [snapshot.number], "run"):  # gc leaves it until the run names it, the newest one too
-        return _run(archive, portfolio, snapshot, force)
+        return _run(archive, portfolio, snapshot, force, stages)
 
 
-def _run(archive, portfolio, snapshot, force):
+def _run(archive, portfolio, snapshot, force, stages):
     began = time.perf_counter()
     known, lacking = specified(archive, snapshot)
     undecided = refused(archive, snapshot)
@@ -58,11 +60,14 @@ def _run(archive, portfolio, snapshot, force):
     market = market_of(archive, portfolio, roots, snapshot)
     market, bars, within = within_the_day(archive, market, portfolio, snapshot)
     loaded = time.perf_counter() - began
+    stages("load")
     run_id = identity(market, portfolio)
     if not force and run_id in archive.run_ids():
         result.remember(archive, run_id)
-        return result.load(archive, run_id), True
-    made = backtest(market, portfolio, bars, within)
+        stored = result.load(archive, run_id)
+        stages("read")
+        return stored, True
+    made = backtest(market, portfolio, bars, within, stages)
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
     if portfolio.markets == "all" and any(sleeve.markets == "all" for sleeve in portfolio.strategies):
@@ -72,6 +77,7 @@ def _run(archive, portfolio, snapshot, force):
     made.summary["snapshot"] = {"number": snapshot.number, "hash": snapshot.hash}
     made.save(archive, replace=force)
     result.remember(archive, run_id)
+    stages("save")
     return made, False
 
 
@@ -160,7 +166,7 @@ def _hashes(market, portfolio):
     return market.hashes | {"portfolio": portfolio.fingerprint(), "code": code_version()}
 
 
-def backtest(market, portfolio, bars=None, within=None):
+def backtest(market, portfolio, bars=None, within=None, stages=nothing):
     """Trade a portfolio over a market.
 
     Parameters
@@ -173,6 +179,8 @@ def backtest(market, portfolio, bars=None, within=None):
         hundred is ambiguous, the result tells with them what each policy would have made.
     within : finer.Within, optional
         The market on such bars (`engine.finer.execution`), for `execution.bars = "within"`.
+    stages : engine.stages.Stages, optional
+        Is told when a stage is over.
 
     Returns
     -------
@@ -196,9 +204,11 @@ def backtest(market, portfolio, bars=None, within=None):
     with blamed():
         given = inputs.made(market, portfolio, first, None if callable(known) else known, within)
     ready = time.perf_counter()
+    stages("prepare")
     with running([sleeve.strategy for sleeve in portfolio.strategies], market):
         ledger = simulate(*given.arguments())
     simulated = time.perf_counter()
+    stages("simulate")
     inside = None if within is None else within.served[first:]
     made = _result(ledger, market.rows(first), portfolio, given, estimated[first:], first, bars, inside)
     made.summary["seconds"] = {
@@ -208,6 +218,7 @@ def backtest(market, portfolio, bars=None, within=None):
         "analyse": round(time.perf_counter() - simulated, 4),
         "total": round(time.perf_counter() - began, 4),
     }
+    stages("analyse")
     return made
 
 
@@ -227,7 +238,8 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         ledger, clock = tables.by_days(ledger, clock)
     sleeves = portfolio.labels() if len(given.sleeves.share) > 1 else ["account"]
     made = tables.tables(ledger, market, given.layout, portfolio.capital, sleeves, portfolio.compounding)
-    totals = ledger.amount.sum(axis=(0, 1))
+    sums = ledger.amount.sum(axis=0)  # (line and account, cause)
+    totals, apart = sums.sum(axis=0), tables.trades_apart(ledger, sums)
     events = tables.events(ledger, market, given.layout)
     if inside is None and given.finer is not None and len(given.finer.first):
         inside = given.finer.last > given.finer.first
@@ -241,10 +253,10 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "start": str(market.days[0]),
         "end": str(market.days[-1]),
         "simulated": market.simulated,
-        "metrics": _metrics(ledger, market, portfolio, clock),
+        "metrics": _metrics(ledger, sums, market, portfolio, clock),
         "identity_residual": float(np.abs(ledger.residual).max(initial=0.0)),
-        "trades_residual": float(tables.trades_apart(ledger).max(initial=0.0)),
-        "identity_holds": tables.identity_holds(ledger),
+        "trades_residual": float(apart.max(initial=0.0)),
+        "identity_holds": tables.identity_holds(ledger, apart),
         "ledger": {cause: float(totals[k]) + 0.0 for k, cause in enumerate(CAUSES)},
         "events": tables.counted(ledger),
         "event_groups": result.grouped(made["events"]),
@@ -253,7 +265,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "ambiguous": _ambiguous(ledger, given, portfolio, first, bars),
         "smallest_account": {name: capital for name, (capital, _) in smallest.items()},
         "smallest_account_day": {name: day for name, (_, day) in smallest.items()},
-        "break_even_ticks": _break_even(ledger, market, portfolio, given.layout),
+        "break_even_ticks": _break_even(ledger, sums, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
         "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside, given.layout)),
         "hashes": _hashes(market, portfolio) | {"result": made_hash},
@@ -299,24 +311,24 @@ def _smallest_accounts(given):
     return found
 
 
-def _break_even(ledger, market, portfolio, placed):
+def _break_even(ledger, sums, market, portfolio, placed):
     """Strategy -> how many ticks a side more it could pay before its profit is gone; null where it traded nothing."""
     instrument = placed.lines.instrument
     strategy = placed.strategy[placed.lines.member]
     tick = (market.tick * market.multiplier * market.fx)[:, instrument]
-    profit = ledger.amount[:, :-1].sum(axis=(0, 2))
+    profit = sums[:-1].sum(axis=1)
     ticks = break_even(profit, ledger.fills, np.nan_to_num(tick), strategy)
     labels = portfolio.labels()
     told = [float(x) for x in ticks] + [np.nan] * (len(labels) - len(ticks))
     return {label: None if np.isnan(x) else x for label, x in zip(labels, told, strict=True)}
 
 
-def _metrics(ledger, market, portfolio, clock):
+def _metrics(ledger, sums, market, portfolio, clock):
     traded = ~np.isnan(market.mark).all(axis=1)
     equity = np.concatenate([[portfolio.capital], ledger.equity])
     held = np.concatenate([[True], traded])
     days = np.concatenate([market.days[:1] - np.timedelta64(1, "D"), market.days])
-    gross = ledger.amount[:, :-1, :].sum(axis=(0, 2)) - ledger.amount[:, :-1, COSTS_OF].sum(axis=(0, 2))
+    gross = sums[:-1].sum(axis=1) - sums[:-1, COSTS_OF].sum(axis=1)
     paid = np.cumsum(np.concatenate([[0.0], clock.transfer]))[held]
     flows = np.diff(paid)
     base = equity[held][:-1] + flows if portfolio.compounding else np.full(traded.sum(), portfolio.capital)
@@ -327,7 +339,7 @@ def _metrics(ledger, market, portfolio, clock):
         unpaid(equity[held], flows, portfolio.compounding),
         ledger.trades[:, GROSS] + ledger.trades[:, COSTS],
         notional=float(ledger.notional.sum()),
-        costs=-float(ledger.amount[:, :, COSTS_OF].sum()),
+        costs=-float(sums[:, COSTS_OF].sum()),
         line_gross=gross,
         contracts=ledger.position[traded],
         interest=np.divide(interest, base, out=np.full(len(base), np.nan), where=base > 0),

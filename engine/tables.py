@@ -35,7 +35,7 @@ def result_hash(ledger):
     )
     for array in (getattr(ledger, name) for name in names):
         digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array + 0.0).tobytes())  # + 0.0: a negative zero is a zero
+        digest.update(np.ascontiguousarray(array + 0.0))  # + 0.0: a negative zero is a zero
     return digest.hexdigest()
 
 
@@ -57,21 +57,23 @@ def by_days(ledger, clock):
     return told, clock._replace(transfer=np.add.reduceat(clock.transfer, begin))
 
 
-def identity_holds(ledger):
+def identity_holds(ledger, trades=None):
     """Whether contract and adjusted profit agree, and trades and ledger: line by line, to 1e-6 of account currency, or
-    1e-12 of all daily profit moved."""
+    1e-12 of all daily profit moved. `trades` is what `trades_apart` says, where that is known already."""
     moved = np.abs(ledger.amount[:, :-1, PRICE]).sum(axis=0)
-    apart = np.maximum(np.abs(ledger.residual), trades_apart(ledger))
+    apart = np.maximum(np.abs(ledger.residual), trades_apart(ledger) if trades is None else trades)
     return bool(np.all(apart <= np.maximum(TOLERANCE, RELATIVE * moved)))
 
 
-def trades_apart(ledger):
+def trades_apart(ledger, sums=None):
     """By how much each line's trades, as they are told worse, miss its ledger; (line,). [account currency]
 
     The ledger is that of the causes `OF_TRADES`: foreign money that is kept goes on changing its value when the trade
-    that earned it is over, so that its `fx` is of no trade.
+    that earned it is over, so that its `fx` is of no trade. `sums` are those of the ledger over all days, where they
+    are known already.
     """
-    booked = ledger.amount[:, :-1, : len(OF_TRADES)].sum(axis=(0, 2))
+    sums = ledger.amount.sum(axis=0) if sums is None else sums
+    booked = sums[:-1, : len(OF_TRADES)].sum(axis=1)
     return np.maximum(*(np.abs(_nets(rows, len(booked)) - booked) for rows in (ledger.trades, ledger.legs)))
 
 

@@ -251,11 +251,12 @@ def _rows(path, columns):
         if missing:
             raise ValueError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
         pick = itemgetter(*(header.index(column) for column in columns))
+        name, width = path.name, len(header)
         for row in reader:
-            place = (path.name, reader.line_num)
-            if len(row) < len(header) and row:
-                raise ValueError(f"{_at(place)}: {len(row)} cells, the header has {len(header)}")
             if row:
+                place = (name, reader.line_num)
+                if len(row) < width:
+                    raise ValueError(f"{_at(place)}: {len(row)} cells, the header has {width}")
                 yield place, pick(row)
 
 

@@ -17,7 +17,6 @@ from store import days
 from store.contracts import Master, with_dates
 from store.naming import WITHIN_DAY, vendor_of
 from store.rules import BESIDE
-from store.vendors import VENDORS
 from store.years import made_from
 
 SAMPLE = "sample"
@@ -103,7 +102,7 @@ class Desk:
 
     def sources(self, root):
         """See `sources`."""
-        return [(t, name) for t in TABLES for name in sorted(self._segments.get((t, root), ()), key=_order)]
+        return [(t, name) for t in TABLES for name in _ordered(self._segments.get((t, root), ()))]
 
     def dated(self, root):
         """The source of its dated contracts that is read first; None where none are stored."""
@@ -224,7 +223,14 @@ def spec(archive, root, master=None, snapshot=None):
     return desk(archive, snapshot, master).spec(root)
 
 
+def _ordered(names):
+    """Where there is a choice, readers are loaded, whose order decides; a run of kept arrays needs none of them."""
+    return sorted(names, key=_order) if len(names) > 1 else list(names)
+
+
 def _order(name):
+    from store.vendors import VENDORS
+
     source = made_from(name)
     vendor = name if source is None else vendor_of(source)
     place = {vendor: k for k, vendor in enumerate(VENDORS)}.get(vendor, len(VENDORS))

@@ -13,7 +13,6 @@ from store import continuous, derived, roll_versions, rolls
 from store.held import SAMPLE, Bars, bars, desk, sources, spec
 from store.roll_rules import UnknownRule, parse_rule
 from store.roll_versions import plan
-from store.vendors import VENDORS
 
 __all__ = [
     "DEFAULT", "OUT", "SAMPLE", "Bars", "NotStored",
@@ -173,7 +172,7 @@ def _wanted(found, root, rule, rank, source=None):
         raise NotStored(f"{root}: nothing is stored; `frontmonth markets` lists what is")
     dated = [pair for pair in stored if pair[0] == "contract_bars"]
     own = [pair for pair in stored if pair == ("vendor_chains", rule)]
-    if rule in VENDORS and not own and rule not in roll_versions.named(found.archive, root, found.snapshot):
+    if _of_vendor(rule) and not own and rule not in roll_versions.named(found.archive, root, found.snapshot):
         raise NotStored(f"{root}: no chain of {rule} is stored; its contracts can be rolled by volume or by date")
     if rule is not None and not own and not dated:
         chains = " and ".join(source for _, source in stored)
@@ -226,3 +225,9 @@ def _told(frame, adjust, first, last):
 
 
 _SCHEMA = {"root": pl.String} | {name: continuous.SCHEMA[name] for name in OUT}
+
+
+def _of_vendor(rule):
+    from store.vendors import VENDORS  # here, for a run that reads kept arrays needs none of the readers
+
+    return rule in VENDORS

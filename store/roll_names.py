@@ -11,7 +11,6 @@ from difflib import get_close_matches
 
 from store import segments
 from store.roll_rules import DATES, KNOWN_AFTER, SMART, UnknownRule, parse_rule
-from store.vendors import VENDORS
 
 FILE = "file"  # the rule of a calendar that somebody edited
 LEAST = 4  # hex digits of a version that tell it
@@ -30,6 +29,8 @@ def checked(tag):
     ...
     store.segments.Refused: tag 'cafe' reads as a version, as all its letters are hex digits: add another one
     """
+    from store.vendors import VENDORS
+
     lower = str(tag).lower()
     if not _TAG.fullmatch(str(tag)):
         why = "is no tag: a letter first, then letters, digits, dashes, underscores and dots, 64 at most"
@@ -73,6 +74,8 @@ def possible(text):
     >>> [possible(text) for text in ("desk-2026", "lean:oi", "3f2a", "volume:x", "volum:2")]
     [True, True, True, False, False]
     """
+    from store.vendors import VENDORS
+
     lower = text.lower()
     return (
         text.partition(":")[0] in VENDORS

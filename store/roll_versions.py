@@ -21,7 +21,6 @@ from store.roll_rules import UnknownRule, parse_rule
 from store.rolls import SCHEMA, RollCalendar
 from store.system import user
 from store.tables import TABLES
-from store.vendors import VENDORS
 
 _HEADS = TABLES["roll_versions"]
 _PAIRS = pl.col("from_contract").append(pl.col("to_contract"))
@@ -242,6 +241,8 @@ def plan(archive, root, rule, snapshot=None):
     if not name or roll_names.is_rule(name):
         return None
     snapshot = archive.head() if snapshot is None else snapshot
+    from store.vendors import VENDORS
+
     vendor = name.partition(":")[0]
     if vendor in VENDORS:
         stored = archive.read("roll_calendars", snapshot, root=root, source=vendor)

@@ -54,6 +54,31 @@ def test_run_prints_its_summary_with_the_keys_that_scripts_rely_on(document, ran
     assert made["metrics"]["final_equity"] == pytest.approx(1_000_000 + sum(made["ledger"].values()))
 
 
+STAGES = ["imports", "load", "prepare", "simulate", "analyse", "save"]
+
+
+def test_a_profile_tells_time_and_memory_of_each_stage_which_add_up(document, call, ran):
+    store, _ = ran
+    made = document("run", "cross", "--force", "--profile", "--store", store)
+    found = made["profile"]
+    assert list(found["seconds"]) == list(found["memory"]) == [*STAGES, "total"]
+    assert found["seconds"]["total"] == pytest.approx(sum(found["seconds"][stage] for stage in STAGES))
+    assert found["seconds"]["simulate"] == pytest.approx(made["seconds"]["simulate"], abs=0.05)
+    assert found["memory"]["total"] == max(found["memory"][stage] for stage in STAGES) > 50e6
+    assert set(found["kernels"]) == {"from_cache", "compiled", "seconds"}
+    assert "profile" not in document("run", "cross", "--store", store)
+    text = call("run", "cross", "--force", "--profile", "--store", store).out
+    shown = [line.split()[0] for line in text.splitlines() if re.fullmatch(r" \w+ +[\d.]+ +[\d,.]+ MB ", line)]
+    assert shown == [*STAGES, "total"]
+    assert re.search(r"kernels: \d+ taken from the disk, \d+ compiled", text)
+
+
+def test_a_profile_of_a_stored_run_tells_that_it_was_read(document, ran):
+    found = document("run", "cross", "--profile", "--store", ran[0])["profile"]
+    assert list(found["seconds"]) == ["imports", "load", "read", "total"]
+    assert found["kernels"] == {"from_cache": 0, "compiled": 0, "seconds": 0.0}
+
+
 def test_the_same_run_is_not_computed_twice_unless_forced(call, document, ran, portfolio):
     store, name = ran
     again = call("run", portfolio, "--store", store, "--json")

@@ -4,13 +4,16 @@ import doctest
 import importlib
 import json
 from datetime import date
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from app.cli import reason
+from app.commands import output
 from app.commands.output import clean, emit, number, progress, table
+from engine import compiled
 
 
 def context(json):
@@ -63,6 +66,40 @@ def test_a_table_keeps_every_text_whole_and_marks_up_nothing(capsys):
 def test_a_table_without_headings_has_no_head(capsys):
     table([("a", "1")], {"": lambda r: r[0], " ": lambda r: r[1]})
     assert capsys.readouterr().out.split() == ["a", "1"]
+
+
+def test_a_plain_table_is_letter_for_letter_that_of_the_library(capsys):
+    random = Random(7)
+    words = ["", "1", "-5.2", "price", "22,000", "a note [b]x[/b]", "a  b", " lead", "trail ", "12 %", "x" * 40, "[/]"]
+    compared = 0
+    for _ in range(400):
+        count = random.randint(1, 5)
+        cells = [random.choices(words, k=count) for _ in range(random.randint(1, 4))]
+        bare = random.random() < 0.4
+        headings = [" " * k for k in range(count)] if bare else random.choices(["", "USD", "a cause", "-1"], k=count)
+        right = [all(row[k][:1] in "-+0123456789" for row in cells) for k in range(count)]
+        if (lines := output.plain(cells, headings, right)) is not None:
+            output._rich(cells, headings, right, None)
+            assert capsys.readouterr().out == "".join(f"{line}\n" for line in lines)
+            compared += 1
+    assert compared > 100
+
+
+def test_a_table_that_is_wide_or_not_plain_is_left_to_the_library():
+    for cell in ("x" * 300, "two\nlines", "über", ""):
+        assert output.plain([[cell]], ["a"], [False]) is None
+    assert output.plain([], ["a"], [False]) is None
+    assert output.plain([["1"]], ["[red]a"], [True]) is None
+
+
+def test_the_wait_for_the_compiler_is_announced_once_and_only_where_there_is_one(capsys):
+    with output.compiling():
+        assert len(compiled.listeners) == 1
+    assert (compiled.listeners, capsys.readouterr().err) == ([], "")
+    with output.compiling():
+        compiled.listeners.pop()(30)
+    told = "compiling the engine for this machine, once: about 30 s; `frontmonth warm` does it beforehand\n"
+    assert (compiled.listeners, capsys.readouterr().err) == ([], told)
 
 
 def test_no_progress_is_shown_where_nobody_looks(capsys):

@@ -36,6 +36,16 @@ def test_a_market_that_is_long_enough_is_only_cut(archive):
 
 
 @pytest.mark.service
+def test_a_run_of_many_markets_is_timed_in_turns_with_the_imports_alone(tmp_path):
+    found = run.whole(tmp_path / "store", rounds=2, markets=2, years=1)
+    bare, ours, above = found.values()
+    assert list(found)[1] == "frontmonth run, 2 markets x 1 years"
+    assert bare["rounds"] == ours["rounds"] == above["rounds"] == 2
+    assert ours["best"] > bare["best"] > 0.0
+    assert above["median"] == pytest.approx(ours["median"] - bare["median"], abs=1e-4)
+
+
+@pytest.mark.service
 def test_every_figure_is_there_and_the_store_is_as_it_was(archive, capsys):
     before = open_archive(archive.path).head()
     run.main(["--store", str(archive.path), "--quick", "--rounds", "1", "--years", "2", "--json"])

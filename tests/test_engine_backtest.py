@@ -108,12 +108,12 @@ def test_a_run_holds_its_snapshot_while_it_is_computed(tmp_path, portfolio, monk
     archive, module = build(tmp_path / "store"), sys.modules["engine.backtest"]  # the package has a function there
     number, real = _committed(archive), module.backtest
 
-    def slow(market, portfolio, bars, within):  # meanwhile: an import, and a gc that keeps nothing
+    def slow(market, portfolio, *others):  # meanwhile: an import, and a gc that keeps nothing
         other = open_archive(archive.path)
         _committed(other)
         later = datetime.now(UTC) + timedelta(seconds=2)
         assert retention.gc(other, keep_days=0, dry_run=False, now=later)["snapshots"] == []
-        return real(market, portfolio, bars, within)
+        return real(market, portfolio, *others)
 
     monkeypatch.setattr(module, "backtest", slow)
     made, _ = module.run(archive, portfolio)

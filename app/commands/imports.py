@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from app.commands.data import day_of, holding, opened
 from app.commands.output import clean, counted, emit, progress, say, table
+from app.words import Command
 
 COUNTS = ("rows_read", "accepted", "warned", "quarantined")
 KINDS = ("margins", "fx", "rates")
@@ -19,7 +19,7 @@ DATABASES = ("postgresql://", "postgres://")
 LOOK = 2.0  # between two looks into a watched folder [s]
 
 
-class ImportCommand(TyperCommand):
+class ImportCommand(Command):
     """The command whose help ends with what each vendor delivers."""
 
     def format_epilog(self, ctx, formatter):

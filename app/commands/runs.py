@@ -1,5 +1,6 @@
 """Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
 
+import time
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.data import day_of, opened, resolved
-from app.commands.output import emit, money, number, percent, progress, say, table
+from app.commands.output import compiling, counted, emit, megabytes, money, number, percent, progress, say, table
 
 Run = Annotated[
     str,
@@ -45,6 +46,7 @@ def run(
         typer.Option("--as-known", metavar="DAY", help="Use the store as it was on that day, restatements undone."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute it again although it is stored.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Tell time and most memory of each stage.")] = False,
 ):
     """Backtest a portfolio and save the run under the hash of all that went in.
 
@@ -56,18 +58,30 @@ def run(
     days = {"start": day_of(start, "--start"), "end": day_of(end, "--end")}
     known = day_of(as_known, "--as-known")
     from engine.backtest import run as backtest
+    from engine.stages import nothing
 
+    stages = _stages(context.obj.began) if profile else nothing
     archive = opened(context)
     changes = [*(set_ or []), *(f"portfolio.{key}={day}" for key, day in days.items() if day)]
     wanted = portfolio_of(portfolio, archive, changes)
-    with progress("run"):
-        made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force)
+    with progress("run") as bar, compiling(bar):
+        made, stored = backtest(archive, wanted, archive.as_known(known) if known else None, force, stages)
     if known:
         snapshot = made.summary["snapshot"]["number"]
         typer.echo(f"prices as they were stored on {known}: snapshot {snapshot}; contract facts as of now", err=True)
     if stored:
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
-    emit(context, made.summary | {"stored": stored}, _show_run)
+    told = {"profile": stages.told()} if profile else {}
+    emit(context, made.summary | {"stored": stored} | told, _show_run)
+
+
+def _stages(began):
+    """A clock of stages, the first of which, the imports, is over."""
+    from engine.stages import Stages, age
+
+    stages = Stages(time.perf_counter() - age() if began is None else began)
+    stages("imports")
+    return stages
 
 
 def portfolio_of(path, archive, changes=()):
@@ -123,10 +137,24 @@ def _show_run(summary):
         table(_happened(groups), {heading: (lambda row, key=key: row[key]) for heading, key in columns.items()})
     for note in summary["notes"]:
         say(f"note: {note}")
-    if not (took := summary["seconds"]):
-        return
+    if "profile" in summary:
+        _show_profile(summary["profile"])
+    elif took := summary["seconds"]:
+        _show_seconds(took)
+
+
+def _show_seconds(took):
     parts = ", ".join(f"{part} {took[part]:.2f}" for part in ("load", "prepare", "simulate", "analyse") if part in took)
     say(f"{took['total']:.2f} s: {parts}")
+
+
+def _show_profile(profile):
+    columns = {"stage": lambda row: row[0], "seconds": lambda row: f"{row[1]:.3f}", "most memory": lambda row: row[2]}
+    seconds, memory = profile["seconds"], profile["memory"]
+    table([(stage, seconds[stage], megabytes(memory[stage])) for stage in seconds], columns)
+    kernels = profile["kernels"]
+    took = f" in {kernels['seconds']:.1f} s" if kernels["compiled"] else ""
+    say(f"kernels: {kernels['from_cache']} taken from the disk, {kernels['compiled']} compiled{took}")
 
 
 def _sums(ledger):
@@ -236,7 +264,7 @@ def replay(context: typer.Context, name: Run):
     """
     from engine.backtest import replay as again
 
-    with progress("replay"):
+    with progress("replay") as bar, compiling(bar):
         before, after = again(opened(context), name)
     stored, replayed = before.summary["hashes"], after.summary["hashes"]
     different = [name for name in stored if replayed[name] != stored[name]]
@@ -307,6 +335,22 @@ def serve(
     start(context.obj.store, port=port, open=open_)
 
 
+def warm(context: typer.Context):
+    """Compile all that a run may need, once for a machine and a version; else the first run does it."""
+    from app.warm import warm as compile_all
+
+    with progress("compile") as bar, compiling(bar, hint=""):
+        done = compile_all(bar)
+    emit(context, done, _show_warm)
+
+
+def _show_warm(done):
+    if done["compiled"]:
+        say(f"compiled in {done['seconds']:.0f} s; `frontmonth run` has nothing to wait for now")
+    else:
+        say(f"warm already: {counted(done['from_cache'], 'kernel')} taken from the disk")
+
+
 def demo(
     context: typer.Context,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop before serving.")] = False,
@@ -330,7 +374,8 @@ def demo(
     if not counts["skipped"]:
         with progress("check") as bar:
             checks.run(archive, resolved(archive, None), bar)
-    made, _ = backtest(archive, portfolio_of(Path("trend"), archive))
+    with progress("run") as bar, compiling(bar):
+        made, _ = backtest(archive, portfolio_of(Path("trend"), archive))
     file = write(made, Path("demo") / "report.html")
     document = {"store": str(archive.place), "sample": counts, "run": made.id, "report": str(file)}
     emit(context, document, lambda d: _show_demo(d, made.summary))
@@ -354,6 +399,7 @@ VERBS = {
         "Backtest a portfolio.",
         "frontmonth run config/portfolios/trend.toml --set sizing.target=0.1 --set slow=150",
     ),
+    "warm": (warm, "Compile all beforehand.", "frontmonth warm"),
     "runs": (runs, "The stored runs.", "frontmonth runs"),
     "show": (show, "The summary of a stored run.", "frontmonth show last --json"),
     "replay": (replay, "Prove that a run repeats, hash for hash.", "frontmonth replay last"),

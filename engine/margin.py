@@ -171,7 +171,7 @@ def affordable(target, held, lines, room, per_contract, fx, credit, equity, whol
     held on the side wanted; K = min(U, H) needs no increase, kept = target where U <= H, else K units. Then
     share = (equity - R(kept)) / (R(target) - R(kept)), at least 0 (0 if R(target) <= R(kept)); up to 20 times: where
     U > H, out is K + whole_part((U - K) x share) units (not whole: (U - K) x share x (1 - 1e-12)); done if
-    R(out) <= equity or share is 0, else share x 0.9. After the 20, out = kept. A leg's size is
+    R(out) <= equity (1 + 1e-12) or share is 0, else share x 0.9. After the 20, out = kept. A leg's size is
     sign(target) x units x |ratio|.
 
     Parameters
@@ -213,7 +213,8 @@ def affordable(target, held, lines, room, per_contract, fx, credit, equity, whol
             wanted, had = room.member[0, j], room.member[1, j]
             if wanted > had:
                 shrink(target, out, lines.ratio, room, j, had + part_of(wanted - had, share, whole))
-        if share == 0.0 or required_after(out, held, lines, room, per_contract, fx, credit) <= equity:
+        fits = required_after(out, held, lines, room, per_contract, fx, credit) <= equity + CLOSE * abs(equity)
+        if share == 0.0 or fits:
             return differing(out, target)
         share *= 0.9
     for i in range(target.shape[0]):

@@ -409,7 +409,8 @@ def _priced(archive, snapshot, currency):
     known = {"USD"} | {s.labels["currency"] for s in archive.files("fx", snapshot)}
     if currency not in known:
         raise MarketUnknown(
-            f"no exchange rate of {currency} is stored; stored: {', '.join(sorted(known))}; import rates"
+            f"no exchange rate of {currency} is stored; stored: {', '.join(sorted(known))}; `frontmonth import fx` "
+            "brings more"
         )
 
 

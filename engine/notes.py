@@ -137,6 +137,16 @@ def _idle(market, portfolio, finer, inside=None):
     yield from (f"without effect: {what}" for what, idle in without.items() if idle)
 
 
+def _unlimited(market, limits):
+    """Limits by volume or open interest that cannot bind, for none is stored of some markets."""
+    for share, what, values in (
+        ("volume_share", "volume", market.volume), ("open_interest_share", "open interest", market.open_interest),
+    ):  # fmt: skip
+        none = [name for m, name in enumerate(market.names) if np.isnan(values[:, m]).all()]
+        if getattr(limits, share) is not None and none:
+            yield f"limits.{share} limits nothing of markets without stored {what}: {', '.join(none)}"
+
+
 def _inside(market, inside):
     """On how many of their days the markets' bars within the day were there and told the daily bar."""
     traded = ~np.isnan(market.mark)
@@ -176,6 +186,7 @@ def notes(market, portfolio, estimated, ledger, events, finer=None, inside=None,
     any; none, if the portfolio asks for none; `placed` is the `Layout` of a portfolio.
     """
     yield from _idle(market, portfolio, finer, inside)
+    yield from _unlimited(market, portfolio.limits)
     if inside is not None and inside.any():
         yield _inside(market, inside)
     begun = market.contract > 0

@@ -76,7 +76,8 @@ def simulated(given, lines, wishes, sleeves, programs=None):
     room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
     books = Books(state.own, *(np.empty(room, kind).view(np.recarray) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)))
     made = work(lines, len(wishes.ordered), given.facts.shape[1])
-    called = programs and programs._replace(memory=programs.memory.copy())  # what is given is not changed
+    own = ("memory", "params", "column")  # what is given is not changed, whatever a program writes
+    called = programs and programs._replace(**{name: getattr(programs, name).copy() for name in own})
     bar = 0
     while bar < time:
         with warnings.catch_warnings():
@@ -85,8 +86,8 @@ def simulated(given, lines, wishes, sleeves, programs=None):
         if bar < time:
             books = _grown(books)
     _close_books(time - 1, state, books)
-    own = state.own[0]
-    told = {name: plain(getattr(books, name)[: own[name]].copy()) for name in Books._fields[1:]}
+    used = state.own[0]
+    told = {name: plain(getattr(books, name)[: used[name]].copy()) for name in Books._fields[1:]}
     return Ledger(
         **told, **(curves._asdict() | {"left": left}), residual=state.lines["residual"].copy(),
         ambiguous=state.lines["ambiguous"].copy(),

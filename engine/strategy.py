@@ -12,6 +12,7 @@ Users keep theirs as `strategies/*.py` beside the store; `load_user` lists them 
 it runs as the person who starts the command.
 """
 
+import copy
 import functools
 import hashlib
 import importlib.util
@@ -160,6 +161,7 @@ class Strategy(param.Parameterized):
     def decision(self, market) -> Decision:
         """What it wants of a market, checked: a StrategyError says what came instead."""
         kind = self.kind()
+        market = _of_its_own(market) if _is_user(type(self)) else market
         if kind == "signals":
             signals = self.signals(market)
             if not isinstance(signals, Signals):
@@ -178,12 +180,25 @@ class Strategy(param.Parameterized):
         return Decision(wanted, None, episodes(wanted), resize=True, contracts=kind == "targets")
 
     def _checked(self, values, shape, kind):
+        what = f"{type(self).__name__}: {kind}(market)"
+        if values is None:
+            raise StrategyError(f"{what} returned nothing; allowed: an array (time, market) = {shape}")
+        values = np.asarray(values)
+        if values.dtype.kind not in "biuf":
+            raise StrategyError(f"{what} returned values of the kind {values.dtype}; allowed: numbers, or nan")
         values = np.ascontiguousarray(values, dtype=np.float64)
         if values.shape != shape:
-            raise StrategyError(
-                f"{type(self).__name__}: {kind}(market) has shape {values.shape}; allowed: (time, market) = {shape}"
-            )
+            raise StrategyError(f"{what} has shape {values.shape}; allowed: (time, market) = {shape}")
         return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _of_its_own(market):
+    """The market with arrays of its own: what a user's strategy writes into them changes nothing that is traded."""
+    made = copy.copy(market)
+    for name, values in vars(market).items():
+        if isinstance(values, np.ndarray):
+            object.__setattr__(made, name, values.copy())
+    return made
 
 
 def snake_name(strategy: type) -> str:

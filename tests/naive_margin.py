@@ -176,7 +176,7 @@ def affordable(asked, wanted, equity):
                 more = whole_part(more) if asked.whole else more * (1.0 - CLOSE)
                 for i, size in asked.shrunk(wanted, legs, base + more):
                     sizes[i] = size
-        if share == 0 or asked.required(sizes) <= equity:
+        if share == 0 or asked.required(sizes) <= equity + CLOSE * abs(equity):  # what rounding may have changed
             return sizes
         share *= 0.9
     return kept

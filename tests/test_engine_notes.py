@@ -214,3 +214,9 @@ def test_a_weight_that_nobody_reads_is_told():
     assert said(Wants(), "fixed") == said(Wants(), "notional") == [f"{idle}wants"]
     assert said(Buys(), "volatility") == [f"{idle}buys"]
     assert said(Wants(), "volatility") == said(Wants(), "notional", "sizing.share=0.5") == []
+
+
+def test_a_limit_by_open_interest_that_is_not_stored_is_told_with_the_markets():
+    two = market(np.column_stack([UP, UP]), rate=np.full(12, 0.01), open_interest=np.column_stack([UP, np.nan * UP]))
+    limited = "limits.open_interest_share limits nothing of markets without stored open interest: B"
+    assert told(two, settings=["limits.open_interest_share=0.1"]) == [limited]

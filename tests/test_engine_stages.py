@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.stages import Stages, age, nothing, peak
+from engine.stages import Stages, nothing
+from store.system import age, peak_memory
 
 
 def test_seconds_of_stages_add_up_and_a_stage_that_comes_again_is_added():
@@ -39,4 +40,4 @@ def test_the_age_of_a_process_grows_with_the_clock():
     while time.perf_counter() - clock < 0.05:
         pass
     assert 0.02 < age() - before < 5.0
-    assert peak() > 10e6 and nothing("x") is None
+    assert peak_memory() > 10e6 and nothing("x") is None

@@ -1,5 +1,6 @@
 """Strategies: the list, their four kinds, and the user's own files beside the store."""
 
+import re
 import warnings
 
 import numba
@@ -9,10 +10,12 @@ import pytest
 import strategy_market
 import synthetic_market
 
+from engine.backtest import backtest
 from engine.portfolio import Portfolio, Sleeve
 from engine.signals import Signals
 from engine.strategies import STRATEGIES
 from engine.strategy import Strategy, StrategyError, load_user, program, snake_name, source_hash
+from tests.small_runs import market, portfolio
 
 GOOD = '''
 import numpy as np
@@ -324,3 +327,50 @@ def test_an_edited_strategy_is_another_input_of_the_run(tmp_path):
         prints.append((portfolio.to_toml(), portfolio.fingerprint()))
     assert prints[0] == prints[2] and prints[0][0] == prints[1][0] and prints[0][1] != prints[1][1]
     assert source_hash(STRATEGIES["moving_average_cross"]) == ""
+
+
+SCRIBBLER = '''
+import numpy as np
+from engine.strategy import Strategy
+
+
+class Scribbler(Strategy):
+    """Long, and writes into what it is shown."""
+
+    def forecast(self, market):
+        for name in ("mark", "open", "adjusted", "multiplier"):
+            getattr(market, name)[:] = 1.0
+        return np.ones(market.mark.shape)
+'''
+
+
+def test_what_a_users_strategy_writes_into_the_market_changes_nothing_that_is_traded(tmp_path):
+    (tmp_path / "scribbler.py").write_text(SCRIBBLER)
+    (tmp_path / "always_long.py").write_text(GOOD)
+    kinds = load_user(tmp_path)
+    up = market(100.0 + np.arange(30.0))
+    before = {name: values.copy() for name, values in vars(up).items() if isinstance(values, np.ndarray)}
+    wrote, plain = (
+        backtest(up, portfolio((kinds[name](), {}), settings=["execution.locked=off"]))
+        for name in ("scribbler", "always_long")
+    )
+    assert all(np.array_equal(getattr(up, name), values, equal_nan=values.dtype.kind == "f")
+               for name, values in before.items())  # fmt: skip
+    assert wrote.equity().equals(plain.equity()) and wrote.fills().drop("strategy").equals(
+        plain.fills().drop("strategy")
+    )
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ("None", "returned nothing; allowed: an array"),
+        ("np.full(market.mark.shape, 1j)", "values of the kind complex128; allowed: numbers, or nan"),
+        ('[["a"]]', "values of the kind <U1; allowed: numbers, or nan"),
+    ],
+)
+def test_what_is_no_forecast_is_refused(tmp_path, returned, told):
+    (tmp_path / "odd.py").write_text(GOOD.replace("np.full(market.mark.shape, self.size)", returned))
+    made = load_user(tmp_path)["always_long"]()
+    with pytest.raises(StrategyError, match=re.escape(told)):
+        made.decision(market(100.0 + np.arange(30.0)))

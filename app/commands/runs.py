@@ -77,7 +77,8 @@ def run(
 
 def _stages(began):
     """A clock of stages, the first of which, the imports, is over."""
-    from engine.stages import Stages, age
+    from engine.stages import Stages
+    from store.system import age
 
     stages = Stages(time.perf_counter() - age() if began is None else began)
     stages("imports")

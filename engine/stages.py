@@ -3,7 +3,6 @@
 import time
 
 from engine import compiled
-from store import system
 
 
 class Stages:
@@ -12,24 +11,26 @@ class Stages:
 
     Parameters
     ----------
+    system : `store.system`, or what tells `peak_memory()` and lets it begin anew by `forget_peak()`
     began : float, optional
         `time.perf_counter()` of when the first stage began; now, if not given.
     """
 
-    def __init__(self, began=None):
+    def __init__(self, system, began=None):
+        self._system = system
         self.seconds, self.memory = {}, {}
         self._began = self._last = time.perf_counter() if began is None else began
         self._clock = compiled.Clock()
         self._before = len(compiled.found), len(compiled.made)
-        system.forget_peak()
+        self._system.forget_peak()
 
     def __call__(self, stage):
         """The stage is over."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self.memory[stage] = max(self.memory.get(stage, 0), system.peak_memory())
+        self.memory[stage] = max(self.memory.get(stage, 0), self._system.peak_memory())
         self._last = now
-        system.forget_peak()
+        self._system.forget_peak()
 
     def told(self):
         """What `frontmonth run --profile --json` prints as `profile`."""

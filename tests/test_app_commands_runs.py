@@ -68,7 +68,7 @@ def test_a_profile_tells_time_and_memory_of_each_stage_which_add_up(document, ca
     assert set(found["kernels"]) == {"from_cache", "compiled", "seconds"}
     assert "profile" not in document("run", "cross", "--store", store)
     text = call("run", "cross", "--force", "--profile", "--store", store).out
-    shown = [line.split()[0] for line in text.splitlines() if re.fullmatch(r" *\w+ +[\d.,]+ +[\d,.]+ MB *", line)]
+    shown = [line.split()[0] for line in text.splitlines() if re.fullmatch(r" *\w+ +[\d.,]+ +[\d,.]+ [MG]B *", line)]
     assert shown == [*STAGES, "total"], text
     assert re.search(r"kernels: \d+ taken from the disk, \d+ compiled", text)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from engine.stages import Stages, nothing
-from store.system import age, peak_memory
+from store import system
 
 
 def test_seconds_of_stages_add_up_and_a_stage_that_comes_again_is_added():
     began = time.perf_counter() - 5.0
-    stages = Stages(began)
+    stages = Stages(system, began)
     for stage in ("a", "b", "a"):
         stages(stage)
     found = stages.told()
@@ -24,7 +24,7 @@ def test_seconds_of_stages_add_up_and_a_stage_that_comes_again_is_added():
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux begins a peak anew")
 def test_the_most_memory_is_that_of_the_stage_alone():
-    stages = Stages()
+    stages = Stages(system)
     large = np.ones(100_000_000 // 8)
     stages("large")
     del large
@@ -36,8 +36,8 @@ def test_the_most_memory_is_that_of_the_stage_alone():
 
 
 def test_the_age_of_a_process_grows_with_the_clock():
-    before, clock = age(), time.perf_counter()
+    before, clock = system.age(), time.perf_counter()
     while time.perf_counter() - clock < 0.05:
         pass
-    assert 0.02 < age() - before < 5.0
-    assert peak_memory() > 10e6 and nothing("x") is None
+    assert 0.02 < system.age() - before < 5.0
+    assert system.peak_memory() > 10e6 and nothing("x") is None

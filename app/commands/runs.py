@@ -78,9 +78,9 @@ def run(
 def _stages(began):
     """A clock of stages, the first of which, the imports, is over."""
     from engine.stages import Stages
-    from store.system import age
+    from store import system
 
-    stages = Stages(time.perf_counter() - age() if began is None else began)
+    stages = Stages(system, time.perf_counter() - system.age() if began is None else began)
     stages("imports")
     return stages
 

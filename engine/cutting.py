@@ -26,7 +26,7 @@ from engine.state import INITIAL, LIQUIDITY, MAINTENANCE, MULTIPLIER, OPEN_INTER
 
 
 @inner
-def netted(facts, terms, rules, work, state):
+def requirements(facts, terms, rules, work, state):
     """Initial and maintenance margin of what is held, and initial margin of what is wanted, where lines net."""
     gather(facts, terms, work, state)
     held, lines, room, credit = work.held, work.lines, work.room, rules.spread_credit
@@ -114,7 +114,7 @@ def cut(t, part, covered, least, given, work, state, books):
     if own.equity < part * least:
         call(held, work.profit, lines, room, initial, fx, credit, covered, rules.call, whole, work.cut)
         called(t, part * least, own.equity, work, state, books)
-        cap(work, state)
+        cut_by_call(work, state)
     if own.equity <= 0.0 and own.ruined == 0:
         ruin(t, own, state, books)
     floor(t, rules, work, state, books)
@@ -155,7 +155,7 @@ def ruin(t, own, state, books):
 
 
 @inner
-def cap(work, state):
+def cut_by_call(work, state):
     """What a margin call leaves of a position caps its target: who wants to turn, turns."""
     for i in range(work.cut.shape[0]):
         if abs(work.target[i]) > abs(work.cut[i]):

@@ -210,7 +210,7 @@ def aim(t, lines, members, facts, orders):
         wanted, goes_on = member.wanted, False
         if line.ordered:
             goes_on = member.closing != 0 or member.blocked == orders[t, line.member].episode
-            wanted = entry(t, line, member, wanted, orders)
+            wanted = waiting(t, line, member, wanted, orders)
         if not goes_on or line.why == EXIT_CALL or line.why == EXIT_FLOOR:
             line.why, line.kind = EXIT_SIGNAL, BY_MARKET
         line.wanted = line.target = wanted * line.ratio + 0.0
@@ -222,7 +222,7 @@ def aim(t, lines, members, facts, orders):
 
 
 @inner
-def entry(t, line, member, wanted, orders):
+def waiting(t, line, member, wanted, orders):
     """What an ordered member wants at the market; what waits, or begins to wait, is added as if it filled."""
     asked, held = orders[t, line.member], line.position
     market = asked.kind == MARKET

@@ -16,11 +16,11 @@ from engine.rolling import BUSY, QUIET, ROLLING, read, roll_lines
 
 
 @inlined
-def quiet_lines(lines, facts, marks, sweep, alone, price, position):
+def quiet_lines(lines, facts, marks, sweep, one_sleeve, price, position):
     """Mark the lines that have nothing to do on the bar, and tell their profit and positions.
 
-    Returns whether others have something to do, or one rolls; and the profit of those of the one sleeve there is, if it
-    is `alone`: else each line keeps its own, in `earned`.
+    Returns whether others have something to do, or one rolls; and their profit, if there is `one_sleeve`: else each
+    line keeps its own, in `earned`.
     """
     found, total = False, 0.0
     for i in range(lines.shape[0]):
@@ -41,7 +41,7 @@ def quiet_lines(lines, facts, marks, sweep, alone, price, position):
                 line.gross += amount
                 line.bars += 1.0
                 price[i] += amount
-                if alone:
+                if one_sleeve:
                     total += amount
                 else:
                     line.earned += amount

@@ -43,7 +43,7 @@ def roll_lines(t, given, state, books):
             if not rules.shared:
                 go_on(t, line, lines, rules, books)
                 line.delta = beginning(line, rules)
-                leave(t, line, lines, rules, books)
+                roll_or_end(t, line, lines, rules, books)
                 line.delta = 0.0
     if rules.shared:
         for i in range(lines.shape[0]):
@@ -51,13 +51,13 @@ def roll_lines(t, given, state, books):
         for i in range(lines.shape[0]):
             lines[i].delta = beginning(lines[i], rules) if lines[i].busy == ROLLING else 0.0
         for i in range(lines.shape[0]):
-            leave(t, lines[i], lines, rules, books)
+            roll_or_end(t, lines[i], lines, rules, books)
         for i in range(lines.shape[0]):
             lines[i].delta = 0.0
 
 
 @inner
-def leave(t, line, lines, rules, books):
+def roll_or_end(t, line, lines, rules, books):
     """The roll day of a line, or the end of its contract."""
     if line.busy == ROLLING and line.position != 0.0:
         cash = 0.0

@@ -24,7 +24,7 @@ import numpy as np
 from engine.blotter import finish_leaving, finish_leg, finish_whole, post, revalue, told
 from engine.book import EXIT_OPEN, FEE, NEAREST_RISK, TRANSFER, Ledger
 from engine.bracket import day_ends
-from engine.cutting import cut, fits, netted, postpone
+from engine.cutting import cut, fits, postpone, requirements
 from engine.decision import aim, ask, by_risk, plan, wish
 from engine.execution import QUIET, busy_lines, quiet_lines
 from engine.kernel import bare, inlined, inner, kernel
@@ -103,7 +103,7 @@ def _simulate(bar, given, programs, work, state, curves, books):
     """
     rules, own, time = given.rules[0], state.own[0], given.row.shape[0]
     lines, members, sleeves = state.lines, state.members, state.sleeves
-    alone = sleeves.shape[0] == 1
+    one_sleeve = sleeves.shape[0] == 1
     for t in range(bar, time):
         if not _has_room(own, lines, books):
             return t
@@ -111,17 +111,17 @@ def _simulate(bar, given, programs, work, state, curves, books):
         now, facts, terms = given.clock[k], given.facts[k], given.terms[k]
         if now.transfer != 0.0 or now.month_begin:
             _before(t, now, rules, state, books)
-        kept = 0.0 if rules.sweep else revalued(t, lines, facts, alone, books)
+        kept = 0.0 if rules.sweep else revalued(t, lines, facts, one_sleeve, books)
         marks, price, position = given.quotes.mark[t], curves.price[row], curves.position[row]
-        found, total = quiet_lines(lines, facts, marks, rules.sweep, alone, price, position)
+        found, total = quiet_lines(lines, facts, marks, rules.sweep, one_sleeve, price, position)
         if found:
             busy_lines(t, given, state, books)
         if rules.spreads:
             break_spreads(t, now.day_end, given.quotes.mark[t], rules, state, books)
         total += kept
-        if found or not alone:
-            total += told_apart(lines, alone, price, position)
-        curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, alone)
+        if found or not one_sleeve:
+            total += told_apart(lines, one_sleeve, price, position)
+        curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, one_sleeve)
         curves.equity[row] = own.equity
         curves.notional[row] += own.notional
         own.notional = 0.0
@@ -148,7 +148,7 @@ def _simulate(bar, given, programs, work, state, curves, books):
             if rules.spreads:
                 why_closed(state)
         if not rules.alone:
-            held, least, asked = netted(facts, terms, rules, work, state)
+            held, least, asked = requirements(facts, terms, rules, work, state)
         part = 1.0 if now.day_end else rules.intraday_margin
         curves.margin[row] = own.margin = part * held
         covered = own.equity / part if part > 0.0 else np.inf  # what is asked is a share of the requirement
@@ -193,18 +193,18 @@ def _before(t, now, rules, state, books):
 
 
 @inner
-def revalued(t, lines, facts, alone, books):
+def revalued(t, lines, facts, one_sleeve, books):
     """Foreign cash that lines keep, at the bar's rates; returns what it has gained, if each line does not keep that."""
     total = 0.0
     for i in range(lines.shape[0]):
         gained = revalue(t, lines[i], facts[lines[i].instrument].fx, books)
-        total += gained if alone else 0.0
-        lines[i].earned += 0.0 if alone else gained
+        total += gained if one_sleeve else 0.0
+        lines[i].earned += 0.0 if one_sleeve else gained
     return total
 
 
 @inner
-def told_apart(lines, alone, price, position):
+def told_apart(lines, one_sleeve, price, position):
     """Profit and positions of the lines that had something to do; returns what they earned beside `quiet_lines`."""
     total = 0.0
     for i in range(lines.shape[0]):
@@ -212,13 +212,13 @@ def told_apart(lines, alone, price, position):
         if line.busy != QUIET:
             price[i] += line.price
             position[i] = line.position
-            total += line.earned if alone else 0.0
-            line.price, line.earned = 0.0, 0.0 if alone else line.earned
+            total += line.earned if one_sleeve else 0.0
+            line.price, line.earned = 0.0, 0.0 if one_sleeve else line.earned
     return total
 
 
 @inlined
-def settle(t, now, rules, own, lines, sleeves, total, alone):
+def settle(t, now, rules, own, lines, sleeves, total, one_sleeve):
     """Interest, then equity, shared out to the sleeves; returns the interest."""
     account, interest = own.paid, 0.0
     if t > 0 and now.days != 0.0:
@@ -229,7 +229,7 @@ def settle(t, now, rules, own, lines, sleeves, total, alone):
             rate += rules.debit_spread
         interest = free * rate * now.days / 360.0
         account += interest
-    if alone:
+    if one_sleeve:
         own.equity += account + total
         sleeves[0].equity = own.equity
     else:

@@ -48,7 +48,7 @@ def test_stamps_margins_ambiguity_and_break_even_say_how_far_to_believe_a_run():
         ("Margins, market-days", "exchange 1,234, broker 0, estimate 7"),
         ("Ambiguous bars", "5 bars in 4 trades (2.0 %); equity at the end: worst $900, nearer $1,100"),
         ("Break-even, ticks a side more", "carry 2.35"),
-        ("Smallest account for one contract, as sized last (2024-12-31)", "MES $100,000, ZN $2,000,000"),
+        ("Smallest account for one contract, as sized last (2024-12-31)", "MES $100,000, ZN $2,000,000 (2024-12-30)"),
     ]  # fmt: skip
     assert about.trust({}, "USD") == []  # a run of before 0.5
 

@@ -96,9 +96,11 @@ def trust(summary, currency):
         told = ", ".join(f"{name} {charts.number(value, 2)}" for name, value in ticks.items())
         rows.append(("Break-even, ticks a side more", told))
     capital = sorted((value, name) for name, value in summary.get("smallest_account", {}).items() if value)
-    if days := [day for day in summary.get("smallest_account_day", {}).values() if day]:
-        told = ", ".join(f"{name} {charts.money(value, currency)}" for value, name in capital)
-        rows.append((f"Smallest account for one contract, as sized last ({max(days)})", told))
+    if days := {name: day for name, day in summary.get("smallest_account_day", {}).items() if day}:
+        last = max(days.values())
+        own = {name: "" if day == last else f" ({day})" for name, day in days.items()}  # its last size is an older one
+        told = ", ".join(f"{name} {charts.money(value, currency)}{own.get(name, '')}" for value, name in capital)
+        rows.append((f"Smallest account for one contract, as sized last ({last})", told))
     return rows
 
 

@@ -21,7 +21,7 @@ from bench.run import PORTFOLIO, REPO, arguments_of, bare_arguments, clock, stre
 from engine import Portfolio, load
 from engine.book import Facts, Lines, Prices
 from engine.simulate import simulated
-from engine.state import given_of
+from engine.state import ready_of
 from store import open_archive, sample, system
 
 DAYS = 252  # bars of a year
@@ -63,11 +63,11 @@ def measured(market, markets, days, rounds):
         arguments, bare = widened(arguments_of(told, portfolio), count), bare_arguments(told, portfolio)
         for kind in KINDS:
             ready = prepared(arguments, kind)
-            ledger = simulated(*ready)
+            ledger = simulated(ready)
             floor(*bare)
             ours, least = [], []
             for _ in range(rounds):
-                ours.append(clock(lambda ready=ready: simulated(*ready)))
+                ours.append(clock(lambda ready=ready: simulated(ready)))
                 least.append(clock(lambda bare=bare: floor(*bare)))
             bars = days * count
             part = bars / bare[1].size  # the floor has the sample's markets, each once
@@ -108,8 +108,8 @@ def prepared(arguments, kind):
     else:
         account = account._replace(compounding=False)
         wishes = wishes._replace(weight=wishes.weight * sleeves.capital / 1e9)
-    given = given_of(prices, facts, lines, wishes, orders, account, limits, clock_, None, available, None)
-    return given, lines, wishes, sleeves._replace(capital=capital)
+    sleeves = sleeves._replace(capital=capital)
+    return ready_of(prices, facts, lines, wishes, orders, account, limits, clock_, sleeves, None, available)
 
 
 def table(rows):

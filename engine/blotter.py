@@ -21,7 +21,6 @@ def move(line, price, fact):
     It is told in the trades that are open by `told`: at once only where they differ.
     """
     held, cash = line.position, 0.0
-    adjusted = price + fact.offset
     if held != 0.0:
         value = fact.multiplier * fact.fx
         change = price - line.last
@@ -30,18 +29,20 @@ def move(line, price, fact):
         line.price += amount
         line.earned += amount
         line.gross += amount
-        line.residual += amount - held * (adjusted - line.adjusted) * value
+        line.residual -= held * (fact.offset - line.offset) * value
         if line.left != 0.0:
             part = line.left * change * value
             line.leg.gross -= part
             line.leaving.gross += part
-    line.last, line.adjusted = price, adjusted
+    line.last, line.offset = price, fact.offset
     return cash
 
 
 @inner
-def told(line):
+def told(line, books):
     """Tell the open trades what they earned, and how long they were held, since they were told last."""
+    if books is None:
+        return
     line.whole.gross += line.gross
     line.leg.gross += line.gross
     line.whole.bars += line.bars
@@ -98,7 +99,7 @@ def entry(t, line, cause, amount, books):
 @inner
 def post(t, i, cause, amount, books):
     """A row of the entries; nothing is told of nothing."""
-    if amount != 0.0:
+    if books is not None and amount != 0.0:
         own = books.own[0]
         row = books.entries[own.entries]
         row.t, row.line, row.cause, row.amount = t, i, cause, amount
@@ -108,6 +109,10 @@ def post(t, i, cause, amount, books):
 @inner
 def record(t, line, contract, kind, contracts, price, slippage, impact, commission, books):
     """One fill; costs negative, in account currency."""
+    line.fills += 1
+    line.costs += slippage + impact + commission
+    if books is None:
+        return
     own = books.own[0]
     row = books.fills[own.fills]
     row.t, row.line, row.contract, row.kind, row.contracts = t, line.number, contract, kind, contracts
@@ -118,6 +123,8 @@ def record(t, line, contract, kind, contracts, price, slippage, impact, commissi
 @inner
 def event(t, i, what, wanted, allowed, books):
     """One thing worth telling."""
+    if books is None:
+        return
     own = books.own[0]
     row = books.events[own.events]
     row.t, row.line, row.kind, row.wanted, row.allowed = t, i, what, wanted, allowed
@@ -125,8 +132,10 @@ def event(t, i, what, wanted, allowed, books):
 
 
 @inner
-def begin(t, line, trade, contract, price, position, kind):
+def begin(t, line, trade, contract, price, position, kind, books):
     """A trade begins."""
+    if books is None:
+        return
     clear(trade)
     trade.line, trade.direction, trade.entry, trade.entry_kind = line.number, np.sign(position), t, kind
     trade.contracts, trade.entry_contract, trade.entry_price = abs(position), contract, price
@@ -164,6 +173,9 @@ def copy(trade, row):
 @inner
 def finish_whole(t, line, contract, price, why, books):
     """The trade flat to flat ends."""
+    line.trades += 1
+    if books is None:
+        return
     own = books.own[0]
     finish(t, line.whole, contract, price, why, books.trades[own.trades])
     own.trades += 1
@@ -172,6 +184,8 @@ def finish_whole(t, line, contract, price, why, books):
 @inner
 def finish_leg(t, line, contract, price, why, books):
     """The trade in the contract held ends."""
+    if books is None:
+        return
     own = books.own[0]
     finish(t, line.leg, contract, price, why, books.legs[own.legs])
     own.legs += 1
@@ -180,6 +194,8 @@ def finish_leg(t, line, contract, price, why, books):
 @inner
 def finish_leaving(t, line, price, why, books):
     """The trade in the contract rolled out of ends."""
+    if books is None:
+        return
     own = books.own[0]
     finish(t, line.leaving, line.left_contract, price, why, books.legs[own.legs])
     own.legs += 1
@@ -192,7 +208,7 @@ def trade(t, line, delta, price, kind, why, share, impact, slips, books):
     `share` of it is traded outside; `impact` is that of one contract [local]; `slips` is 0 for orders that get their
     price or a better one.
     """
-    told(line)
+    told(line, books)
     fact = line.fact
     held, part = line.position, line.position - line.left
     size, fx, contract = abs(delta), fact.fx, np.int64(fact.contract)
@@ -205,24 +221,26 @@ def trade(t, line, delta, price, kind, why, share, impact, slips, books):
     moved = -size * share * impact * slips
     record(t, line, contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, books)
     line.earned += slippage * fx + commission * fx + moved * fx
-    books.own[0].notional += size * share * abs(price) * fact.multiplier * fx
+    line.sides += size * share * abs(price) * fact.multiplier * fx
     cost = (slippage + commission + moved) * fx / size
     closing = min(size, abs(held)) if held * delta < 0.0 else 0.0
     closing_part = min(size, abs(part)) if part * delta < 0.0 else 0.0
-    line.whole.costs += cost * closing
-    line.leg.costs += cost * closing_part
+    if books is not None:
+        line.whole.costs += cost * closing
+        line.leg.costs += cost * closing_part
     if held != 0.0 and held * wanted <= 0.0:
         finish_whole(t, line, contract, price, why, books)
     if part != 0.0 and part * after <= 0.0:
         finish_leg(t, line, contract, price, why, books)
     if held * wanted <= 0.0 and wanted != 0.0:
-        begin(t, line, line.whole, contract, price, wanted, kind)
+        begin(t, line, line.whole, contract, price, wanted, kind, books)
     if part * after <= 0.0 and after != 0.0:
-        begin(t, line, line.leg, contract, price, after, kind)
-    line.whole.contracts = max(line.whole.contracts, abs(wanted))
-    line.leg.contracts = max(line.leg.contracts, abs(after))
-    line.whole.costs += cost * (size - closing)
-    line.leg.costs += cost * (size - closing_part)
+        begin(t, line, line.leg, contract, price, after, kind, books)
+    if books is not None:
+        line.whole.contracts = max(line.whole.contracts, abs(wanted))
+        line.leg.contracts = max(line.leg.contracts, abs(after))
+        line.whole.costs += cost * (size - closing)
+        line.leg.costs += cost * (size - closing_part)
     line.position = wanted
     line.held = contract
     return slippage + commission + moved
@@ -237,7 +255,7 @@ def rest(left, traded):
 @inner
 def trade_left(t, line, delta, price, new_price, kind, why, impact, books):
     """Trade `delta` of the contract rolled out of, which only shrinks; the position has been moved to `new_price`."""
-    told(line)
+    told(line, books)
     cash = respread(t, line, -delta, price - new_price, books)
     fact, size = line.fact, abs(delta)
     fx, contract = fact.fx, line.left_contract
@@ -245,7 +263,7 @@ def trade_left(t, line, delta, price, new_price, kind, why, impact, books):
     moved = -size * impact
     record(t, line, contract, kind, delta, price, slippage * fx, moved * fx, commission * fx, books)
     line.earned += slippage * fx + commission * fx + moved * fx
-    books.own[0].notional += size * abs(price) * fact.multiplier * fx
+    line.sides += size * abs(price) * fact.multiplier * fx
     costs = slippage + commission + moved
     line.whole.costs += costs * fx
     line.leaving.costs += costs * fx
@@ -265,7 +283,7 @@ def roll_part(t, line, n, out, into, share, impact, books):
 
     `out` and `into` are the prices at which the legs trade. The trade in the contract that is left is `leaving`.
     """
-    told(line)
+    told(line, books)
     fact, size = line.fact, abs(n)
     fx = fact.fx
     slippage = -size * share * (line.terms.roll_slippage * fact.multiplier)
@@ -274,12 +292,12 @@ def roll_part(t, line, n, out, into, share, impact, books):
     record(t, line, old, ROLL_OUT, -n, out, slippage * fx, moved * fx, commission * fx, books)
     record(t, line, new, ROLL_IN, n, into, slippage * fx, moved * fx, commission * fx, books)
     line.earned += 2.0 * slippage * fx + 2.0 * commission * fx + 2.0 * moved * fx
-    books.own[0].notional += size * share * (abs(out) + abs(into)) * fact.multiplier * fx
+    line.sides += size * share * (abs(out) + abs(into)) * fact.multiplier * fx
     cost = (slippage + commission + moved) * fx
     line.whole.costs += 2.0 * cost
     line.leaving.costs += cost
     if line.position == line.left:
-        begin(t, line, line.leg, new, into, n, ROLL_IN)
+        begin(t, line, line.leg, new, into, n, ROLL_IN, books)
     line.left = rest(line.left - n, size)
     line.leg.costs += cost
     line.leg.contracts = max(line.leg.contracts, abs(line.position - line.left))

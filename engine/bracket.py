@@ -94,47 +94,49 @@ def trail(t, line, member):
 
 
 @inner
-def inside(t, line, member, orders, rules, finer, path, books):
+def inside(t, line, member, extras, rules, books):
     """Protective stop and target of what is held, then an entry that waits; returns local cash."""
     if not whole_bar(line.bar):
         return 0.0
     cash = 0.0
     if line.position != 0.0:
-        cash += protect(t, line, member, rules, finer, path, books)
+        cash += protect(t, line, member, extras, rules, books)
     if member.pending >= 0 and line.out != t:
-        cash += await_entry(t, line, member, orders[member.asked, line.member], rules, finer, path, books)
+        cash += await_entry(t, line, member, extras, rules, books)
     return cash
 
 
 @inner
-def walked(t, line, side, kind, want, price, limit, triggered, levels, rules, finer, path):
+def walked(t, line, side, kind, want, price, limit, triggered, levels, rules, extras):
     """`fills.walk` of the bar, or of the finer bars that it is made of."""
-    first, last, bar = 0, 0, line.bar
+    first, last, bar, finer = 0, 0, line.bar, extras.finer
     if finer.first.shape[0] > 0:
         first, last = finer.first[t, line.instrument], finer.last[t, line.instrument]
     return walk(
         bar.open, bar.high, bar.low, bar.close, line.terms.tick, side, kind, want, price, limit, triggered, levels[0],
-        levels[1], levels[2], levels[3], rules.through, rules.policy, finer.bars, first, last, path,
+        levels[1], levels[2], levels[3], rules.through, rules.policy, finer.bars, first, last,
+        extras.path,
     )  # fmt: skip
 
 
 @inner
-def protect(t, line, member, rules, finer, path, books):
+def protect(t, line, member, extras, rules, books):
     """The protective orders of what is held; returns local cash."""
     side = np.sign(line.position)
     stop, goal, trailing = protection(line, member, side)
     levels = (stop, np.nan, goal, np.nan)
-    found, ambiguous, _ = walked(t, line, side, NONE, 0.0, np.nan, np.nan, NOT_YET, levels, rules, finer, path)
+    found, ambiguous, _ = walked(t, line, side, NONE, 0.0, np.nan, np.nan, NOT_YET, levels, rules, extras)
     if ambiguous:
         mark_ambiguous(line)
     if found == 0:
         return 0.0
-    return leave(t, line, member, int(path[0, 0]), trailing, path[0, 1], rules, books)
+    return leave(t, line, member, int(extras.path[0, 0]), trailing, extras.path[0, 1], rules, books)
 
 
 @inner
-def await_entry(t, line, member, asked, rules, finer, path, books):
+def await_entry(t, line, member, extras, rules, books):
     """An entry that waits, and what may end it on the same bar; returns local cash."""
+    asked, path = extras.orders[member.asked, line.member], extras.path
     kind, want, offset = member.pending, np.sign(member.amount), line.fact.offset
     levels = (np.nan, np.nan, np.nan, np.nan)  # of what is held already they have been asked
     if line.position == 0.0:
@@ -142,7 +144,7 @@ def await_entry(t, line, member, asked, rules, finer, path, books):
         levels = (member.stop_at - offset, near, member.goal_at - offset, asked.target)
     price, limit, triggered = asked.price - offset, asked.limit - offset, member.triggered
     found, ambiguous, triggered = walked(
-        t, line, 0.0, kind, want, price, limit, triggered, levels, rules, finer, path
+        t, line, 0.0, kind, want, price, limit, triggered, levels, rules, extras
     )  # fmt: skip
     member.triggered, member.tried = triggered, 1
     cash = 0.0

@@ -56,50 +56,66 @@ def gather(facts, terms, work, state):
 
 
 @inner
-def fits(asked, equity, lines, facts, terms, limits, alone, first, root):
+def fits(k, asked, equity, lines, facts, terms, most, limits, rules, work):
     """Whether what is wanted is surely within all limits; where lines net, or it is close, `limits.apply` has to look.
 
     Sums are taken gross and over all lines, so they are never less than what a limit bounds.
     """
-    capital, of_root = max(equity, 0.0), root[0]
+    capital, contracts, notional = max(equity, 0.0), 0.0, 0.0
     within = not asked > limits.margin * capital
-    if not alone:
-        for i in range(of_root.shape[0]):
-            of_root[i] = 0.0
-        for i in range(lines.shape[0]):
-            of_root[first[i]] += abs(lines[i].wanted)
-    contracts = notional = risk = 0.0
-    traded = limits.volume < np.inf or limits.open_interest < np.inf
-    riskless = True
-    for g in range(limits.group.shape[0]):
-        riskless &= limits.group[g] == np.inf
     for i in range(lines.shape[0]):
         line = lines[i]
         size = abs(line.wanted)
         if size != 0.0:
             fact = facts[line.instrument]
-            worth, of_all = size * fact.multiplier * fact.fx, size if alone else of_root[first[i]]
             contracts += size
-            notional += worth * abs(line.last) if line.last == line.last else 0.0
-            within &= not of_all > limits.contracts[i]
-            if traded:
-                term = terms[line.instrument]
-                within &= not of_all > limits.volume * term.liquidity
-                within &= not of_all > limits.open_interest * term.open_interest
-            if not riskless:
-                sigma = terms[line.instrument].sigma
-                risk += worth * sigma if sigma == sigma else 0.0
-    for g in range(limits.group.shape[0]):
-        within &= limits.group[g] == np.inf or risk * np.sqrt(YEAR) <= limits.group[g] * capital
-    most = min(limits.gross, limits.net)
-    within &= most == np.inf or notional <= most * capital
+            notional += size * fact.multiplier * fact.fx * abs(line.last) if line.last == line.last else 0.0
+    if most.shape[0] > 0:
+        within &= few(most[k if most.shape[0] > 1 else 0], lines, rules.alone, work)
+    if rules.risky:
+        risk = np.sqrt(YEAR) * risk_of(lines, facts, terms)
+        for g in range(limits.group.shape[0]):
+            within &= limits.group[g] == np.inf or risk <= limits.group[g] * capital
+    worth = min(limits.gross, limits.net)
+    within &= worth == np.inf or notional <= worth * capital
     return within and contracts <= min(limits.sector, limits.side)
 
 
 @inner
-def cut(t, part, covered, least, given, work, state, books):
+def few(most, lines, alone, work):
+    """Whether the contracts wanted of each root, gross, are allowed by the limits of its lines."""
+    within = True
+    if work is None or alone:
+        for i in range(lines.shape[0]):
+            within &= not abs(lines[i].wanted) > most[i]
+        return within
+    first, of_root = work.room.first, work.room.root[0]
+    for i in range(of_root.shape[0]):
+        of_root[i] = 0.0
+    for i in range(lines.shape[0]):
+        of_root[first[i]] += abs(lines[i].wanted)
+    for i in range(lines.shape[0]):
+        within &= not (lines[i].wanted != 0.0 and of_root[first[i]] > most[i])
+    return within
+
+
+@inner
+def risk_of(lines, facts, terms):
+    """Daily risk of what is wanted, as if all markets moved as one; of what is not known none. [account currency]"""
+    risk = 0.0
+    for i in range(lines.shape[0]):
+        line = lines[i]
+        fact, sigma = facts[line.instrument], terms[line.instrument].sigma
+        risk += abs(line.wanted) * fact.multiplier * fact.fx * sigma if sigma == sigma else 0.0
+    return risk
+
+
+@inner
+def cut(t, given, work, state, books):
     """What limits, a margin call, the capital floor and the margin of increases leave of what is wanted."""
     rules, own = given.rules[0], state.own[0]
+    part, least = own.part, own.least
+    covered = own.equity / part if part > 0.0 else np.inf
     gather(given.facts[given.row[t]], given.terms[given.row[t]], work, state)
     whole, credit = rules.rounding != FRACTIONAL, rules.spread_credit
     held, lines, room = work.held, work.lines, work.room
@@ -111,9 +127,9 @@ def cut(t, part, covered, least, given, work, state, books):
         for k in range(count):
             row = work.cuts[k]
             event(t, int(row[0]), int(row[1]), row[2], row[3], books)
-    if own.equity < part * least:
+    if own.equity < least:
         call(held, work.profit, lines, room, initial, fx, credit, covered, rules.call, whole, work.cut)
-        called(t, part * least, own.equity, work, state, books)
+        called(t, least, own.equity, work, state, books)
         cut_by_call(work, state)
     if own.equity <= 0.0 and own.ruined == 0:
         ruin(t, own, state, books)

@@ -16,7 +16,7 @@ from engine.book import (
     FRACTIONAL,
     MARKET,
 )  # fmt: skip
-from engine.kernel import bare, inlined, inner
+from engine.kernel import bare, inner
 from engine.sizing.whole import nearest
 
 HELD, IDEAL, LOWEST, HIGHEST, CHOSEN, FORECAST = range(6)  # rows of `Work.units`
@@ -50,27 +50,27 @@ def ask(t, programs, work, state):
         state.members[j].forecast = forecast[j]
 
 
-@inlined
-def plan(new, lines, members, sleeves, facts, weight, usuals, rules, floored):
+@inner
+def plan(new, lines, sleeves, facts, weight, usuals, rules, floored):
     """`wish` and `aim` at once, where every member is one line that follows what forecasts want of it."""
     first = least = asked = 0.0
     per_capital, buffer, fractional = rules.per_capital, rules.buffer, rules.rounding == FRACTIONAL
-    for j in range(members.shape[0]):
-        member, line = members[j], lines[j]
+    for j in range(lines.shape[0]):
+        line = lines[j]
         fact, held = facts[line.instrument], line.position
         base, width = 1.0, 0.0
-        if per_capital and not member.contracts:
+        if per_capital and not line.contracts:
             base = capital_of(sleeves[line.sleeve], rules)
         wanted = weight[j] * base if fact.available and not floored else 0.0
-        if buffer != 0.0 and not member.contracts:
+        if buffer != 0.0 and not line.contracts:
             width = buffer * abs(usuals[j] * base)
         if width != 0.0 and wanted != 0.0:
             _, wanted = buffered(wanted, held, width, fractional)
         elif not fractional:
             wanted = np.trunc(wanted) + 0.0
         if not new and wanted != 0.0:
-            wanted = member.wanted
-        member.wanted = line.wanted = line.target = wanted
+            wanted = line.wanted
+        line.wanted = line.target = wanted
         line.why, line.kind = EXIT_SIGNAL, BY_MARKET
         if held != 0.0 or wanted != 0.0:
             each = fact.initial * fact.fx

@@ -10,37 +10,46 @@ from engine.blotter import CRUMB, event, impact_by, move, respread, rest, trade,
 from engine.book import FRACTIONAL, LOCKED, PARTIAL, SPREAD_WAITS
 from engine.bracket import entered, inside, opens_beyond, trail
 from engine.fills import cap
-from engine.kernel import inlined, inner
+from engine.kernel import inner
 from engine.netting import whole_part
-from engine.rolling import BUSY, QUIET, ROLLING, read, roll_lines
+from engine.rolling import BUSY, ROLLING, read, roll_lines
 
 
-@inlined
-def quiet_lines(lines, facts, marks, sweep, one_sleeve, price, position):
+@inner
+def quiet_lines(lines, facts, marks, sweep, one_sleeve, row, found, extras, held, books):
     """Mark the lines that have nothing to do on the bar, and tell their profit and positions.
 
-    Returns whether others have something to do, or one rolls; and their profit, if there is `one_sleeve`: else each
-    line keeps its own, in `earned`.
+    Returns how many others have something to do, or roll: their numbers are put into `found`; and the profit of the
+    quiet ones, if there is `one_sleeve`: else each line keeps its own, in `earned`.
     """
-    found, total = False, 0.0
+    count, total = 0, 0.0
     for i in range(lines.shape[0]):
         line = lines[i]
-        held = line.position
-        if line.target != held or line.left != 0.0 or line.ordered:
-            line.busy, found = BUSY, True
+        size = line.position
+        waits = line.target != size
+        if extras is not None:
+            waits |= line.left != 0.0 or line.ordered
+        if waits:
+            line.busy = BUSY
+            found[count] = i
+            count += 1
             continue
         fact, mark = facts[line.instrument], marks[line.instrument]
-        position[i] = held
+        if held is not None:
+            held.position[row, i] = size
         if mark == mark:
-            if held != 0.0:
-                adjusted, value = mark + fact.offset, fact.multiplier * fact.fx
-                cash = held * (mark - line.last)
+            if size != 0.0:
+                value = fact.multiplier * fact.fx
+                cash = size * (mark - line.last)
                 amount = cash * value
-                line.residual += amount - held * (adjusted - line.adjusted) * value
-                line.adjusted = adjusted
-                line.gross += amount
-                line.bars += 1.0
-                price[i] += amount
+                if fact.offset != line.offset:
+                    line.residual -= size * (fact.offset - line.offset) * value
+                    line.offset = fact.offset
+                if books is not None:
+                    line.gross += amount
+                    line.bars += 1.0
+                if held is not None:
+                    held.price[row, i] += amount
                 if one_sleeve:
                     total += amount
                 else:
@@ -48,48 +57,49 @@ def quiet_lines(lines, facts, marks, sweep, one_sleeve, price, position):
                 if not sweep:
                     line.balance += cash * fact.multiplier
             line.last = mark
-        line.busy = QUIET
         if fact.roll or fact.closed:
-            line.opened, line.busy, found = held, ROLLING, True
-    return found, total
+            line.opened, line.busy = size, ROLLING
+            found[count] = i
+            count += 1
+    return count, total
 
 
 @inner
-def busy_lines(t, given, state, books):
-    """The bar of the lines that trade at the market, have orders or roll."""
-    lines, members, rules, marks = state.lines, state.members, given.rules[0], given.quotes.mark[t]
-    if not rules.at_open:
-        inside_first(t, given, state, books)
+def busy_lines(t, count, given, extras, state, books):
+    """The bar of the lines that trade at the market, have orders or roll: the first `count` of `state.found`."""
+    lines, members, rules, found = state.lines, state.members, given.rules[0], state.found
+    marks, facts, terms = given.quotes.mark[t], given.facts[given.row[t]], given.terms[given.row[t]]
+    if extras is not None and not rules.at_open:
+        inside_first(t, given, extras, state, books)
     orders = False
-    for i in range(lines.shape[0]):
-        line = lines[i]
+    for n in range(count):
+        line = lines[found[n]]
         if line.busy == BUSY:
             read(t, line, given)
             if line.target != line.position:
-                orders |= order(t, line, members[line.member], rules, books)
-    if orders and rules.shared:
+                orders |= order(t, line, members[line.member], rules, extras, books)
+    if extras is not None and orders and rules.shared:
         together(t, given, state, books)
     rolls = False
-    for i in range(lines.shape[0]):
-        line = lines[i]
-        if line.busy != QUIET:
-            if line.busy == BUSY and not np.isnan(marks[line.instrument]):
-                if line.ordered:
-                    cash = bracketed(t, line, members[line.member], given, state.path, books)
-                else:
-                    cash = traded(t, line, rules, books)
-                line.balance += 0.0 if rules.sweep else cash
-            fact = given.facts[given.row[t], line.instrument]
-            if line.position == 0.0:
-                line.last = given.terms[given.row[t], line.instrument].roll_to if fact.roll else line.last
-            elif fact.roll or fact.closed or line.left != 0.0:
-                line.busy, rolls = ROLLING, True
+    for n in range(count):
+        line = lines[found[n]]
+        if line.busy == BUSY and not np.isnan(marks[line.instrument]):
+            if extras is not None and line.ordered:
+                cash = bracketed(t, line, members[line.member], given, extras, books)
+            else:
+                cash = traded(t, line, rules, books)
+            line.balance += 0.0 if rules.sweep else cash
+        fact = facts[line.instrument]
+        if line.position == 0.0:
+            line.last = terms[line.instrument].roll_to if fact.roll else line.last
+        elif fact.roll or fact.closed or line.left != 0.0:
+            line.busy, rolls = ROLLING, True
     if rolls:
-        roll_lines(t, given, state, books)
+        roll_lines(t, count, given, extras, state, books)
 
 
 @inner
-def order(t, line, member, rules, books):
+def order(t, line, member, rules, extras, books):
     """What a line trades at the market on this bar, where its target is not its position; whether anything."""
     delta = wished(line) if line.out != t else 0.0
     line.share, line.part, line.cut, line.delta = 1.0, 0.0, 0, delta
@@ -99,10 +109,11 @@ def order(t, line, member, rules, books):
         elif line.bar.locked * delta > 0.0:
             event(t, line.number, LOCKED, delta, 0.0, books)
             line.delta = 0.0
-        elif member.ordered and rules.at_open and opens_beyond(line, member):
-            line.delta = 0.0
-        elif line.left * delta < 0.0:
-            line.delta = possible(line, delta, rules)
+        elif extras is not None:
+            if member.ordered and rules.at_open and opens_beyond(line, member):
+                line.delta = 0.0
+            elif line.left * delta < 0.0:
+                line.delta = possible(line, delta, rules)
     line.net = abs(of_the_bar(line))
     return delta != 0.0
 
@@ -241,7 +252,7 @@ def netted(lines, facts):
 
 
 @inner
-def inside_first(t, given, state, books):
+def inside_first(t, given, extras, state, books):
     """Where market orders fill late in the bar, what happens inside it comes before them."""
     rules = given.rules[0]
     for i in range(state.lines.shape[0]):
@@ -250,23 +261,23 @@ def inside_first(t, given, state, books):
         member = state.members[line.member]
         if member.ordered and not np.isnan(given.quotes.mark[t, line.instrument]):
             read(t, line, given)
-            cash = inside(t, line, member, given.orders, rules, given.finer, state.path, books)
+            cash = inside(t, line, member, extras, rules, books)
             line.balance += 0.0 if rules.sweep else cash
 
 
 @inner
-def bracketed(t, line, member, given, path, books):
+def bracketed(t, line, member, given, extras, books):
     """The bar of a line that may have orders inside it; returns local cash."""
     rules, held, cash = given.rules[0], line.position, 0.0
     if line.delta != 0.0:
         cash += at_market(t, line, rules, books)
         if line.position * held <= 0.0 and line.position != 0.0:
-            asked = given.orders[t - 1, line.member]
+            asked = extras.orders[t - 1, line.member]
             member.stop_at, member.goal_at = asked.stop_at, asked.target_at
             entered(t, line, member, line.bar.market, asked)
     if rules.at_open:
         line.opened = line.position
-        cash += inside(t, line, member, given.orders, rules, given.finer, path, books)
+        cash += inside(t, line, member, extras, rules, books)
     cash += marked(t, line, books)
     if line.position != 0.0:
         trail(t, line, member)
@@ -291,7 +302,7 @@ def marked(t, line, books):
         spread = line.bar.left_mark - line.bar.mark
         cash += respread(t, line, line.left, spread, books)
         line.spread = spread
-    if line.position != 0.0:
+    if books is not None and line.position != 0.0:
         line.bars += 1.0
     return cash
 

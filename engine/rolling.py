@@ -9,60 +9,82 @@ import numpy as np
 from engine.blotter import clear, close, copy, event, gap, impact_by, roll_part, told
 from engine.book import CLOSED, EXIT_CLOSED, FRACTIONAL, NO_PRICE, ROLL_WAITS
 from engine.fills import cap
-from engine.kernel import inlined, inner
+from engine.kernel import inner
 from engine.netting import whole_part
 
 QUIET, ROLLING, BUSY = np.int64(0), np.int64(1), np.int64(2)  # of `line.busy`: what a line has to do on a bar
 
 
-@inlined
+@inner
 def read(t, line, given):
     """Put what the market says on the bar into `line.bar`, `line.fact` and `line.terms`."""
-    m, bar, quotes, k = line.instrument, line.bar, given.quotes, given.row[t]
-    line.fact, line.terms = given.facts[k, m], given.terms[k, m]
-    bar.open, bar.high, bar.low, bar.close = quotes.open[t, m], quotes.high[t, m], quotes.low[t, m], quotes.close[t, m]
-    bar.market, bar.mark, bar.volume = quotes.fill[t, m], quotes.mark[t, m], quotes.volume[t, m]
-    bar.left_open, bar.left_mark = quotes.left_open[t, m], quotes.left_mark[t, m]
-    bar.left_volume, bar.locked = quotes.left_volume[t, m], quotes.locked[t, m]
-    bar.usual = given.terms[given.row[t - 1], m].liquidity if t > 0 else np.nan
+    m, bar, quotes = line.instrument, line.bar, given.quotes
+    read_terms(t, line, given)
+    bar.market, bar.mark, bar.volume, bar.locked = quotes.fill[t, m], quotes.mark[t, m], quotes.volume[t, m], quotes.locked[t, m]
+    if line.ordered:
+        bar.open, bar.high, bar.low, bar.close = quotes.open[t, m], quotes.high[t, m], quotes.low[t, m], quotes.close[t, m]
+    read_left(t, line, given)
 
 
 @inner
-def roll_lines(t, given, state, books):
+def read_terms(t, line, given):
+    """What belongs to the market on the bar, but its prices."""
+    m, k = line.instrument, given.row[t]
+    line.fact, line.terms = given.facts[k, m], given.terms[k, m]
+    line.bar.usual = np.nan
+    if line.terms.impact != 0.0 and t > 0:
+        line.bar.usual = given.terms[given.row[t - 1], m].liquidity
+
+
+@inner
+def read_left(t, line, given):
+    """What the market says of the contract rolled out of, if a part of the position is in it still."""
+    if line.left != 0.0:
+        m, bar, quotes = line.instrument, line.bar, given.quotes
+        bar.left_open, bar.left_mark, bar.left_volume = quotes.left_open[t, m], quotes.left_mark[t, m], quotes.left_volume[t, m]
+
+
+@inner
+def roll_lines(t, count, given, extras, state, books):
     """Every line that rolls, is still rolling, or whose contract ends; all have been marked.
 
     Lines of one market go together, so that each step is taken by all of them before the next.
     """
-    lines, rules = state.lines, given.rules[0]
-    for i in range(lines.shape[0]):
-        line = lines[i]
+    lines, rules, found = state.lines, given.rules[0], state.found
+    for n in range(count):
+        line = lines[found[n]]
         line.delta = 0.0
         if line.busy == ROLLING and line.position != 0.0:
-            read(t, line, given)
-            line.delta = going_on(line, rules)
-            if not rules.shared:
-                go_on(t, line, lines, rules, books)
+            read_terms(t, line, given)
+            read_left(t, line, given)
+            if extras is not None:
+                line.delta = going_on(line, rules)
+            if extras is None or not rules.shared:
+                if extras is not None:
+                    go_on(t, line, lines, rules, extras, books)
                 line.delta = beginning(line, rules)
-                roll_or_end(t, line, lines, rules, books)
+                roll_or_end(t, line, lines, rules, extras, books)
                 line.delta = 0.0
-    if rules.shared:
-        for i in range(lines.shape[0]):
-            go_on(t, lines[i], lines, rules, books)
-        for i in range(lines.shape[0]):
-            lines[i].delta = beginning(lines[i], rules) if lines[i].busy == ROLLING else 0.0
-        for i in range(lines.shape[0]):
-            roll_or_end(t, lines[i], lines, rules, books)
-        for i in range(lines.shape[0]):
-            lines[i].delta = 0.0
+    if extras is None or not rules.shared:
+        return
+    for n in range(count):
+        go_on(t, lines[found[n]], lines, rules, extras, books)
+    for n in range(count):
+        line = lines[found[n]]
+        line.delta = beginning(line, rules) if line.busy == ROLLING else 0.0
+    for n in range(count):
+        roll_or_end(t, lines[found[n]], lines, rules, extras, books)
+    for n in range(count):
+        lines[found[n]].delta = 0.0
 
 
 @inner
-def roll_or_end(t, line, lines, rules, books):
+def roll_or_end(t, line, lines, rules, extras, books):
     """The roll day of a line, or the end of its contract."""
     if line.busy == ROLLING and line.position != 0.0:
         cash = 0.0
         if line.fact.roll:
-            cash = roll(t, line, lines, rules, books)
+            cash = roll(t, line, lines, rules, extras, books)
         elif line.fact.closed:
             event(t, line.number, NO_PRICE, line.position, 0.0, books)
             cash = close(t, line, EXIT_CLOSED, CLOSED, 1.0, books)
@@ -105,19 +127,21 @@ def due(size, days, volume, rules):
 
 
 @inner
-def roll(t, line, lines, rules, books):
+def roll(t, line, lines, rules, extras, books):
     """The roll day: what may roll now does, the rest is left in the old contract; returns local cash.
 
     Legs that trade at the open are those of what was held after the market orders there; the others go at the
     settlements.
     """
-    told(line)
+    told(line, books)
     fact, terms, q, n = line.fact, line.terms, line.position, line.delta
     line.left, line.left_contract, line.left_bars = q, fact.contract, 0
     line.spread = terms.roll_from - terms.roll_to
-    copy(line.leg, line.leaving)
-    clear(line.leg)
-    line.whole.rolls += 1.0
+    if books is not None:
+        copy(line.leg, line.leaving)
+        clear(line.leg)
+        line.whole.rolls += 1.0
+    line.offset += line.last - terms.roll_to  # the adjusted price stays
     line.last = terms.roll_to
     line.held = terms.roll_contract
     if n != q:
@@ -135,29 +159,29 @@ def roll(t, line, lines, rules, books):
         cash = early * beyond * fact.multiplier
         gap(t, line, cash, books)
         line.leaving.gross += early * (terms.roll_from_fill - terms.roll_from) * value
-        cash += moved_on(t, line, early, terms.roll_from_fill, terms.roll_to_fill, volume, lines, rules, books)
+        cash += moved_on(t, line, early, terms.roll_from_fill, terms.roll_to_fill, volume, lines, rules, extras, books)
         line.leg.gross += early * (terms.roll_to - terms.roll_to_fill) * value
     if n != early:  # entered too late for the open: at the settlements
-        cash += moved_on(t, line, n - early, terms.roll_from, terms.roll_to, volume, lines, rules, books)
+        cash += moved_on(t, line, n - early, terms.roll_from, terms.roll_to, volume, lines, rules, extras, books)
     return cash
 
 
 @inner
-def go_on(t, line, lines, rules, books):
+def go_on(t, line, lines, rules, extras, books):
     """A later bar of a roll: its next part at the settlements of both contracts."""
     if line.left != 0.0:
         line.left_bars += 1
         if line.delta != 0.0:
             out, volume = line.last + line.spread, line.bar.left_volume
-            cash = moved_on(t, line, line.delta, out, line.last, volume, lines, rules, books)
+            cash = moved_on(t, line, line.delta, out, line.last, volume, lines, rules, extras, books)
             line.balance += 0.0 if rules.sweep else cash
 
 
 @inner
-def moved_on(t, line, n, out, into, volume, lines, rules, books):
+def moved_on(t, line, n, out, into, volume, lines, rules, extras, books):
     """Costs and fills of a part that rolls; all that rolls of one market on a bar goes together and nets."""
     net, gross = line.delta, abs(line.delta)
-    if rules.shared:
+    if extras is not None and rules.shared:
         net, gross = 0.0, 0.0
         for k in range(lines.shape[0]):
             if lines[k].instrument == line.instrument:

@@ -26,10 +26,10 @@ from engine.book import EXIT_OPEN, FEE, NEAREST_RISK, TRANSFER, Ledger
 from engine.bracket import day_ends
 from engine.cutting import cut, fits, postpone, requirements
 from engine.decision import aim, ask, by_risk, plan, wish
-from engine.execution import QUIET, busy_lines, quiet_lines
-from engine.kernel import bare, inlined, inner, kernel
+from engine.execution import busy_lines, quiet_lines
+from engine.kernel import bare, inlined, inner
 from engine.spreads import break_spreads, unwanted, why_closed
-from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, begin, given_of, plain, work
+from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, Held, State, plain, ready_of, work
 from engine.strategy import program
 
 ROOM = 64  # rows of fills and the like that there are for each line at least
@@ -56,116 +56,147 @@ def simulate(
     -------
     Ledger
     """
-    given = given_of(prices, facts, lines, wishes, orders, account, limits, clock, finer, available, risk)
-    return simulated(given, lines, wishes, sleeves, programs)
-
-
-def simulated(given, lines, wishes, sleeves, programs=None):
-    """`simulate` of what `state.given_of` has put together: of a market it can be kept from run to run."""
-    time, count = len(given.row), len(lines.member)
-    rules = given.rules[0]
-    rows = int(given.clock.day_end[given.row].sum()) if rules.by_days else time
-    late = rules.roll_days > 1 or rules.participation != np.inf  # else nothing is ever left in the old contract
-    held, money = (lambda: np.zeros((rows, count))), (lambda: np.zeros(rows))
-    left = held() if late else np.broadcast_to(0.0, (rows, count))
-    curves = Curves(
-        held(), held(), left if late else np.zeros((0, count)), money(), np.zeros((rows, len(sleeves.capital))),
-        money(), money(), money(),
+    return simulated(
+        ready_of(
+            prices, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs, risk
+        )
     )  # fmt: skip
-    state = begin(lines, wishes, sleeves)
+
+
+def simulated(ready):
+    """`simulate` of what `state.ready_of` has put together, which may be used again and again."""
+    given, time, count = ready.given, len(ready.given.row), len(ready.lines.member)
+    rows = int(given.clock.day_end[given.row].sum()) if given.rules[0].by_days else time
+    shape = (rows, count)
+    held = Held(np.zeros(shape), np.zeros(shape), np.zeros(shape if ready.late else (0, count)))
+    curves = Curves(*(np.zeros(rows) for _ in range(4)), np.zeros((rows, len(ready.start.sleeves))))
     room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
-    books = Books(state.own, *(np.empty(room, kind).view(np.recarray) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)))
-    made = work(lines, len(wishes.ordered), given.facts.shape[1])
+    tables = [np.empty(room, kind) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)]
+    state = started(ready)
+    books = traded(ready, state, curves, held, tables)
+    used, lines = books.own[0], np.asarray(state.lines)
+    told = {name: plain(getattr(books, name)[: used[name]].copy()) for name in Books._fields[1:]}
+    left = held.left if ready.late else np.broadcast_to(0.0, shape)
+    return Ledger(
+        **told, **(curves._asdict() | held._asdict() | {"left": left}), residual=lines["residual"].copy(),
+        ambiguous=lines["ambiguous"].copy(),
+    )  # fmt: skip
+
+
+def started(ready):
+    """A state of its own to begin with."""
+    return State(*(array.copy() for array in ready.start))
+
+
+def traded(ready, state, curves, held, tables):
+    """Go through all bars; returns the books."""
+    given, extras, programs = ready.given, ready.extras, ready.programs
+    books = Books(state.own, *tables)
+    made = None if extras is None else work(ready.lines, len(state.members), given.facts.shape[1])
     own = ("memory", "params", "column")  # what is given is not changed, whatever a program writes
     called = programs and programs._replace(**{name: getattr(programs, name).copy() for name in own})
-    bar = 0
-    while bar < time:
+    bar, last = 0, len(given.row)
+    while bar <= last:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", numba.NumbaExperimentalFeatureWarning)  # functions passed as such
-            bar = _simulate(bar, given, called, made, state, curves, books)
-        if bar < time:
+            bar = _simulate(bar, given, extras, called, made, state, curves, held, books)
+        if bar <= last and state.own[0]["due"]:
+            made = work(ready.lines, len(state.members), given.facts.shape[1])
+        elif bar <= last:
             books = _grown(books)
-    _close_books(time - 1, state, books)
-    used = state.own[0]
-    told = {name: plain(getattr(books, name)[: used[name]].copy()) for name in Books._fields[1:]}
-    return Ledger(
-        **told, **(curves._asdict() | {"left": left}), residual=state.lines["residual"].copy(),
-        ambiguous=state.lines["ambiguous"].copy(),
-    )  # fmt: skip
+    return books
 
 
 @bare
-def _simulate(bar, given, programs, work, state, curves, books):
-    """Bars from `bar` on until all are done, or the room for fills is; returns the bar to go on with.
+def _simulate(bar, given, extras, programs, work, state, curves, held, books):
+    """Bars from `bar` on; returns the bar to go on with, and one more than there are when all is done.
 
-    Functions that are called on every bar get the few arrays that they need: to hand them all is dearer than what most
-    of them do.
+    It comes back before where the room for fills is used up; and, of a portfolio that has needed no `work` yet, where
+    targets have to be cut. Functions that are called on every bar get the few arrays that they need: to hand them all
+    is dearer than what most of them do.
     """
     rules, own, time = given.rules[0], state.own[0], given.row.shape[0]
-    lines, members, sleeves = state.lines, state.members, state.sleeves
+    lines, sleeves = state.lines, state.sleeves
     one_sleeve = sleeves.shape[0] == 1
     for t in range(bar, time):
-        if not _has_room(own, lines, books):
-            return t
         k, row = given.row[t], own.row
         now, facts, terms = given.clock[k], given.facts[k], given.terms[k]
-        if now.transfer != 0.0 or now.month_begin:
-            _before(t, now, rules, state, books)
-        kept = 0.0 if rules.sweep else revalued(t, lines, facts, one_sleeve, books)
-        marks, price, position = given.quotes.mark[t], curves.price[row], curves.position[row]
-        found, total = quiet_lines(lines, facts, marks, rules.sweep, one_sleeve, price, position)
-        if found:
-            busy_lines(t, given, state, books)
-        if rules.spreads:
-            break_spreads(t, now.day_end, given.quotes.mark[t], rules, state, books)
-        total += kept
-        if found or not one_sleeve:
-            total += told_apart(lines, one_sleeve, price, position)
-        curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, one_sleeve)
-        curves.equity[row] = own.equity
-        curves.notional[row] += own.notional
-        own.notional = 0.0
-        for s in range(sleeves.shape[0]):
-            curves.sleeve[row, s] = sleeves[s].equity
-        if curves.left.shape[0] > 0:
-            for i in range(lines.shape[0]):
-                curves.left[row, i] = lines[i].left
-        new = now.day_end or not rules.daily
-        if now.day_end and rules.ordered:
-            day_ends(t, given.orders, state, books)
-        if programs is not None:
-            ask(t, programs, work, state)
-        weight, usual, orders = given.weight[t], given.usual[t], given.orders
-        if rules.plain:
-            held, least, asked = plan(new, lines, members, sleeves, facts, weight, usual, rules, own.floored)
-        else:
-            wish(t, new, lines, members, sleeves, facts, weight, usual, orders, rules, own.floored)
-            if rules.spreads:
-                unwanted(members)
-            if new and rules.rounding == NEAREST_RISK and given.risk.period[t] >= 0:
-                by_risk(t, given.risk, work, state)
-            held, least, asked = aim(t, lines, members, facts, orders)
-            if rules.spreads:
-                why_closed(state)
-        if not rules.alone:
-            held, least, asked = requirements(facts, terms, rules, work, state)
-        part = 1.0 if now.day_end else rules.intraday_margin
-        curves.margin[row] = own.margin = part * held
-        covered = own.equity / part if part > 0.0 else np.inf  # what is asked is a share of the requirement
-        within = asked <= covered and own.equity >= part * least and own.equity > 0.0
-        within &= own.floored == 0 and own.equity >= rules.floor
-        if within and rules.limited:
-            room = work.room
-            within = fits(
-                asked * part, own.equity, lines, facts, terms, given.limits, rules.alone, room.first, room.root
+        if own.due == 0:
+            if books is not None and not _has_room(own, lines, books):
+                return t
+            if now.transfer != 0.0 or now.month_begin:
+                _before(t, now, rules, state, books)
+            kept = 0.0 if rules.sweep else revalued(t, lines, facts, one_sleeve, books)
+            marks = given.quotes.mark[t]
+            found, total = quiet_lines(
+                lines, facts, marks, rules.sweep, one_sleeve, row, state.found, extras, held, books
             )
-        if not within:
-            cut(t, part, covered, least, given, work, state, books)
-        if rules.ordered:
+            total += kept
+            if found > 0:
+                busy_lines(t, found, given, extras, state, books)
+                earned, sides = told_apart(found, state.found, lines, one_sleeve, row, held)
+                total += earned
+                curves.notional[row] += sides
+            if extras is not None and rules.spreads:
+                break_spreads(t, now.day_end, marks, rules, state, books)
+            curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, one_sleeve)
+            curves.equity[row] = own.equity
+            for s in range(sleeves.shape[0]):
+                curves.sleeve[row, s] = sleeves[s].equity
+            if held is not None:
+                for i in range(lines.shape[0] if held.left.shape[0] > 0 else 0):
+                    held.left[row, i] = lines[i].left
+            new = now.day_end or not rules.daily
+            weight, usual = given.weight[t], given.usual[t]
+            if extras is None:
+                first, least, asked = plan(new, lines, sleeves, facts, weight, usual, rules, own.floored)
+            else:
+                first, least, asked = _targets(t, new, given, extras, programs, work, state, books)
+            own.part = part = 1.0 if now.day_end else rules.intraday_margin
+            own.least = part * least
+            curves.margin[row] = own.margin = part * first
+            covered = own.equity / part if part > 0.0 else np.inf  # what is asked is a share of the requirement
+            within = asked <= covered and own.equity >= own.least and own.equity > 0.0
+            within &= own.floored == 0 and own.equity >= rules.floor
+            if within and rules.limited:
+                within = fits(k, asked * part, own.equity, lines, facts, terms, given.most, given.limits, rules, work)
+            own.due = 0 if within else 1
+        if own.due != 0:
+            if work is None:
+                return t
+            own.due = 0
+            cut(t, given, work, state, books)
+        if extras is not None and rules.ordered:
             postpone(state)
         if now.day_end or not rules.by_days:
             own.row += 1
-    return time
+    if books is not None:
+        if not _has_room(own, lines, books):
+            return time
+        _close_books(time - 1, state, books)
+    return time + 1
+
+
+@inner
+def _targets(t, new, given, extras, programs, work, state, books):
+    """What the lines of a portfolio that is not lean want; returns what `decision.aim` does."""
+    rules, own, k = given.rules[0], state.own[0], given.row[t]
+    lines, members, facts, now = state.lines, state.members, given.facts[k], given.clock[k]
+    if now.day_end and rules.ordered:
+        day_ends(t, extras.orders, state, books)
+    if programs is not None:
+        ask(t, programs, work, state)
+    wish(t, new, lines, members, state.sleeves, facts, given.weight[t], given.usual[t], extras.orders, rules, own.floored)
+    if rules.spreads:
+        unwanted(members)
+    if new and rules.rounding == NEAREST_RISK and extras.risk.period[t] >= 0:
+        by_risk(t, extras.risk, work, state)
+    first, least, asked = aim(t, lines, members, facts, extras.orders)
+    if rules.spreads:
+        why_closed(state)
+    if not rules.alone:
+        return requirements(facts, given.terms[k], rules, work, state)
+    return first, least, asked
 
 
 @inner
@@ -204,17 +235,21 @@ def revalued(t, lines, facts, one_sleeve, books):
 
 
 @inner
-def told_apart(lines, one_sleeve, price, position):
-    """Profit and positions of the lines that had something to do; returns what they earned beside `quiet_lines`."""
-    total = 0.0
-    for i in range(lines.shape[0]):
-        line = lines[i]
-        if line.busy != QUIET:
-            price[i] += line.price
-            position[i] = line.position
-            total += line.earned if one_sleeve else 0.0
-            line.price, line.earned = 0.0, 0.0 if one_sleeve else line.earned
-    return total
+def told_apart(count, found, lines, one_sleeve, row, held):
+    """Profit and positions of the lines that had something to do.
+
+    Returns what they earned beside `quiet_lines`, and the notional that they traded. [account currency]
+    """
+    total = sides = 0.0
+    for n in range(count):
+        line = lines[found[n]]
+        if held is not None:
+            held.price[row, found[n]] += line.price
+            held.position[row, found[n]] = line.position
+        sides += line.sides
+        total += line.earned if one_sleeve else 0.0
+        line.price, line.earned, line.sides = 0.0, 0.0 if one_sleeve else line.earned, 0.0
+    return total, sides
 
 
 @inlined
@@ -258,12 +293,12 @@ def _share_out(account, rebalance, own, lines, sleeves):
             sleeves[s].equity = own.equity * sleeves[s].share
 
 
-@kernel
+@inner
 def _close_books(t, state, books):
     """Record what is still open at the last mark."""
     for i in range(state.lines.shape[0]):
         line = state.lines[i]
-        told(line)
+        told(line, books)
         if line.position != 0.0:
             finish_whole(t, line, line.held, line.last, EXIT_OPEN, books)
         if line.left != 0.0:
@@ -278,7 +313,7 @@ def _grown(books):
     for name in Books._fields[1:]:
         rows, used = getattr(books, name), own[name]
         if used > len(rows) // 4:
-            more = np.empty(4 * len(rows), rows.dtype).view(np.recarray)
+            more = np.empty(4 * len(rows), rows.dtype)
             more[:used] = rows[:used]
             made[name] = more
     return books._replace(**made)

@@ -1,6 +1,8 @@
 """What the loop over bars reads and remembers, as records: the fields of one thing lie side by side in memory.
 
-A kernel is handed records, each one pointer, and few arrays: handed a hundred arrays it takes a minute to compile.
+A kernel is handed records, each one pointer, and few arrays: handed a hundred arrays it takes a minute to compile. What
+most portfolios do not need is handed over apart (`Extras`, `Work`, `Books`), or None in its place: then it is not even
+compiled.
 """
 
 import itertools
@@ -52,6 +54,7 @@ ASKED = record_of(
 )  # fmt: skip
 # The rules: `book.Account`, and what follows from the lines and limits:
 #   limited   there are limits
+#   risky     some of them bound the risk of a group
 #   ordered   some member has orders
 #   alone     each root has one line: nothing nets
 #   shared    lines may trade the same contract, members have several legs, or fills are capped
@@ -63,8 +66,8 @@ RULES = record_of(
     "fee", "fixed_fee", ("rounding", np.int64), ("policy", np.int64), ("roll_days", np.int64), ("call", np.int64),
     ("stale_leg_days", np.int64),
     *((name, np.bool_) for name in (
-        "per_capital", "compounding", "sweep", "at_open", "through", "daily", "limited", "ordered", "alone", "shared",
-        "spreads", "plain", "by_days",
+        "per_capital", "compounding", "sweep", "at_open", "through", "daily", "limited", "risky", "ordered",
+        "alone", "shared", "spreads", "plain", "by_days",
     )),
 )  # fmt: skip
 FILL, TRADE, EVENT, ENTRY = (
@@ -75,7 +78,8 @@ FILL, TRADE, EVENT, ENTRY = (
 #   position, target [contracts, signed]
 #   left             part of the position still in the contract rolled out of
 #   held             contract of the other part; left_contract that of the part left
-#   last, adjusted   price at which it was last marked, of the contract held, and in the adjusted frame [points]
+#   last             price at which it was last marked, of the contract held [points]
+#   offset           of that price to the adjusted frame [points]
 #   balance, rate    foreign cash kept when not swept [local currency], and its exchange rate of the bar before
 #   spread           price of the contract rolled out of less that of the one held, when last marked [points]
 #   delta            contracts of the bar's market order, or roll
@@ -83,6 +87,8 @@ FILL, TRADE, EVENT, ENTRY = (
 #   opened           position after the market orders at the open; where they come later, before the bar
 #   share, net       part of it that is traded outside (lines of one contract net), and net size of its contract
 #   earned, price    of the bar: all that it earned; that of its price alone [account currency]
+#   sides            of the bar: notional traded [account currency]
+#   fills, costs, trades   so far: their number; paid for them [account currency]; trades flat to flat
 #   residual         sum of contract less adjusted profit [account currency]
 #   ambiguous        bars that could be told in two ways
 #   wanted           target before limits and margin cut it
@@ -97,11 +103,13 @@ FILL, TRADE, EVENT, ENTRY = (
 #   fact, terms, bar of its market, where it has something to do
 #   whole, leg, leaving   trades now open: flat to flat; in the contract held; in the one rolled out of
 LINE = record_of(
-    "position", "target", "left", "last", "adjusted", "earned", "price", "residual", "wanted", "ratio", "gross", "bars",
-    *((name, np.int64) for name in ("instrument", "member", "sleeve", "held", "why", "kind")), ("busy", np.int64),
-    ("ordered", np.bool_), "delta", "balance", "rate", "spread", "part", "opened", "share", "net", "ambiguous",
+    "position", "target", "left", "last", "offset", "earned", "gross", "bars",
+    *((name, np.int64) for name in ("instrument", "sleeve")), "wanted", ("why", np.int64), ("kind", np.int64),
+    ("ordered", np.bool_), ("contracts", np.bool_), "price", "residual", "ratio",
+    *((name, np.int64) for name in ("member", "held", "busy")),
+    "delta", "balance", "rate", "spread", "part", "opened", "share", "net", "ambiguous", "sides", "costs",
     *((name, np.int64) for name in (
-        "number", "root", "left_contract", "left_bars", "out", "cut", "priced", "missing",
+        "number", "root", "left_contract", "left_bars", "out", "cut", "priced", "missing", "fills", "trades",
     )),
     ("fact", FACT), ("terms", TERMS), ("bar", BAR), ("whole", TRADE), ("leg", TRADE), ("leaving", TRADE),
 )  # fmt: skip
@@ -137,12 +145,13 @@ MEMBER = record_of(
     )),
 )  # fmt: skip
 SLEEVE = record_of("capital", "share", "equity")
-# The account [account currency]: equity; of the bar before the requirement and the rate; of the bar the sides traded,
-# and money paid in or out with fees. Whether the capital floor was reached, and the ruin told; the row of the curves;
-# rows used of `Books`.
+# The account [account currency]: equity; of the bar before the requirement and the rate; money paid in or out with fees
+# on the bar. Whether the capital floor was reached, and the ruin told; the row of the curves; whether the bar's targets
+# have yet to be cut, and for that the part of the requirement that is asked, and the maintenance margin; rows used of
+# `Books`.
 OWN = record_of(
-    "equity", "margin", "rate", "notional", "paid",
-    *((name, np.int64) for name in ("floored", "ruined", "row", "fills", "trades", "legs", "events", "entries")),
+    "equity", "margin", "rate", "paid", "part", "least",
+    *((name, np.int64) for name in ("floored", "ruined", "row", "due", "fills", "trades", "legs", "events", "entries")),
 )  # fmt: skip
 
 
@@ -172,11 +181,18 @@ class Given(NamedTuple):
     terms: np.ndarray  # (row, market) of TERMS
     weight: np.ndarray  # (time, member), see `book.Wishes`
     usual: np.ndarray
-    orders: np.ndarray  # (time, member) of ASKED, or of no rows
+    most: np.ndarray  # (row, line) contracts that limits allow of its root; of no rows where all are allowed
     rules: np.ndarray  # (1,) of RULES
     limits: book.Limits
+
+
+class Extras(NamedTuple):
+    """What the loop reads beside, of portfolios that are not `lean`."""
+
+    orders: np.ndarray  # (time, member) of ASKED, or of no rows
     finer: book.Finer
     risk: book.Risk
+    path: np.ndarray  # (4, 2) what `fills.walk` found
 
 
 class State(NamedTuple):
@@ -186,7 +202,7 @@ class State(NamedTuple):
     members: np.ndarray  # (member,) of MEMBER
     sleeves: np.ndarray  # (sleeve,) of SLEEVE
     own: np.ndarray  # (1,) of OWN
-    path: np.ndarray  # (4, 2) what `fills.walk` found
+    found: np.ndarray  # (line,) int64: numbers of the lines that have something to do on the bar
 
 
 class Books(NamedTuple):
@@ -201,16 +217,21 @@ class Books(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What there is at the end of every bar, or of every day; see `book.Ledger`."""
+    """What the account has at the end of every bar, or of every day; see `book.Ledger`."""
 
-    price: np.ndarray
-    position: np.ndarray
-    left: np.ndarray
     equity: np.ndarray
-    sleeve: np.ndarray
     margin: np.ndarray
     notional: np.ndarray
     interest: np.ndarray
+    sleeve: np.ndarray
+
+
+class Held(NamedTuple):
+    """What the lines have at the end of every bar, or of every day; see `book.Ledger`."""
+
+    price: np.ndarray
+    position: np.ndarray
+    left: np.ndarray  # of no rows where nothing is ever left
 
 
 class Work(NamedTuple):
@@ -238,7 +259,8 @@ def begin(lines, wishes, sleeves):
     for name in ("instrument", "member", "root", "sleeve", "ratio"):
         line[name][:] = getattr(lines, name)
     line["number"][:], line["ordered"][:] = np.arange(count), wishes.ordered[lines.member]
-    for name in ("last", "adjusted"):
+    line["contracts"][:] = wishes.contracts[lines.member]
+    for name in ("last", "offset"):
         line[name][:] = np.nan
     for name in ("stop", "stop_at", "goal", "goal_at", "trail", "best"):
         member[name][:] = np.nan
@@ -250,7 +272,7 @@ def begin(lines, wishes, sleeves):
     member["after"][:] = np.searchsorted(lines.member, np.arange(members), side="right")
     sleeve["capital"][:], sleeve["share"][:], sleeve["equity"][:] = sleeves.capital, sleeves.share, sleeves.capital
     own["equity"] = float(np.sum(sleeves.capital))
-    return State(line, member, sleeve, own, np.zeros((4, 2)))
+    return State(line, member, sleeve, own, np.zeros(count, np.int64))
 
 
 def work(lines, members, markets):
@@ -270,22 +292,64 @@ BLOCK = 2**18  # of records that are filled at once [bytes]
 KINDS = book.LIMIT_MARGIN - book.LIMIT_CONTRACTS + 1  # of limits; `cuts` needs as many rows for each line
 
 
-def given_of(prices, facts, lines, wishes, orders, account, limits, clock, finer, available, risk, by_days=False):
+class Ready(NamedTuple):
+    """All that a simulation begins with. Nothing of it is changed: it can serve many of them."""
+
+    given: Given
+    extras: Extras | None  # None of a portfolio that is `lean`
+    start: State
+    lines: book.Lines
+    programs: book.Programs | None
+    late: bool  # whether a part of a position may stay in the contract rolled out of
+
+
+def ready_of(
+    prices, facts, lines, wishes, orders, account, limits, clock, sleeves, finer, available, programs=None, risk=None,
+    by_days=False,
+):  # fmt: skip
     """Named tuples of `engine.book` as the loop reads them; arrays that change with every bar are not copied."""
-    members = len(wishes.ordered)
-    row = rows_of(prices, facts, clock, available)
-    return Given(
+    row, first = rows_of(prices, facts, clock, available)
+    rules = rules_of(account, limits, lines, wishes, by_days)
+    terms = facts_of(TERMS, prices, facts, available, first)
+    given = Given(
         quotes=Quotes(*(getattr(prices, name) for name in Quotes._fields)),
-        row=row[0],
-        clock=clock_of(clock, row[1]),
-        facts=facts_of(FACT, prices, facts, available, row[1]),
-        terms=facts_of(TERMS, prices, facts, available, row[1]),
-        weight=wishes.weight, usual=wishes.usual,
-        orders=asked_of(orders, members),
-        rules=rules_of(account, limits, lines, wishes, by_days),
+        row=row,
+        clock=clock_of(clock, first),
+        facts=facts_of(FACT, prices, facts, available, first),
+        terms=terms,
+        weight=wishes.weight,
+        usual=wishes.usual,
+        most=most_of(limits, terms, lines),
+        rules=rules,
         limits=limits,
-        finer=finer or no_finer(), risk=risk or no_risk(members),
-    )  # fmt: skip
+    )
+    late = account.roll_days > 1 or account.participation != np.inf  # else nothing is ever left in the old contract
+    extras = None
+    if programs is not None or not lean(rules[0]):
+        members = len(wishes.ordered)
+        extras = Extras(
+            asked_of(orders, members), finer or no_finer(), no_risk(members) if risk is None else risk, np.zeros((4, 2))
+        )
+    return Ready(given, extras, begin(lines, wishes, sleeves), lines, programs, late)
+
+
+def lean(rules):
+    """Whether nothing nets, waits, is capped or rolls over days: then the loop is compiled without all that."""
+    return bool(rules.plain and rules.alone and not rules.shared and rules.roll_days <= 1)
+
+
+def most_of(limits, terms, lines):
+    """Contracts that limits allow of each line's root, by row; one row where they are always the same, none where all
+    are allowed."""
+    dated = limits.volume < np.inf or limits.open_interest < np.inf
+    if not limits.any or not (dated or np.any(limits.contracts < np.inf)):
+        return np.empty((0, len(lines.member)))
+    most = np.array(limits.contracts, float)[None, :]
+    if dated:
+        for share, name in ((limits.volume, "liquidity"), (limits.open_interest, "open_interest")):
+            if share < np.inf:
+                most = np.fmin(most, share * terms[name][:, lines.instrument])
+    return np.ascontiguousarray(most)
 
 
 def rows_of(prices, facts, clock, available):
@@ -335,9 +399,8 @@ def rules_of(account, limits, lines, wishes, by_days):
     plain = not spreads and np.all(lines.ratio == 1.0) and not np.any(wishes.ordered) and np.all(wishes.resize)
     plain &= np.all(wishes.program < 0) and account.rounding != book.NEAREST_RISK
     told = account._asdict() | {
-        "plain": plain, "limited": limits.any, "ordered": bool(np.any(wishes.ordered)), "alone": not crowded,
-        "spreads": spreads,
-        "by_days": by_days,
+        "plain": plain, "limited": limits.any, "risky": bool(np.any(limits.group < np.inf)),
+        "ordered": bool(np.any(wishes.ordered)), "alone": not crowded, "spreads": spreads, "by_days": by_days,
         "shared": crowded or spreads or account.participation != np.inf,
     }  # fmt: skip
     return filled(RULES, told, (1,))

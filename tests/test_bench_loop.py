@@ -17,7 +17,7 @@ def market(tmp_path_factory):
 def test_markets_are_repeated_under_names_of_their_own_and_earn_the_same(market):
     portfolio = Portfolio.from_toml(loop.PORTFOLIO).with_settings(["start=none"])
     arguments = loop.arguments_of(loop.stretched(market, 2, 400), portfolio)
-    few, many = (simulated(*loop.prepared(loop.widened(arguments, count), "held")) for count in (2, 6))
+    few, many = (simulated(loop.prepared(loop.widened(arguments, count), "held")) for count in (2, 6))
     assert len(few.fills) > 10 and not len(few.events) and not len(many.events)
     assert np.array_equal(many.price, np.tile(few.price, 3)) and np.array_equal(many.position, np.tile(few.position, 3))
     assert np.any(few.margin > 0) and np.any(few.fills[:, -1] < 0) and np.any(few.fills[:, 3] == 8)  # rolls, costs

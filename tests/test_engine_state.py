@@ -57,10 +57,11 @@ def test_what_is_told_by_days_is_the_last_of_each_day_and_the_sum_of_its_bars():
     end = np.array([True, False, False, True, False, False, True])
     bars = account(**case, day_end=end, initial=50.0)
     prices, facts, lines, wishes, limits, clock, sleeves, available = parts(marks, end)
-    given = state.given_of(
-        prices, facts, lines, wishes, None, PLAIN, limits, clock, None, available, None, by_days=True
+    days = simulated(
+        state.ready_of(
+            prices, facts, lines, wishes, None, PLAIN, limits, clock, sleeves, None, available, by_days=True
+        )
     )
-    days = simulated(given, lines, wishes, sleeves)
     assert days.price[:, 0].tolist() == [0.0, 0.0, 45.0] == np.add.reduceat(bars.price[:, 0], [0, 1, 4]).tolist()
     for name in ("equity", "position", "margin", "sleeve"):
         assert np.array_equal(getattr(days, name), getattr(bars, name)[end])

@@ -20,8 +20,8 @@ from bench.floor import floor
 from bench.run import PORTFOLIO, REPO, arguments_of, bare_arguments, clock, stretched
 from engine import Portfolio, load
 from engine.book import Facts, Lines, Prices
+from engine.ready import ready_of
 from engine.simulate import simulated
-from engine.state import ready_of
 from store import open_archive, sample, system
 
 DAYS = 252  # bars of a year

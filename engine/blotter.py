@@ -9,7 +9,7 @@ and `line.bar` of its market.
 import numpy as np
 
 from engine.book import EXIT_ROLL, FX, ROLL_GAP, ROLL_IN, ROLL_OUT
-from engine.kernel import inlined, inner
+from engine.kernel import fused, inlined, inner
 
 CRUMB = 1e-12  # of a size, below which what is left of it is nothing [1]
 
@@ -38,7 +38,7 @@ def move(line, price, fact):
     return cash
 
 
-@inner
+@fused
 def told(line, books):
     """Tell the open trades what they earned, and how long they were held, since they were told last."""
     if books is None:
@@ -53,7 +53,7 @@ def told(line, books):
     line.gross = line.bars = 0.0
 
 
-@inner
+@fused
 def gap(t, line, cash, books):
     """Local cash that the legs of a roll earned beside the series."""
     amount = cash * line.fact.fx
@@ -79,7 +79,7 @@ def revalue(t, line, fx, books):
     return gained
 
 
-@inner
+@fused
 def impact_by(size, volume, line, power):
     """Impact of a side of one contract when `size` of them trade in a volume, or in the usual one. [local currency]"""
     whole = line.terms.impact * line.fact.multiplier
@@ -89,7 +89,7 @@ def impact_by(size, volume, line, power):
     return whole * min(size / known, 1.0) ** power  # nobody trades more than there is: more is no dearer
 
 
-@inner
+@fused
 def entry(t, line, cause, amount, books):
     """Money of a line that is neither its price's nor a fill's."""
     post(t, line.number, cause, amount, books)
@@ -106,7 +106,7 @@ def post(t, i, cause, amount, books):
         own.entries += 1
 
 
-@inner
+@fused
 def record(t, line, contract, kind, contracts, price, slippage, impact, commission, books):
     """One fill; costs negative, in account currency."""
     line.fills += 1
@@ -246,7 +246,7 @@ def trade(t, line, delta, price, kind, why, share, impact, slips, books):
     return slippage + commission + moved
 
 
-@inner
+@fused
 def rest(left, traded):
     """What is left of a size of which a part was traded; fractions of contracts leave no crumbs of rounding."""
     return left if abs(left) > CRUMB * traded else 0.0

@@ -18,7 +18,7 @@ from engine.book import (
     NO_LINE,
     RUINED,
 )  # fmt: skip
-from engine.kernel import inner
+from engine.kernel import fused, inner
 from engine.limits import YEAR, apply
 from engine.margin import affordable, call, required
 from engine.netting import required_after, whole_part
@@ -55,7 +55,7 @@ def gather(facts, terms, work, state):
         each[LIQUIDITY, m], each[OPEN_INTEREST, m] = term.liquidity, term.open_interest
 
 
-@inner
+@fused
 def fits(k, asked, equity, lines, facts, terms, most, limits, rules, work):
     """Whether what is wanted is surely within all limits; where lines net, or it is close, `limits.apply` has to look.
 
@@ -81,7 +81,7 @@ def fits(k, asked, equity, lines, facts, terms, most, limits, rules, work):
     return within and contracts <= min(limits.sector, limits.side)
 
 
-@inner
+@fused
 def few(most, lines, alone, work):
     """Whether the contracts wanted of each root, gross, are allowed by the limits of its lines."""
     within = True

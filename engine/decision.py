@@ -16,7 +16,7 @@ from engine.book import (
     FRACTIONAL,
     MARKET,
 )  # fmt: skip
-from engine.kernel import bare, inner
+from engine.kernel import bare, fused, inner
 from engine.sizing.whole import nearest
 
 HELD, IDEAL, LOWEST, HIGHEST, CHOSEN, FORECAST = range(6)  # rows of `Work.units`
@@ -50,7 +50,7 @@ def ask(t, programs, work, state):
         state.members[j].forecast = forecast[j]
 
 
-@inner
+@fused
 def plan(new, lines, sleeves, facts, weight, usuals, rules, floored):
     """`wish` and `aim` at once, where every member is one line that follows what forecasts want of it."""
     first = least = asked = 0.0
@@ -116,13 +116,13 @@ def wish(t, new, lines, members, sleeves, facts, weight, usuals, orders, rules, 
         member.lowest, member.highest = (whole, whole) if fixed else (-np.inf, np.inf)
 
 
-@inner
+@fused
 def capital_of(sleeve, rules):
     """What a sleeve sizes its positions by."""
     return max(sleeve.equity, 0.0) if rules.compounding else sleeve.capital
 
 
-@inner
+@fused
 def buffered(wanted, held, width, fractional):
     """What is held within the buffer around a wish, else its edge; and the same in whole contracts."""
     if abs(wanted - held) <= width:

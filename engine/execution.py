@@ -10,12 +10,12 @@ from engine.blotter import CRUMB, event, impact_by, move, respread, rest, trade,
 from engine.book import FRACTIONAL, LOCKED, PARTIAL, SPREAD_WAITS
 from engine.bracket import entered, inside, opens_beyond, trail
 from engine.fills import cap
-from engine.kernel import inner
+from engine.kernel import fused, inner
 from engine.netting import whole_part
 from engine.rolling import BUSY, ROLLING, read, roll_lines
 
 
-@inner
+@fused
 def quiet_lines(lines, facts, marks, sweep, one_sleeve, row, found, extras, held, books):
     """Mark the lines that have nothing to do on the bar, and tell their profit and positions.
 
@@ -64,7 +64,7 @@ def quiet_lines(lines, facts, marks, sweep, one_sleeve, row, found, extras, held
     return count, total
 
 
-@inner
+@fused
 def busy_lines(t, count, given, extras, state, books):
     """The bar of the lines that trade at the market, have orders or roll: the first `count` of `state.found`."""
     lines, members, rules, found = state.lines, state.members, given.rules[0], state.found
@@ -98,7 +98,7 @@ def busy_lines(t, count, given, extras, state, books):
         roll_lines(t, count, given, extras, state, books)
 
 
-@inner
+@fused
 def order(t, line, member, rules, extras, books):
     """What a line trades at the market on this bar, where its target is not its position; whether anything."""
     delta = wished(line) if line.out != t else 0.0
@@ -133,7 +133,7 @@ def together(t, given, state, books):
     netted(lines, facts)
 
 
-@inner
+@fused
 def wished(line):
     """Target less position; fractions of contracts leave no crumbs of rounding."""
     target, held = line.target, line.position
@@ -164,7 +164,7 @@ def possible(line, delta, rules):
     return np.copysign(min(size, part + own), delta) + 0.0
 
 
-@inner
+@fused
 def of_the_bar(line):
     """The part of a line's order that is in the contract of the bar."""
     return rest(line.delta - line.part, abs(line.delta))
@@ -285,16 +285,17 @@ def bracketed(t, line, member, given, extras, books):
     return cash
 
 
-@inner
+@fused
 def traded(t, line, rules, books):
     """The bar of a line that trades at the market alone, or is rolling; returns local cash."""
+    line.opened = line.position
     cash = at_market(t, line, rules, books) if line.delta != 0.0 else 0.0
     if rules.at_open:
         line.opened = line.position
     return cash + marked(t, line, books)
 
 
-@inner
+@fused
 def marked(t, line, books):
     """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
     cash = move(line, line.bar.mark, line.fact)
@@ -307,7 +308,7 @@ def marked(t, line, books):
     return cash
 
 
-@inner
+@fused
 def at_market(t, line, rules, books):
     """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
     price = line.bar.market

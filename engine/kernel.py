@@ -55,6 +55,13 @@ bare = numba.njit(cache=True, nogil=True, fastmath=False, _nrt=False)
 # what it does; and not kept, for those who call it are.
 inner = numba.njit(nogil=True, fastmath=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
+# An inner kernel that becomes a part of whoever calls it. A call hands over each array of a named tuple word by word:
+# a hundred words and more, dearer than what most functions of the loop do. For those called on every bar or fill, from
+# one place or two.
+fused = numba.njit(
+    nogil=True, fastmath=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)  # fmt: skip
+
 
 def opened(closed):
     """An inner kernel as Python can call it, for examples and tests."""

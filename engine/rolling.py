@@ -9,24 +9,34 @@ import numpy as np
 from engine.blotter import clear, close, copy, event, gap, impact_by, roll_part, told
 from engine.book import CLOSED, EXIT_CLOSED, FRACTIONAL, NO_PRICE, ROLL_WAITS
 from engine.fills import cap
-from engine.kernel import inner
+from engine.kernel import fused, inner
 from engine.netting import whole_part
 
 QUIET, ROLLING, BUSY = np.int64(0), np.int64(1), np.int64(2)  # of `line.busy`: what a line has to do on a bar
 
 
-@inner
+@fused
 def read(t, line, given):
     """Put what the market says on the bar into `line.bar`, `line.fact` and `line.terms`."""
     m, bar, quotes = line.instrument, line.bar, given.quotes
     read_terms(t, line, given)
-    bar.market, bar.mark, bar.volume, bar.locked = quotes.fill[t, m], quotes.mark[t, m], quotes.volume[t, m], quotes.locked[t, m]
+    bar.market, bar.mark, bar.volume, bar.locked = (
+        quotes.fill[t, m],
+        quotes.mark[t, m],
+        quotes.volume[t, m],
+        quotes.locked[t, m],
+    )
     if line.ordered:
-        bar.open, bar.high, bar.low, bar.close = quotes.open[t, m], quotes.high[t, m], quotes.low[t, m], quotes.close[t, m]
+        bar.open, bar.high, bar.low, bar.close = (
+            quotes.open[t, m],
+            quotes.high[t, m],
+            quotes.low[t, m],
+            quotes.close[t, m],
+        )
     read_left(t, line, given)
 
 
-@inner
+@fused
 def read_terms(t, line, given):
     """What belongs to the market on the bar, but its prices."""
     m, k = line.instrument, given.row[t]
@@ -36,15 +46,19 @@ def read_terms(t, line, given):
         line.bar.usual = given.terms[given.row[t - 1], m].liquidity
 
 
-@inner
+@fused
 def read_left(t, line, given):
     """What the market says of the contract rolled out of, if a part of the position is in it still."""
     if line.left != 0.0:
         m, bar, quotes = line.instrument, line.bar, given.quotes
-        bar.left_open, bar.left_mark, bar.left_volume = quotes.left_open[t, m], quotes.left_mark[t, m], quotes.left_volume[t, m]
+        bar.left_open, bar.left_mark, bar.left_volume = (
+            quotes.left_open[t, m],
+            quotes.left_mark[t, m],
+            quotes.left_volume[t, m],
+        )
 
 
-@inner
+@fused
 def roll_lines(t, count, given, extras, state, books):
     """Every line that rolls, is still rolling, or whose contract ends; all have been marked.
 
@@ -78,7 +92,7 @@ def roll_lines(t, count, given, extras, state, books):
         lines[found[n]].delta = 0.0
 
 
-@inner
+@fused
 def roll_or_end(t, line, lines, rules, extras, books):
     """The roll day of a line, or the end of its contract."""
     if line.busy == ROLLING and line.position != 0.0:
@@ -92,7 +106,7 @@ def roll_or_end(t, line, lines, rules, extras, books):
         line.balance += 0.0 if rules.sweep else cash
 
 
-@inner
+@fused
 def beginning(line, rules):
     """What of a position rolls on the roll day."""
     q = line.position
@@ -126,7 +140,7 @@ def due(size, days, volume, rules):
     return cap(n, volume, rules.participation, rules.rounding != FRACTIONAL)
 
 
-@inner
+@fused
 def roll(t, line, lines, rules, extras, books):
     """The roll day: what may roll now does, the rest is left in the old contract; returns local cash.
 
@@ -177,7 +191,7 @@ def go_on(t, line, lines, rules, extras, books):
             line.balance += 0.0 if rules.sweep else cash
 
 
-@inner
+@fused
 def moved_on(t, line, n, out, into, volume, lines, rules, extras, books):
     """Costs and fills of a part that rolls; all that rolls of one market on a bar goes together and nets."""
     net, gross = line.delta, abs(line.delta)

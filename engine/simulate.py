@@ -27,9 +27,10 @@ from engine.bracket import day_ends
 from engine.cutting import cut, fits, postpone, requirements
 from engine.decision import aim, ask, by_risk, plan, wish
 from engine.execution import busy_lines, quiet_lines
-from engine.kernel import bare, inlined, inner
+from engine.kernel import bare, fused, inner
+from engine.ready import ready_of, work
 from engine.spreads import break_spreads, unwanted, why_closed
-from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, Held, State, plain, ready_of, work
+from engine.state import ENTRY, EVENT, FILL, TRADE, Books, Curves, Held, State, by_name, copied, plain
 from engine.strategy import program
 
 ROOM = 64  # rows of fills and the like that there are for each line at least
@@ -64,18 +65,18 @@ def simulate(
 
 
 def simulated(ready):
-    """`simulate` of what `state.ready_of` has put together, which may be used again and again."""
+    """`simulate` of what `ready.ready_of` has put together, which may be used again and again."""
     given, time, count = ready.given, len(ready.given.row), len(ready.lines.member)
-    rows = int(given.clock.day_end[given.row].sum()) if given.rules[0].by_days else time
+    rows = int(given.clock["day_end"][given.row].sum()) if given.rules["by_days"][0] else time
     shape = (rows, count)
     held = Held(np.zeros(shape), np.zeros(shape), np.zeros(shape if ready.late else (0, count)))
     curves = Curves(*(np.zeros(rows) for _ in range(4)), np.zeros((rows, len(ready.start.sleeves))))
     room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
-    tables = [np.empty(room, kind) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)]
+    tables = [by_name(np.empty(room, kind)) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)]
     state = started(ready)
     books = traded(ready, state, curves, held, tables)
-    used, lines = books.own[0], np.asarray(state.lines)
-    told = {name: plain(getattr(books, name)[: used[name]].copy()) for name in Books._fields[1:]}
+    used, lines = books.own[0], state.lines
+    told = {name: plain(getattr(books, name)[: used[name]]).copy() for name in Books._fields[1:]}
     left = held.left if ready.late else np.broadcast_to(0.0, shape)
     return Ledger(
         **told, **(curves._asdict() | held._asdict() | {"left": left}), residual=lines["residual"].copy(),
@@ -85,7 +86,7 @@ def simulated(ready):
 
 def started(ready):
     """A state of its own to begin with."""
-    return State(*(array.copy() for array in ready.start))
+    return State(*(copied(array) for array in ready.start))
 
 
 def traded(ready, state, curves, held, tables):
@@ -186,7 +187,9 @@ def _targets(t, new, given, extras, programs, work, state, books):
         day_ends(t, extras.orders, state, books)
     if programs is not None:
         ask(t, programs, work, state)
-    wish(t, new, lines, members, state.sleeves, facts, given.weight[t], given.usual[t], extras.orders, rules, own.floored)
+    wish(
+        t, new, lines, members, state.sleeves, facts, given.weight[t], given.usual[t], extras.orders, rules, own.floored
+    )
     if rules.spreads:
         unwanted(members)
     if new and rules.rounding == NEAREST_RISK and extras.risk.period[t] >= 0:
@@ -199,7 +202,7 @@ def _targets(t, new, given, extras, programs, work, state, books):
     return first, least, asked
 
 
-@inner
+@fused
 def _has_room(own, lines, books):
     """Whether the next bar cannot overflow any table."""
     need = 32 * (lines.shape[0] + 2)
@@ -234,7 +237,7 @@ def revalued(t, lines, facts, one_sleeve, books):
     return total
 
 
-@inner
+@fused
 def told_apart(count, found, lines, one_sleeve, row, held):
     """Profit and positions of the lines that had something to do.
 
@@ -252,7 +255,7 @@ def told_apart(count, found, lines, one_sleeve, row, held):
     return total, sides
 
 
-@inlined
+@fused
 def settle(t, now, rules, own, lines, sleeves, total, one_sleeve):
     """Interest, then equity, shared out to the sleeves; returns the interest."""
     account, interest = own.paid, 0.0
@@ -313,7 +316,7 @@ def _grown(books):
     for name in Books._fields[1:]:
         rows, used = getattr(books, name), own[name]
         if used > len(rows) // 4:
-            more = np.empty(4 * len(rows), rows.dtype)
+            more = by_name(np.empty(4 * len(rows), rows.dtype))
             more[:used] = rows[:used]
             made[name] = more
     return books._replace(**made)

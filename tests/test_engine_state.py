@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine import book, state
+from engine import book, ready, state
 from engine.simulate import simulated
 from tests.hand import PLAIN, account, limits_of, lines_of, spread
 
@@ -27,20 +27,20 @@ def told(**changes):
 
 def test_bars_of_a_day_that_differ_in_prices_alone_share_a_row():
     prices, facts, clock, available = told(mark=np.arange(6.0), open=np.arange(6.0), volume=np.arange(6.0))
-    row, first = state.rows_of(prices, facts, clock._replace(days=np.zeros(6)), available)
+    row, first = ready.rows_of(prices, facts, clock._replace(days=np.zeros(6)), available)
     assert row.tolist() == [0, 0, 1, 2, 2, 3] and first.tolist() == [0, 2, 3, 5]  # the last bar ends the day
-    assert state.rows_of(prices, facts, clock, available)[0].tolist() == list(range(6))  # the first counts its days
+    assert ready.rows_of(prices, facts, clock, available)[0].tolist() == list(range(6))  # the first counts its days
 
 
 def test_a_fact_that_changes_within_a_day_begins_a_row_and_one_that_is_not_known_does_not():
     clock = told()[2]._replace(days=np.zeros(6))
     prices, facts, _, available = told(initial=[1.0, 1, 1, 1, 2, 2], sigma=np.nan)
-    assert state.rows_of(prices, facts, clock, available)[0].tolist() == [0, 0, 1, 2, 3, 4]
+    assert ready.rows_of(prices, facts, clock, available)[0].tolist() == [0, 0, 1, 2, 3, 4]
 
 
 def test_daily_bars_have_a_row_each():
     prices, facts, clock, available = told()
-    row, first = state.rows_of(prices, facts, clock._replace(day_end=np.ones(6, bool)), available)
+    row, first = ready.rows_of(prices, facts, clock._replace(day_end=np.ones(6, bool)), available)
     assert row.tolist() == first.tolist() == list(range(6))
 
 
@@ -58,9 +58,7 @@ def test_what_is_told_by_days_is_the_last_of_each_day_and_the_sum_of_its_bars():
     bars = account(**case, day_end=end, initial=50.0)
     prices, facts, lines, wishes, limits, clock, sleeves, available = parts(marks, end)
     days = simulated(
-        state.ready_of(
-            prices, facts, lines, wishes, None, PLAIN, limits, clock, sleeves, None, available, by_days=True
-        )
+        ready.ready_of(prices, facts, lines, wishes, None, PLAIN, limits, clock, sleeves, None, available, by_days=True)
     )
     assert days.price[:, 0].tolist() == [0.0, 0.0, 45.0] == np.add.reduceat(bars.price[:, 0], [0, 1, 4]).tolist()
     for name in ("equity", "position", "margin", "sleeve"):

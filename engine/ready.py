@@ -12,6 +12,7 @@ from engine.state import (
     CLOCK,
     EACH,
     FACT,
+    INDEX,
     LINE,
     MEMBER,
     OWN,
@@ -112,7 +113,7 @@ def begin(lines, wishes, sleeves):
     member["after"][:] = np.searchsorted(lines.member, np.arange(members), side="right")
     sleeve["capital"][:], sleeve["share"][:], sleeve["equity"][:] = sleeves.capital, sleeves.share, sleeves.capital
     own["equity"] = float(np.sum(sleeves.capital))
-    return State(line, member, sleeve, own, np.zeros(count, np.int64))
+    return State(line, member, sleeve, own, np.zeros(count, INDEX))
 
 
 def work(lines, members, markets):
@@ -130,7 +131,7 @@ def rows_of(prices, facts, clock, available):
     """(row of each bar, first bar of each row): bars that follow each other and differ in prices alone share a row."""
     time = len(clock.days)
     if clock.day_end.all():
-        row = np.arange(time)
+        row = np.arange(time, dtype=INDEX)
         return row, row
     new = np.zeros(time, bool)
     new[:1] = True
@@ -141,7 +142,7 @@ def rows_of(prices, facts, clock, available):
         if np.issubdtype(values.dtype, np.floating):
             same |= np.isnan(values[1:]) & np.isnan(values[:-1])
         new[1:] |= ~same.all(axis=1)
-    return np.cumsum(new) - 1, np.flatnonzero(new)
+    return (np.cumsum(new) - 1).astype(INDEX), np.flatnonzero(new)
 
 
 def facts_of(kind, prices, facts, available, first):

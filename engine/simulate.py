@@ -119,14 +119,17 @@ def _simulate(bar, given, extras, programs, work, state, curves, held, books):
     rules, own, time = given.rules[0], state.own[0], given.row.shape[0]
     lines, sleeves = state.lines, state.sleeves
     one_sleeve = sleeves.shape[0] == 1
-    for t in range(bar, time):
+    written = True  # whether the bar before wrote into a table
+    for t in range(max(bar, 0), time):
         k, row = given.row[t], own.row
         now, facts, terms = given.clock[k], given.facts[k], given.terms[k]
         if own.due == 0:
-            if books is not None and not _has_room(own, lines, books):
+            if books is not None and written and not _has_room(own, lines, books):
                 return t
+            written = extras is not None or not rules.sweep
             if now.transfer != 0.0 or now.month_begin:
                 _before(t, now, rules, state, books)
+                written = True
             kept = 0.0 if rules.sweep else revalued(t, lines, facts, one_sleeve, books)
             marks = given.quotes.mark[t]
             found, total = quiet_lines(
@@ -134,6 +137,7 @@ def _simulate(bar, given, extras, programs, work, state, curves, held, books):
             )
             total += kept
             if found > 0:
+                written = True
                 busy_lines(t, found, given, extras, state, books)
                 earned, sides = told_apart(found, state.found, lines, one_sleeve, row, held)
                 total += earned
@@ -165,7 +169,7 @@ def _simulate(bar, given, extras, programs, work, state, curves, held, books):
         if own.due != 0:
             if work is None:
                 return t
-            own.due = 0
+            own.due, written = 0, True
             cut(t, given, work, state, books)
         if extras is not None and rules.ordered:
             postpone(state)

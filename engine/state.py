@@ -26,6 +26,10 @@ def record_of(*fields):
     return np.dtype([(name, kind) for name, kind in told], align=True)
 
 
+INDEX = (
+    np.uint32
+)  # of what stands at a place of an array: of a number with a sign numba asks first whether it is negative
+
 # What of a market changes from bar to bar: the columns of `book.Prices` of that name, `market` being `fill`; and the
 # usual volume, known at the end of the bar before.
 BAR = record_of(
@@ -104,7 +108,7 @@ FILL, TRADE, EVENT, ENTRY = (
 #   whole, leg, leaving   trades now open: flat to flat; in the contract held; in the one rolled out of
 LINE = record_of(
     "position", "target", "left", "last", "offset", "earned", "gross", "bars",
-    *((name, np.int64) for name in ("instrument", "sleeve")), "wanted", ("why", np.int64), ("kind", np.int64),
+    *((name, INDEX) for name in ("instrument", "sleeve")), "wanted", ("why", np.int64), ("kind", np.int64),
     ("ordered", np.bool_), ("contracts", np.bool_), "price", "residual", "ratio",
     *((name, np.int64) for name in ("member", "held", "busy")),
     "delta", "balance", "rate", "spread", "part", "opened", "share", "net", "ambiguous", "sides", "costs",
@@ -151,7 +155,7 @@ SLEEVE = record_of("capital", "share", "equity")
 # `Books`.
 OWN = record_of(
     "equity", "margin", "rate", "paid", "part", "least",
-    *((name, np.int64) for name in ("floored", "ruined", "row", "due", "fills", "trades", "legs", "events", "entries")),
+    ("row", INDEX), *((name, np.int64) for name in ("floored", "ruined", "due", "fills", "trades", "legs", "events", "entries")),
 )  # fmt: skip
 
 
@@ -175,7 +179,7 @@ class Given(NamedTuple):
     """What the loop reads and does not change."""
 
     quotes: Quotes
-    row: np.ndarray  # int64 (time,): of `clock`, `facts` and `terms`
+    row: np.ndarray  # INDEX (time,): of `clock`, `facts` and `terms`
     clock: np.ndarray  # (row,) of CLOCK
     facts: np.ndarray  # (row, market) of FACT
     terms: np.ndarray  # (row, market) of TERMS
@@ -202,7 +206,7 @@ class State(NamedTuple):
     members: np.ndarray  # (member,) of MEMBER
     sleeves: np.ndarray  # (sleeve,) of SLEEVE
     own: np.ndarray  # (1,) of OWN
-    found: np.ndarray  # (line,) int64: numbers of the lines that have something to do on the bar
+    found: np.ndarray  # (line,) INDEX: numbers of the lines that have something to do on the bar
 
 
 class Books(NamedTuple):

@@ -29,6 +29,7 @@ import param
 
 from engine import blame
 from engine.book import MEMORY, PARAMS
+from engine.settings import assign
 from engine.signals import Signals, episodes
 
 USER_MODULES = "frontmonth_user_strategies"
@@ -130,6 +131,31 @@ class Strategy(param.Parameterized):
         """
         return _FORECASTS[self.kind()](self, market)
 
+    def forecasts(self, market, values) -> np.ndarray:
+        """Forecasts of many combinations of params, array (combination, time, market) float64, finite.
+
+        Each is what a strategy with those params says by `forecast`, or of contracts by `targets`. Here it is asked
+        combination by combination; a strategy whose params share work may do it at once.
+
+        Parameters
+        ----------
+        market : Market
+        values : dict
+            {param: array (combination,)}; the other params are as they are.
+
+        Raises
+        ------
+        ConfigError
+            A value that the param does not take.
+        """
+        count = len(next(iter(values.values())))
+        made, out = twin(self), np.empty((count, *market.mark.shape))
+        for c in range(count):
+            for key, column in values.items():
+                assign(made, key, getattr(column[c], "item", lambda c=c, column=column: column[c])(), key)
+            out[c] = made.decision(market).forecast
+        return out
+
     def warm_up(self) -> int:
         """Bars of a market that must have been seen before its forecast means anything. [bars]"""
         return 0
@@ -199,6 +225,30 @@ def _of_its_own(market):
         if isinstance(values, np.ndarray):
             object.__setattr__(made, name, values.copy())
     return made
+
+
+def twin(strategy: Strategy) -> Strategy:
+    """Another strategy with the same params, and whatever else its maker has set on it."""
+    made = type(strategy)(**{key: value for key, value in strategy.param.values().items() if key != "name"})
+    vars(made).update({name: value for name, value in vars(strategy).items() if not name.startswith("_param")})
+    return made
+
+
+def forecasts_of(strategy: Strategy, market, values: dict) -> np.ndarray:
+    """What `Strategy.forecasts` tells, checked; of a class that says anew what it forecasts, by that alone."""
+    above, kind = type(strategy).__mro__, strategy.kind()
+    says = next(one for one in above if kind in vars(one))
+    own = next(one for one in above if "forecasts" in vars(one))
+    asked = own if above.index(own) <= above.index(says) else Strategy
+    found = asked.forecasts(strategy, market, values)
+    shape = (len(next(iter(values.values()))), *market.mark.shape)
+    if not isinstance(found, np.ndarray) or found.dtype != np.float64 or found.shape != shape:
+        came = f"{type(found).__name__} {getattr(found, 'dtype', '')} {np.shape(found)}"
+        raise StrategyError(
+            f"{type(strategy).__name__}: forecasts(market, values) returned {came}; allowed: an array (combination, "
+            f"time, market) = {shape} of float64"
+        )
+    return found
 
 
 def snake_name(strategy: type) -> str:

@@ -62,6 +62,22 @@ class Sizer(param.Parameterized):
         ones = np.ones(np.shape(forecast))
         return self.weights(market, ones, instrument, strategy_weight, strategy, risk_points)
 
+    def prepared(self, market, instrument, strategy_weight, strategy=None):
+        """A function of forecasts (combination, time, line) that gives `weights` of each, and `usual`.
+
+        Both are the numbers that those give; `usual` is an array (time, line) where no forecast has a say in it, else
+        one of each combination. Here each combination is sized by itself; a rule of whose numbers some do not depend
+        on the forecasts may make those once. For rules that do not look at the whole book (`across`).
+        """
+
+        def sized(forecasts):
+            shape = forecasts.shape[1:]
+            given = (np.asarray(instrument), strategy_weight, strategy, np.full(shape, np.nan))
+            made = [(self.weights(market, one, *given), self.usual(market, one, *given)) for one in forecasts]
+            return tuple(np.stack(values) for values in zip(*made, strict=True))
+
+        return sized
+
 
 def smallest_account(sizer, market, forecast, instrument, strategy_weight, strategy=None) -> np.ndarray:
     """Capital at which one contract of each market is held at a forecast of 1, on the last row.
@@ -167,4 +183,28 @@ def per_unit(forecast, risk, point_risk, available):
                 size = risk[t, k] * forecast[t, k] / (point_risk[t, k] * root)
                 if np.isfinite(size):
                     out[t, k] = size
+    return out
+
+
+@kernel
+def per_units(forecasts, risk, point_risk, available):
+    """`per_unit` of many forecasts at once: array (combination, time, line), bit for bit.
+
+    >>> one, two = np.ones((1, 1)), np.array([[[1.0]], [[-0.5]]])
+    >>> sizes = per_units(two, 0.2 * one, one, one > 0)
+    >>> bool(sizes[0, 0, 0] == per_unit(one, 0.2 * one, one, one > 0)[0, 0]), bool(sizes[1] == -sizes[0] / 2)
+    (True, True)
+    """
+    count, time, lines = forecasts.shape
+    out, root = np.empty(forecasts.shape), np.sqrt(YEAR)
+    below = np.full(time * lines, np.inf)  # what is not sized is a size over infinity
+    above, usable, swing = risk.reshape(-1), available.reshape(-1), point_risk.reshape(-1)
+    for k in range(time * lines):
+        if usable[k] and swing[k] > 0.0:
+            below[k] = swing[k] * root
+    given, made = forecasts.reshape(count, time * lines), out.reshape(count, time * lines)
+    for c in range(count):
+        for k in range(time * lines):
+            size = above[k] * given[c, k] / below[k]
+            made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
     return out

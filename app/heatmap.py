@@ -52,7 +52,7 @@ def picture(values, across, up, title, note="", by="sharpe", best=None, label=""
     key = " · ".join(marks)
     wider = max(22 + max(_width(_text(x, by)) for x in (low, top)), _width(label))
     width = max(bar + wider + 16, *(_width(text, FONT) + 30 for text in (title, note, key)))
-    height = max(bottom, first + 120) + 68
+    height = max(bottom, first + 120, first + _width(up[0], FONT)) + 68
     parts = [
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>',
         _at(16, 24, title, FONT + 2, weight="bold"), _at(16, 44, note, SMALL, GREY),

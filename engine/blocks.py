@@ -13,12 +13,13 @@ import numpy as np
 from engine import book, inputs, tables
 from engine.backtest import first_row
 from engine.headline import STATISTICS, Curve, statistics, term
+from engine.kernel import kernel
 from engine.portfolio import Portfolio, Sleeve
 from engine.session import OWN
 from engine.settings import assign
 from engine.simulate import simulated
 from engine.state import given_of
-from engine.strategy import StrategyError, blamed, forecasts_of, running, twin
+from engine.strategy import StrategyError, blamed, running, told_by, twin
 from engine.wishes import days_of
 
 AT_ONCE = ("forecast", "targets")  # kinds of strategies whose combinations are made at once
@@ -93,7 +94,7 @@ class Group:
         return Made(numbers, out, stacked, np.array(kept, dtype=np.int64), refused)
 
     def screened(self, numbers, screen):
-        """The `Made` of combinations as `engine.screen.screened` tells them."""
+        """The `Made` of combinations as `screen` (`engine.screen.screened`) tells them; what it cannot tell is run."""
         numbers = np.asarray(numbers, dtype=np.int64)
         if self.why:
             return nothing(numbers, dict.fromkeys(numbers.tolist(), self.why))
@@ -102,10 +103,15 @@ class Group:
         wanted = np.array([k for k, number in enumerate(numbers.tolist()) if number not in refused], dtype=np.int64)
         if len(wanted):
             values = {key: column for one in self._values(numbers[wanted]).values() for key, column in one.items()}
-            found = screen(self.source.market, self.portfolio, values)
+            found = screen(self.source.market, self.portfolio, values, threads=1)
             for k, name in enumerate(STATISTICS):
                 if name in found:
                     made.statistics[wanted, k] = found[name]
+            wanted = wanted[found["intervened"]]
+        if len(wanted):  # the account has a say: these are run in full
+            told_all = self.block(numbers[wanted])
+            made.statistics[wanted] = told_all.statistics
+            refused |= told_all.refused
         return made
 
     def _refused(self, numbers):
@@ -204,7 +210,7 @@ class Ready:
     def many(self, values):
         """(statistics, daily returns) of each combination of {number of a strategy: {param: values}}."""
         with blamed():
-            forecasts = {s: forecasts_of(self._strategy(s), self.market, told) for s, told in values.items()}
+            forecasts = {s: _forecasts(self._strategy(s), self.market, told) for s, told in values.items()}
         weights, usual, mine = self.sizes(forecasts)
         for c in range(len(weights)):
             weight, common = weights[c, self.first :], usual if usual.ndim == 2 else usual[c]
@@ -291,7 +297,7 @@ def _sizes(market, portfolio, placed, varied):
     share = own * np.array([sleeves[s].weight for s in strategy])
     flat = np.array([sleeves[s].strategy.kind() == "targets" for s in strategy])
     held = days_of(market.days, portfolio, placed)[:, mine]
-    prepared = rule.prepared(market, column, share, strategy)
+    prepared = _prepared(rule, market, column, share, strategy)
     whole = len(varied) == 1 and np.array_equal(column, np.arange(market.mark.shape[1]))
 
     def sized(forecasts):
@@ -305,6 +311,57 @@ def _sizes(market, portfolio, placed, varied):
         return weights, usual if held.all() else np.where(held, usual, 0.0), mine
 
     return sized
+
+
+def _forecasts(strategy, market, values):
+    """Forecasts of all combinations, checked."""
+    found = told_by(strategy, "forecasts", market, values)
+    shape = (len(next(iter(values.values()))), *market.mark.shape)
+    if not isinstance(found, np.ndarray) or found.dtype != np.float64 or found.shape != shape:
+        came = f"{type(found).__name__} {getattr(found, 'dtype', '')} {np.shape(found)}"
+        raise StrategyError(
+            f"{type(strategy).__name__}: forecasts(market, values) returned {came}; allowed: an array (combination, "
+            f"time, market) = {shape} of float64"
+        )
+    return found
+
+
+def _prepared(rule, market, column, share, strategy):
+    """A function of forecasts (combination, time, member) that gives weights, and what they would be at 1: those of
+    `rule.weights` and `rule.usual`, bit for bit. What does not depend on the forecasts is made once."""
+    time = len(market.mark)
+    if not rule.of_each:
+
+        def one_by_one(forecasts):
+            given = (column, share, strategy, np.full(forecasts.shape[1:], np.nan))
+            made = [(rule.weights(market, one, *given), rule.usual(market, one, *given)) for one in forecasts]
+            return tuple(np.stack(values) for values in zip(*made, strict=True))
+
+        return one_by_one
+    above, below = np.empty((time, len(column))), np.empty((time, len(column)))
+    for s in np.unique(strategy):
+        mine = strategy == s
+        above[:, mine], below[:, mine] = rule.quotient(market, column[mine], share[mine])
+    below[~market.available[:, column]] = np.inf
+    usual = quotients(np.ones((1, time, len(column))), above, below)[0]
+    return lambda forecasts: (quotients(np.ascontiguousarray(forecasts), above, below), usual)
+
+
+@kernel
+def quotients(forecasts, above, below):
+    """Numerator times forecast over denominator, array (combination, time, member); 0 where that is no finite number.
+
+    >>> quotients(np.array([[[1.0, np.nan]], [[-0.5, 1.0]]]), np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]])).ravel()
+    array([ 1.5 ,  0.  , -0.75,  0.  ])
+    """
+    out, count = np.empty(forecasts.shape), above.size
+    given, made = forecasts.reshape(-1, count), out.reshape(-1, count)
+    top, bottom = above.reshape(-1), below.reshape(-1)
+    for c in range(given.shape[0]):
+        for k in range(count):
+            size = top[k] * given[c, k] / bottom[k]
+            made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
+    return out
 
 
 def _columns(forecasts, column, strategy):

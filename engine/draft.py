@@ -72,9 +72,8 @@ class Draft:
         self.done += len(made.numbers)
         self.kept += len(made.kept)
         self.refused += len(made.refused)
-        told = {"done": self.done, "kept": self.kept, "refused": self.refused} | {
-            name: self._files[name].tell() for name in FILES
-        }
+        ends = {name: self._files[name].tell() for name in FILES}
+        told = {"done": self.done, "kept": self.kept, "refused": self.refused, "ends": ends}
         self._files["journal"].write(json.dumps(told | {"sha256": self._chain}).encode() + b"\n")
         self._files["journal"].flush()
 
@@ -129,11 +128,11 @@ class Draft:
                 told = _journal(line)
                 if told is None:
                     break
-                chunks = [files[name].read(max(0, told[name] - ends[name])) for name in FILES]
+                chunks = [files[name].read(max(0, told["ends"][name] - ends[name])) for name in FILES]
                 chain = _linked(self._chain, chunks)
                 if chain != told["sha256"]:
                     break
-                ends, self._chain, lines = {name: told[name] for name in FILES}, chain, lines + len(line)
+                ends, self._chain, lines = told["ends"], chain, lines + len(line)
                 self.done, self.kept, self.refused = told["done"], told["kept"], told["refused"]
         for name, end in (*ends.items(), ("journal", lines)):
             os.truncate(self._path(name), end)

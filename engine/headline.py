@@ -29,7 +29,7 @@ RANKED = (
     "final_equity",
 )  # more: better
 YEAR = float(ratios.YEAR)
-LEAF = 128  # numbers that numpy adds without halving them
+LEAF, DEEP = 128, 64  # numbers that numpy adds without halving them, and how often it halves at most
 
 
 class Term(NamedTuple):
@@ -102,7 +102,7 @@ def headline(equity, interest, traded, flows, capital, compounding, returns):
     >>> day = np.array([True, True])
     >>> told = headline(np.array([110.0, 99.0]), np.zeros(2), day, np.zeros(2), 100.0, True, np.zeros(2))
     >>> [round(x, 12) for x in told]
-    [-0.01, 2.244994432064, -0.0, -0.0, -0.1, 103.0]
+    [-0.01, 2.244994432064, 0.0, 0.0, -0.1, 103.0]
     """
     count = len(flows)
     held, excess = np.empty(count + 1), np.empty(count)
@@ -137,20 +137,37 @@ def added(values, first, count):
     >>> bool(added(x, 0, 1000) == np.sum(x))
     True
     """
+    begin, length = np.empty(DEEP, np.int64), np.empty(DEEP, np.int64)  # halves under way; a kernel that calls itself
+    left, known = np.empty(DEEP), np.zeros(DEEP, np.int64)  # cannot be kept on the disk
+    begin[0], length[0], top, total = first, count, 0, 0.0
+    while top >= 0:
+        half = length[top] // 2
+        half -= half % 8
+        if length[top] <= LEAF:
+            total = _leaf(values, begin[top], length[top])
+            top -= 1
+        elif known[top] == 2:
+            total += left[top]
+            top -= 1
+        else:
+            last = known[top] == 1
+            if last:
+                left[top] = total
+            known[top] += 1
+            begin[top + 1] = begin[top] + half if last else begin[top]
+            length[top + 1] = length[top] - half if last else half
+            top += 1
+            known[top] = 0
+    return total
+
+
+@kernel
+def _leaf(values, first, count):
     if count < 8:
         total = 0.0
         for k in range(first, first + count):
             total += values[k]
         return total
-    if count <= LEAF:
-        return _leaf(values, first, count)
-    half = count // 2
-    half -= half % 8
-    return added(values, first, half) + added(values, first + half, count - half)
-
-
-@kernel
-def _leaf(values, first, count):
     a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
     e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
     whole = count - count % 8

@@ -132,29 +132,27 @@ class Strategy(param.Parameterized):
         return _FORECASTS[self.kind()](self, market)
 
     def forecasts(self, market, values) -> np.ndarray:
-        """Forecasts of many combinations of params, array (combination, time, market) float64, finite.
+        """Forecasts of many combinations of its params, array (combination, time, market), as `forecast` makes them.
 
-        Each is what a strategy with those params says by `forecast`, or of contracts by `targets`. Here it is asked
-        combination by combination; a strategy whose params share work may do it at once.
-
-        Parameters
-        ----------
-        market : Market
-        values : dict
-            {param: array (combination,)}; the other params are as they are.
-
-        Raises
-        ------
-        ConfigError
-            A value that the param does not take.
+        `values` is {param: array (combination,)}; params that it does not name stay as they are.
         """
-        count = len(next(iter(values.values())))
-        made, out = twin(self), np.empty((count, *market.mark.shape))
-        for c in range(count):
-            for key, column in values.items():
-                assign(made, key, getattr(column[c], "item", lambda c=c, column=column: column[c])(), key)
-            out[c] = made.decision(market).forecast
-        return out
+        return np.ascontiguousarray([one.decision(market).forecast for one in self.variants(values)])
+
+    def variants(self, values):
+        """Copies of it, one for each combination of `values`."""
+        names = list(values)
+        for row in zip(*(np.asarray(values[name]).tolist() for name in names), strict=True):
+            made = twin(self)
+            for name, value in zip(names, row, strict=True):
+                assign(made, name, value, f"{snake_name(type(self))}:")
+            yield made
+
+    def lanes(self, market, values):
+        """The same as a table that combinations share (`engine.lanes.Lanes`), for the quickest screening; None: none.
+
+        Row t of the table reads rows 0..t of the market.
+        """
+        return None
 
     def warm_up(self) -> int:
         """Bars of a market that must have been seen before its forecast means anything. [bars]"""
@@ -227,28 +225,19 @@ def _of_its_own(market):
     return made
 
 
+def told_by(strategy: Strategy, name: str, market, values: dict):
+    """What `forecasts` or `lanes` of a strategy gives; of a class that says anew what it forecasts, by that alone."""
+    above = type(strategy).__mro__
+    says, own = (next(k for k, one in enumerate(above) if each in vars(one)) for each in (strategy.kind(), name))
+    asked = getattr(above[own] if own <= says else Strategy, name)
+    return asked(strategy, _of_its_own(market) if _is_user(type(strategy)) else market, values)
+
+
 def twin(strategy: Strategy) -> Strategy:
-    """Another strategy with the same params, and whatever else its maker has set on it."""
+    """Another strategy with the same params, and whatever else its maker has set on it; `copy.copy` shares params."""
     made = type(strategy)(**{key: value for key, value in strategy.param.values().items() if key != "name"})
     vars(made).update({name: value for name, value in vars(strategy).items() if not name.startswith("_param")})
     return made
-
-
-def forecasts_of(strategy: Strategy, market, values: dict) -> np.ndarray:
-    """What `Strategy.forecasts` tells, checked; of a class that says anew what it forecasts, by that alone."""
-    above, kind = type(strategy).__mro__, strategy.kind()
-    says = next(one for one in above if kind in vars(one))
-    own = next(one for one in above if "forecasts" in vars(one))
-    asked = own if above.index(own) <= above.index(says) else Strategy
-    found = asked.forecasts(strategy, market, values)
-    shape = (len(next(iter(values.values()))), *market.mark.shape)
-    if not isinstance(found, np.ndarray) or found.dtype != np.float64 or found.shape != shape:
-        came = f"{type(found).__name__} {getattr(found, 'dtype', '')} {np.shape(found)}"
-        raise StrategyError(
-            f"{type(strategy).__name__}: forecasts(market, values) returned {came}; allowed: an array (combination, "
-            f"time, market) = {shape} of float64"
-        )
-    return found
 
 
 def snake_name(strategy: type) -> str:

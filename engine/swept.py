@@ -73,7 +73,7 @@ class Sweep:
         return np.load(self.folder / "days.npy")
 
     def best(self, count=20, by="sharpe"):
-        """The best trials that traded, best first; of a screened sweep those run in full, the screen's number beside."""
+        """The best trials that traded, best first; of a screened sweep those run in full, with what the screen said."""
         checked(by)
         told = self.full()
         frame = self.scan() if told is None else told.lazy()
@@ -90,10 +90,8 @@ class Sweep:
         shape = tuple(len(values) for values in self.summary["grid"].values())
         near = [_neighbours(trial, shape) for trial in trials]
         wanted = sorted({number for one in near for number in one})
-        frame = (
-            self.scan().filter(TRADED, pl.col("trial").is_in(wanted)).select("trial", by).collect(engine="in-memory")
-        )
-        value = {t: x for t, x in frame.iter_rows() if x is not None}
+        frame = self.scan().filter(TRADED, pl.col("trial").is_in(wanted)).select("trial", by)
+        value = {t: x for t, x in frame.collect(engine="in-memory").iter_rows() if x is not None}
         told = [[value[number] for number in one if number in value] for one in near]
         return [float(np.mean(one)) if one else float("nan") for one in told]
 

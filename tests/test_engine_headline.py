@@ -71,6 +71,7 @@ def test_a_curve_is_solved_by_hand():
     found = dict(zip(STATISTICS, statistics(curve, term(market, np.zeros(2), 100.0, True), returns), strict=True))
     assert returns == pytest.approx([0.1, -0.1])
     assert found["total_return"] == pytest.approx(-0.01) and found["max_drawdown"] == pytest.approx(-0.1)
-    assert found["volatility"] == pytest.approx(np.sqrt(0.02 * 252)) and found["sharpe"] == pytest.approx(0.0, abs=1e-12)
+    assert found["volatility"] == pytest.approx(np.sqrt(0.02 * 252))
+    assert found["sharpe"] == pytest.approx(0.0, abs=1e-12)
     years = ratios.years(np.array([market.days[0] - 1, market.days[-1]]))
     assert found["turnover"] == pytest.approx(412.0 / 103.0 / years)

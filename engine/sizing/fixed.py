@@ -10,6 +10,8 @@ from engine.sizing.sizer import Sizer, told
 class FixedContracts(Sizer):
     """The same number of contracts everywhere: contracts × forecast, whatever the strategy's weight."""
 
+    of_each = True
+
     contracts = param.Number(default=1.0, bounds=(0, 1e6), doc="Contracts held at a forecast of 1. [contracts]")
 
     def weights(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
@@ -17,10 +19,9 @@ class FixedContracts(Sizer):
         size = self.contracts * forecast
         return np.where(np.isfinite(size) & market.available[:, instrument], size, 0.0)
 
-    def prepared(self, market, instrument, strategy_weight, strategy=None):
-        """As `Sizer.prepared`: `weights` takes all combinations at once."""
-        usual = self.weights(market, np.ones((len(market.mark), len(instrument))), instrument, strategy_weight)
-        return lambda forecasts: (self.weights(market, forecasts, instrument, strategy_weight), usual)
+    def quotient(self, market, instrument, strategy_weight):
+        """Contracts over 1."""
+        return self.contracts, 1.0
 
 
 class FixedNotional(Sizer):
@@ -34,6 +35,8 @@ class FixedNotional(Sizer):
 
     Source: definition.
     """
+
+    of_each = True
 
     amount = param.Number(
         default=100_000.0, bounds=(0, 1e12), doc="Notional of a position at a forecast of 1. [account currency]"
@@ -49,17 +52,14 @@ class FixedNotional(Sizer):
 
     def weights(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """[contracts], or of a share [contracts per unit of account currency]; a holiday keeps the last price."""
-        return self.prepared(market, instrument, strategy_weight)(np.asarray(forecast)[None])[0][0]
-
-    def prepared(self, market, instrument, strategy_weight, strategy=None):
-        """As `Sizer.prepared`: what a contract is worth is the same for all combinations."""
         wanted = self.share * strategy_weight if self.per_capital else self.amount
         worth = (latest(market.mark) * market.multiplier * market.fx)[:, instrument]
+        wanted = wanted * told(forecast, market, instrument)
+        size = np.divide(wanted, worth, out=np.zeros(worth.shape), where=worth > 1e-300)
+        return np.where(np.isfinite(size), size, 0.0)
 
-        def sizes(forecasts):
-            held = wanted * told(forecasts, market, instrument)
-            size = np.divide(held, worth, out=np.zeros(held.shape), where=worth > 1e-300)
-            return np.where(np.isfinite(size), size, 0.0)
-
-        usual = sizes(np.ones((1, len(market.mark), len(instrument))))[0]
-        return lambda forecasts: (sizes(forecasts), usual)
+    def quotient(self, market, instrument, strategy_weight):
+        """The amount, or share, over what a contract is worth."""
+        wanted = self.share * strategy_weight if self.per_capital else self.amount
+        worth = (latest(market.mark) * market.multiplier * market.fx)[:, instrument]
+        return wanted, np.where(worth > 1e-300, worth, np.inf)

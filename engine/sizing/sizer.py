@@ -22,6 +22,7 @@ class Sizer(param.Parameterized):
 
     per_capital = False
     across = False  # whether the size of one market is made of the others: then all are sized at one moment (T43)
+    of_each = False  # whether it has a `quotient`
 
     rounding = param.Selector(
         default="toward_zero",
@@ -53,6 +54,15 @@ class Sizer(param.Parameterized):
         """
         raise NotImplementedError(f"{type(self).__name__} has no weights(market, forecast, ...)")
 
+    def quotient(self, market, instrument, strategy_weight):
+        """Numerator and denominator, arrays (time, line) or numbers, of a rule of one strategy by which
+
+            size = numerator * forecast / denominator
+
+        to the bit, where the market is available; the denominator is never 0 and never nan.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no quotient: its sizes are not made line by line")
+
     def usual(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """Size that each line would have at a forecast of 1, array (time, line); a buffer is a share of it.
 
@@ -61,22 +71,6 @@ class Sizer(param.Parameterized):
         """
         ones = np.ones(np.shape(forecast))
         return self.weights(market, ones, instrument, strategy_weight, strategy, risk_points)
-
-    def prepared(self, market, instrument, strategy_weight, strategy=None):
-        """A function of forecasts (combination, time, line) that gives `weights` of each, and `usual`.
-
-        Both are the numbers that those give; `usual` is an array (time, line) where no forecast has a say in it, else
-        one of each combination. Here each combination is sized by itself; a rule of whose numbers some do not depend
-        on the forecasts may make those once. For rules that do not look at the whole book (`across`).
-        """
-
-        def sized(forecasts):
-            shape = forecasts.shape[1:]
-            given = (np.asarray(instrument), strategy_weight, strategy, np.full(shape, np.nan))
-            made = [(self.weights(market, one, *given), self.usual(market, one, *given)) for one in forecasts]
-            return tuple(np.stack(values) for values in zip(*made, strict=True))
-
-        return sized
 
 
 def smallest_account(sizer, market, forecast, instrument, strategy_weight, strategy=None) -> np.ndarray:
@@ -183,28 +177,4 @@ def per_unit(forecast, risk, point_risk, available):
                 size = risk[t, k] * forecast[t, k] / (point_risk[t, k] * root)
                 if np.isfinite(size):
                     out[t, k] = size
-    return out
-
-
-@kernel
-def per_units(forecasts, risk, point_risk, available):
-    """`per_unit` of many forecasts at once: array (combination, time, line), bit for bit.
-
-    >>> one, two = np.ones((1, 1)), np.array([[[1.0]], [[-0.5]]])
-    >>> sizes = per_units(two, 0.2 * one, one, one > 0)
-    >>> bool(sizes[0, 0, 0] == per_unit(one, 0.2 * one, one, one > 0)[0, 0]), bool(sizes[1] == -sizes[0] / 2)
-    (True, True)
-    """
-    count, time, lines = forecasts.shape
-    out, root = np.empty(forecasts.shape), np.sqrt(YEAR)
-    below = np.full(time * lines, np.inf)  # what is not sized is a size over infinity
-    above, usable, swing = risk.reshape(-1), available.reshape(-1), point_risk.reshape(-1)
-    for k in range(time * lines):
-        if usable[k] and swing[k] > 0.0:
-            below[k] = swing[k] * root
-    given, made = forecasts.reshape(count, time * lines), out.reshape(count, time * lines)
-    for c in range(count):
-        for k in range(time * lines):
-            size = above[k] * given[c, k] / below[k]
-            made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
     return out

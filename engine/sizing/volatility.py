@@ -8,7 +8,7 @@ from param.parameterized import instance_descriptor
 
 from engine.sizing.covariance import book_volatility, correlations
 from engine.sizing.shares import InstrumentWeights, shares
-from engine.sizing.sizer import Sizer, carrying, per_units, point_risk, strategies
+from engine.sizing.sizer import YEAR, Sizer, carrying, point_risk, strategies
 
 CAUSAL = "causal"
 
@@ -45,6 +45,7 @@ class VolatilityTarget(Sizer):
     """
 
     per_capital = True
+    of_each = True
 
     target = param.Number(default=0.20, bounds=(0, 5), doc="Volatility aimed at, as a fraction of capital. [1/√year]")
     span = param.Number(default=32.0, bounds=(1, 5000), doc="Memory of the volatility, see `volatility`. [bars]")
@@ -66,25 +67,24 @@ class VolatilityTarget(Sizer):
 
     def weights(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """[contracts per unit of account currency]; 0 until the volatility has seen `span` changes."""
-        risk = self._risk(market, instrument, strategy_weight, strategies(strategy, instrument))
-        return carrying(forecast, risk, market, instrument, point_risk(market, instrument, self.span))
-
-    def prepared(self, market, instrument, strategy_weight, strategy=None):
-        """As `Sizer.prepared`: shares and volatilities are those of all combinations."""
-        shape = (len(market.mark), len(instrument))
-        risk = self._risk(market, instrument, strategy_weight, strategies(strategy, instrument))
-        risk = np.ascontiguousarray(np.broadcast_to(risk, shape), dtype=np.float64)
-        swing = point_risk(market, instrument, self.span)
-        available = np.ascontiguousarray(market.available[:, instrument])
-        usual = carrying(np.ones(shape), risk, market, instrument, swing)
-        return lambda forecasts: (per_units(np.ascontiguousarray(forecasts), risk, swing, available), usual)
-
-    def _risk(self, market, instrument, strategy_weight, strategy) -> np.ndarray:
-        """Volatility wanted of each line at a forecast of 1, (time, line). [1/√year]"""
+        strategy = strategies(strategy, instrument)
         share = shares(market, instrument, strategy_weight, strategy, self.instrument_weights)
         if self.diversification == CAUSAL:
-            return self.target * self._multiplier(market, instrument, strategy)[:, strategy] * share
-        return self.target * self.diversification * share
+            risk = self.target * self._multiplier(market, instrument, strategy)[:, strategy] * share
+        else:
+            risk = self.target * self.diversification * share
+        return carrying(forecast, risk, market, instrument, point_risk(market, instrument, self.span))
+
+    def quotient(self, market, instrument, strategy_weight):
+        """The volatility wanted over that of a contract; of a diversification that is a number."""
+        one = strategies(None, instrument)
+        risk = (
+            self.target
+            * self.diversification
+            * shares(market, instrument, strategy_weight, one, self.instrument_weights)
+        )
+        swing = point_risk(market, instrument, self.span)
+        return risk, np.where(swing > 0.0, swing * np.sqrt(YEAR), np.inf)
 
     def _multiplier(self, market, instrument, strategy) -> np.ndarray:
         """Causal multiplier of each strategy, array (time, strategy)."""

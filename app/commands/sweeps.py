@@ -347,8 +347,10 @@ def _written(made, rows, sort, heat, folder):
     if rows:
         place = [made.summary["grid"][name].index(_text(rows[0][name])) for name in names]
         best = (place[1], place[0]) if len(place) == 2 else (0, place[0])
+    label = METRICS[sort].label
+    label += f" [{made.summary['currency']}]" if METRICS[sort].format == "money" else ""
     title = f"{METRICS[sort].label} of {made.summary['portfolio']} by {' and '.join(dict.fromkeys(names))}"
-    drawn = picture(values, _labels(made, across), labels, title, note, sort, best, METRICS[sort].label)
+    drawn = picture(values, _labels(made, across), labels, title, note, sort, best, label)
     (folder / "heatmap.svg").write_text(drawn, encoding="utf-8")
     return [str(folder / "trials.csv"), str(folder / "heatmap.svg")]
 

@@ -224,6 +224,7 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
 
 
 def first_row(market, portfolio):
+    """Row of the market at which the portfolio starts."""
     if portfolio.start is None:
         return 0
     first = int(np.searchsorted(market.days, np.datetime64(portfolio.start, "D")))

@@ -400,3 +400,46 @@ def test_a_draft_counts_what_its_journal_counts(tmp_path):
     with Draft(tmp_path, plan, 2, resume=True) as again:
         assert (again.done, again.kept, again.refused) == (3, 1, 1)
     assert tmp_path.stat().st_mtime >= began - 2
+
+
+# screening
+
+
+@pytest.fixture(scope="module")
+def fixed():
+    """One that can be screened: sizes do not follow the account."""
+    return Portfolio.from_toml(PORTFOLIO).with_settings(["compounding=false", "sizing.target=0.05"])
+
+
+def test_a_screened_sweep_records_all_and_runs_the_best_in_full(market, fixed):
+    pytest.importorskip("engine.screen")
+    grid = {"fast": range(5, 45, 5), "slow": [50, 100], "sizing.target": [0.05, 0.1]}
+    screened = sweep(market, fixed, grid, screen=True, best=5, threads=2)
+    every = sweep(market, fixed, grid, threads=2)
+    names = ["total_return", "annual_return", "volatility", "sharpe", "max_drawdown", "final_equity", "costs", "fills"]
+    said, is_ = (made.trials().select(names).to_numpy() for made in (screened, every))
+    assert said == pytest.approx(is_, rel=1e-9, abs=1e-12)
+    best = every.best(5)
+    full = screened.full()
+    assert sorted(full["trial"]) == sorted(best["trial"]) and screened.summary["kept"] == 5
+    assert screened.best(5).select(best.columns).equals(best)
+    told = dict(screened.trials().select("trial", "sharpe").iter_rows())
+    assert all(row["screened"] == told[row["trial"]] for row in screened.best(5).to_dicts())
+    for trial, row in full.select("trial", "kept").iter_rows():
+        assert np.array_equal(screened.returns()[row], every.returns()[every.trials()["kept"][trial]])
+    again = sweep(market, fixed, grid, screen=True, best=5, threads=1, block=3)
+    assert again.summary["files"] == screened.summary["files"]
+
+
+def test_where_the_account_has_a_say_a_screened_trial_is_run_in_full(market, fixed):
+    pytest.importorskip("engine.screen")
+    grid = {"fast": [5, 10], "sizing.target": [0.05, 4.0]}  # the second is called for margin
+    screened, every = (sweep(market, fixed, grid, screen=screen, best=1) for screen in (True, False))
+    assert screened.trials()["final_equity"].to_list() == pytest.approx(every.trials()["final_equity"].to_list())
+    assert screened.trials()["trades"].is_null().to_list() == [True, True, False, False]  # the screen counts no trades
+
+
+def test_what_cannot_be_screened_is_refused_with_the_reason(market, cross):
+    screen = pytest.importorskip("engine.screen")
+    with pytest.raises(screen.CannotScreen, match="compounding"):
+        sweep(market, cross, GRID, screen=True)

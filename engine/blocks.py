@@ -93,25 +93,33 @@ class Group:
         stacked = np.stack(returns) if returns else np.zeros((0, 0), np.float32)
         return Made(numbers, out, stacked, np.array(kept, dtype=np.int64), refused)
 
-    def screened(self, numbers, screen):
-        """The `Made` of combinations as `screen` (`engine.screen.screened`) tells them; what it cannot tell is run."""
+    def screened(self, numbers):
+        """The `Made` of combinations as `engine.screen` tells them; what it cannot tell is run in full."""
+        from engine.screen import CannotScreen, screened
+
         numbers = np.asarray(numbers, dtype=np.int64)
         if self.why:
             return nothing(numbers, dict.fromkeys(numbers.tolist(), self.why))
         refused = self._refused(numbers)
-        made = nothing(numbers, refused)
         wanted = np.array([k for k, number in enumerate(numbers.tolist()) if number not in refused], dtype=np.int64)
-        if len(wanted):
-            values = {key: column for one in self._values(numbers[wanted]).values() for key, column in one.items()}
-            found = screen(self.source.market, self.portfolio, values, threads=1)
-            for k, name in enumerate(STATISTICS):
-                if name in found:
-                    made.statistics[wanted, k] = found[name]
-            wanted = wanted[found["intervened"]]
-        if len(wanted):  # the account has a say: these are run in full
-            told_all = self.block(numbers[wanted])
-            made.statistics[wanted] = told_all.statistics
-            refused |= told_all.refused
+        if not len(wanted):
+            return nothing(numbers, refused)
+        values = {key: column for one in self._values(numbers[wanted]).values() for key, column in one.items()}
+        try:
+            found = screened(self.source.market, self.portfolio, values, threads=1)
+        except CannotScreen:
+            raise
+        except (ValueError, StrategyError):  # one of them is refused by its strategy: which one is found there
+            return self.block(numbers)
+        made = nothing(numbers, refused)
+        for k, name in enumerate(STATISTICS):
+            if name in found:
+                made.statistics[wanted, k] = found[name]
+        others = wanted[found["intervened"]]
+        if len(others):  # the account has a say
+            full = self.block(numbers[others])
+            made.statistics[others] = full.statistics
+            refused |= full.refused
         return made
 
     def _refused(self, numbers):

@@ -185,9 +185,7 @@ class _Work:
         return self._group(numbers[0]).block(numbers, self.keeps)
 
     def _screened(self, numbers):
-        from engine.screen import screened
-
-        return self._group(numbers[0]).screened(numbers, screened)
+        return self._group(numbers[0]).screened(numbers)
 
     def _group(self, number):
         """The group of a combination; those asked for last are kept."""

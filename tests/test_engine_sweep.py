@@ -439,6 +439,14 @@ def test_where_the_account_has_a_say_a_screened_trial_is_run_in_full(market, fix
     assert screened.trials()["trades"].is_null().to_list() == [True, True, False, False]  # the screen counts no trades
 
 
+def test_what_the_strategy_refuses_is_recorded_by_a_screened_sweep_too():
+    pytest.importorskip("engine.screen")
+    given = portfolio((Choosy(), {}))
+    grid = {"fast": [1, 3, 10], "slow": [2, 4]}
+    screened, every = (sweep(by_hand(np.arange(100.0, 130.0)), given, grid, screen=s, best=2) for s in (True, False))
+    assert screened.trials()["refused"].equals(every.trials()["refused"]) and screened.summary["refused"] == 3
+
+
 def test_what_cannot_be_screened_is_refused_with_the_reason(market, cross):
     screen = pytest.importorskip("engine.screen")
     with pytest.raises(screen.CannotScreen, match="compounding"):

@@ -93,7 +93,7 @@ class Group:
         stacked = np.stack(returns) if returns else np.zeros((0, 0), np.float32)
         return Made(numbers, out, stacked, np.array(kept, dtype=np.int64), refused)
 
-    def screened(self, numbers):
+    def screened(self, numbers, threads=1):
         """The `Made` of combinations as `engine.screen` tells them; what it cannot tell is run in full."""
         from engine.screen import CannotScreen, screened
 
@@ -106,7 +106,7 @@ class Group:
             return nothing(numbers, refused)
         values = {key: column for one in self._values(numbers[wanted]).values() for key, column in one.items()}
         try:
-            found = screened(self.source.market, self.portfolio, values, threads=1)
+            found = screened(self.source.market, self.portfolio, values, threads=threads)
         except CannotScreen:
             raise
         except (ValueError, StrategyError):  # one of them is refused by its strategy: which one is found there

@@ -29,7 +29,7 @@ from engine.settings import ConfigError, nearest
 KEEP = 2000  # trials whose daily returns are kept
 THREADS = 8  # most that are taken unasked
 ALONE = 16  # combinations of a block where each is made by itself
-SCREENED = 4096  # combinations that are screened at once
+SCREENED = 32_768  # combinations that are screened at once: it has threads of its own
 
 
 def sweep(
@@ -136,8 +136,9 @@ class _Work:
         """Append all combinations that the draft lacks."""
         total, began, before = len(self.grid), time.perf_counter(), draft.done
         if draft.done < total:
-            jobs, each = self._cut(draft.done), self._screened if self.best else self._traded
-            for made in self._side_by_side(each, jobs):
+            jobs = self._cut(draft.done)
+            found = map(self._screened, jobs) if self.best else self._side_by_side(self._traded, jobs)
+            for made in found:
                 draft.add(made)
                 if progress:
                     rate = (draft.done - before) / max(time.perf_counter() - began, 1e-9)
@@ -185,7 +186,7 @@ class _Work:
         return self._group(numbers[0]).block(numbers, self.keeps)
 
     def _screened(self, numbers):
-        return self._group(numbers[0]).screened(numbers)
+        return self._group(numbers[0]).screened(numbers, self.threads)
 
     def _group(self, number):
         """The group of a combination; those asked for last are kept."""

@@ -159,10 +159,11 @@ def code_version():
 
 def identity(market, portfolio):
     """Id of a run: hash of the data, rolls, contract facts, portfolio and code that make it, 12 hex digits."""
-    return hashlib.sha256(json.dumps(_hashes(market, portfolio), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(hashes(market, portfolio), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _hashes(market, portfolio):
+def hashes(market, portfolio):
+    """Hashes of all that makes a run."""
     return market.hashes | {"portfolio": portfolio.fingerprint(), "code": code_version()}
 
 
@@ -198,7 +199,7 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
         A user's own strategy failed: the message names file and line.
     """
     began = time.perf_counter()
-    first = _first_row(market, portfolio)
+    first = first_row(market, portfolio)
     market, estimated = inputs.with_margins(market, portfolio, first)
     known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
     with blamed():
@@ -222,7 +223,8 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
     return made
 
 
-def _first_row(market, portfolio):
+def first_row(market, portfolio):
+    """Row of the market at which the portfolio starts."""
     if portfolio.start is None:
         return 0
     first = int(np.searchsorted(market.days, np.datetime64(portfolio.start, "D")))
@@ -268,7 +270,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "break_even_ticks": _break_even(ledger, sums, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
         "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside, given.layout)),
-        "hashes": _hashes(market, portfolio) | {"result": made_hash},
+        "hashes": hashes(market, portfolio) | {"result": made_hash},
     }
     return result.RunResult(document, portfolio, events, made)
 

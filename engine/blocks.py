@@ -10,22 +10,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine import book, inputs, tables
+from engine import inputs
 from engine.backtest import first_row
-from engine.headline import STATISTICS, Curve, statistics, term
+from engine.headline import STATISTICS, listed, term
 from engine.kernel import kernel
 from engine.portfolio import Portfolio, Sleeve
+from engine.ready import ready_of
 from engine.session import OWN
 from engine.settings import assign
-from engine.simulate import simulated
-from engine.state import given_of
 from engine.strategy import StrategyError, blamed, running, told_by, twin
+from engine.tried import tried
 from engine.wishes import days_of
 
 AT_ONCE = ("forecast", "targets")  # kinds of strategies whose combinations are made at once
 BYTES = 4_000_000  # of the forecasts of a block
 MOST = 256  # combinations of a block
-COSTS = [book.FILL_FIELDS.index(name) for name in ("slippage", "impact", "commission")]
 
 
 class Made(NamedTuple):
@@ -58,7 +57,7 @@ class Group:
 
     def __init__(self, source, number):
         self.source, self.grid = source, source.grid
-        self.why, self.portfolio, self._ready = "", None, None
+        self.why, self.portfolio, self._shared = "", None, None
         try:
             self.portfolio = source.portfolio.with_settings(self.grid.changes(number, inner=False))
         except ValueError as fault:
@@ -66,12 +65,12 @@ class Group:
             return
         self.wrong = [self._wrong(axis) for axis in self.grid.params]
         with contextlib.suppress(ValueError, StrategyError):  # whoever is at fault is told one by one
-            self._ready = Ready(source, self.portfolio, self.grid.params)
+            self._shared = Shared(source, self.portfolio, self.grid.params)
 
     @property
     def at_once(self):
         """Whether its combinations are made at once."""
-        return self._ready is not None and self._ready.sizes is not None
+        return self._shared is not None and self._shared.sizes is not None
 
     def block(self, numbers, keeps=()):
         """The `Made` of combinations of the group, with the returns of those in `keeps`."""
@@ -133,21 +132,19 @@ class Group:
 
     def _rows(self, numbers, refused):
         """(number, statistics, daily returns) of each; what cannot be made goes to `refused`."""
-        if not self.grid.params and self._ready is not None:
-            yield from ((number, *self._ready.alone()) for number in numbers.tolist())
+        if not self.grid.params and self._shared is not None:
+            yield from ((number, *self._shared.alone()) for number in numbers.tolist())
             return
         if self.at_once and len(numbers):
             try:
-                yield from zip(
-                    numbers.tolist(), *zip(*self._ready.many(self._values(numbers)), strict=True), strict=True
-                )
+                yield from zip(numbers.tolist(), *self._shared.many(self._values(numbers)), strict=True)
                 return
             except (ValueError, StrategyError):
                 pass  # one of them is refused by its strategy: which one is found below
         for number in numbers.tolist():
             try:
-                ready = Ready(self.source, self._combined(number), ())
-                yield number, *ready.alone()
+                shared = Shared(self.source, self._combined(number), ())
+                yield number, *shared.alone()
             except (ValueError, StrategyError) as fault:
                 refused[number] = told(fault)
 
@@ -182,7 +179,7 @@ class Group:
         return found
 
 
-class Ready:
+class Shared:
     """Inputs of a portfolio, as the simulation reads them; `params` are the axes whose combinations are to be made."""
 
     def __init__(self, source, portfolio, params):
@@ -193,13 +190,8 @@ class Ready:
         with blamed():
             made = inputs.made(market, portfolio, first, None if callable(known) else known, source.within)
         self.portfolio, self.market, self.first, self.inputs = portfolio, market, first, made
-        (
-            prices, facts, self.lines, self.wishes, orders, account, limits, clock, self.sleeves, finer, available,
-            self.programs, risk,
-        ) = made.arguments()  # fmt: skip
-        self.given = given_of(
-            prices, facts, self.lines, self.wishes, orders, account, limits, clock, finer, available, risk
-        )
+        self.wishes, orders, account, clock = made.wishes, made.orders, made.account, made.clock
+        self.ready = ready_of(*made.arguments(), by_days=account.daily)
         transfer = clock.transfer
         if account.daily:
             begin = np.flatnonzero(np.append(True, clock.day_end[:-1]))
@@ -213,40 +205,28 @@ class Ready:
 
     def alone(self):
         """(statistics, daily returns) of the portfolio as it is."""
-        return self._told(self.wishes.weight, self.wishes.usual)
+        statistics, returns = self._told(self.wishes.weight[None], self.wishes.usual[None])
+        return statistics[0], returns[0]
 
     def many(self, values):
-        """(statistics, daily returns) of each combination of {number of a strategy: {param: values}}."""
+        """Statistics and daily returns of each combination of {number of a strategy: {param: values}}."""
         with blamed():
             forecasts = {s: _forecasts(self._strategy(s), self.market, told) for s, told in values.items()}
         weights, usual, mine = self.sizes(forecasts)
-        for c in range(len(weights)):
-            weight, common = weights[c, self.first :], usual if usual.ndim == 2 else usual[c]
-            common = common[self.first :]
-            if len(mine) < self.wishes.weight.shape[1]:
-                weight, common = _among(self.wishes.weight, mine, weight), _among(self.wishes.usual, mine, common)
-            yield self._told(weight, common)
+        weights = np.ascontiguousarray(weights[:, self.first :])
+        usual = np.ascontiguousarray((usual if usual.ndim == 3 else usual[None])[:, self.first :])
+        if len(mine) < self.wishes.weight.shape[1]:
+            weights, usual = _among(self.wishes.weight, mine, weights), _among(self.wishes.usual, mine, usual)
+        return self._told(weights, usual)
 
     def _strategy(self, s):
         return self.portfolio.strategies[s].strategy
 
-    def _told(self, weight, usual):
-        returns = np.empty(len(self.term.flows))
+    def _told(self, weights, usual):
+        returns = np.empty((len(weights), len(self.term.flows)))
         with running([sleeve.strategy for sleeve in self.portfolio.strategies], self.market):
-            curve = one(self, weight, usual)
-        return statistics(curve, self.term, returns), returns
-
-
-def one(ready, weight, usual):
-    """The `Curve` of one combination, whose weights and usual sizes are arrays (time, member)."""
-    given = ready.given._replace(weight=weight, usual=usual)
-    ledger = simulated(given, ready.lines, ready.wishes, ready.sleeves, ready.programs)
-    if ready.inputs.account.daily:
-        ledger, _ = tables.by_days(ledger, ready.inputs.clock)
-    costs = 0.0 - float(ledger.fills[:, COSTS].sum())
-    peak = float(ledger.margin.max(initial=0.0))
-    notional = float(ledger.notional.sum())
-    return Curve(ledger.equity, ledger.interest, notional, costs, peak, len(ledger.fills), len(ledger.trades))
+            found = tried(self.ready, weights, usual, self.term, returns)
+        return [listed(row, self.term) for row in found.tolist()], returns
 
 
 def nothing(numbers, refused):
@@ -279,9 +259,9 @@ def _copied(sleeve):
 
 
 def _among(whole, mine, part):
-    """Weights of all members, of which some are `part`."""
-    out = whole.copy()
-    out[:, mine] = part
+    """Weights (combination, time, member) of all members, of which some are `part`."""
+    out = np.repeat(whole[None], len(part), axis=0)
+    out[:, :, mine] = part
     return out
 
 

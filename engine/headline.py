@@ -19,6 +19,13 @@ STATISTICS = (  # as `engine.metrics` defines them, but for the last four
     "fills", "trades",
 )  # fmt: skip
 COUNTS = ("fills", "trades")
+RAW = (  # of which they are made
+    "total_return", "volatility", "sharpe", "sortino", "max_drawdown",
+    "mean_equity",  # [account currency]
+    "final_equity",
+    "notional",  # sides traded [account currency]
+    "costs", "margin_peak", "fills", "trades",
+)  # fmt: skip
 RANKED = (
     "sharpe",
     "sortino",
@@ -68,11 +75,18 @@ def statistics(curve, term, returns):
     total, spread, sharpe, sortino, deepest, mean = headline(
         curve.equity, curve.interest, term.traded, term.flows, term.capital, term.compounding, returns
     )
-    annual = ratios.annual_return(total, term.years, term.compounding)
-    often = curve.notional / mean / term.years if mean > 0.0 and term.years > 0.0 else np.nan
     final = curve.equity[-1] if len(curve.equity) else term.capital
+    told = (total, spread, sharpe, sortino, deepest, mean, final)
+    return listed((*told, curve.notional, curve.costs, curve.margin_peak, curve.fills, curve.trades), term)
+
+
+def listed(raw, term):
+    """`STATISTICS` of the numbers `RAW`, as a list of floats."""
+    total, spread, sharpe, sortino, deepest, mean, final, notional, *rest = (float(x) for x in raw)
+    annual = ratios.annual_return(total, term.years, term.compounding)
+    often = notional / mean / term.years if mean > 0.0 and term.years > 0.0 else np.nan
     told = (total, annual, spread, sharpe, sortino, ratios.calmar(annual, deepest), deepest, often, final)
-    return [float(x) + 0.0 for x in (*told, curve.costs, curve.margin_peak, curve.fills, curve.trades)]
+    return [x + 0.0 for x in (*told, *rest)]
 
 
 @kernel

@@ -16,6 +16,7 @@ All in contract prices. Beside it each line's profit is told a second time in ad
 for costs and roll gaps (`residual`).
 """
 
+import contextlib
 import warnings
 
 import numba
@@ -66,15 +67,14 @@ def simulate(
 
 def simulated(ready):
     """`simulate` of what `ready.ready_of` has put together, which may be used again and again."""
-    given, time, count = ready.given, len(ready.given.row), len(ready.lines.member)
-    rows = int(given.clock["day_end"][given.row].sum()) if given.rules["by_days"][0] else time
-    shape = (rows, count)
+    time, count = len(ready.given.row), len(ready.lines.member)
+    curves = curves_of(ready)
+    shape = (len(curves.equity), count)
     held = Held(np.zeros(shape), np.zeros(shape), np.zeros(shape if ready.late else (0, count)))
-    curves = Curves(*(np.zeros(rows) for _ in range(4)), np.zeros((rows, len(ready.start.sleeves))))
     room = ROOM * (count + 8) + time * count // 4  # memory that is not written to is not taken
     tables = [by_name(np.empty(room, kind)) for kind in (FILL, TRADE, TRADE, EVENT, ENTRY)]
     state = started(ready)
-    books = traded(ready, state, curves, held, tables)
+    books = through(ready, state, curves, held, Books(state.own, *tables))
     used, lines = books.own[0], state.lines
     told = {name: plain(getattr(books, name)[: used[name]]).copy() for name in Books._fields[1:]}
     left = held.left if ready.late else np.broadcast_to(0.0, shape)
@@ -84,23 +84,35 @@ def simulated(ready):
     )  # fmt: skip
 
 
+def measured(ready):
+    """(Curves, State) that `simulated` would end with, without its tables, which take longer than the rest."""
+    state, curves = started(ready), curves_of(ready)
+    through(ready, state, curves, None, None)
+    return curves, state
+
+
 def started(ready):
     """A state of its own to begin with."""
     return State(*(copied(array) for array in ready.start))
 
 
-def traded(ready, state, curves, held, tables):
-    """Go through all bars; returns the books."""
+def curves_of(ready):
+    """Curves of a simulation, to be filled."""
+    given = ready.given
+    rows = int(given.clock["day_end"][given.row].sum()) if given.rules["by_days"][0] else len(given.row)
+    return Curves(*(np.zeros(rows) for _ in range(4)), np.zeros((rows, len(ready.start.sleeves))))
+
+
+def through(ready, state, curves, held, books):
+    """Go through all bars; returns the books, which may have grown."""
     given, extras, programs = ready.given, ready.extras, ready.programs
-    books = Books(state.own, *tables)
     made = None if extras is None else work(ready.lines, len(state.members), given.facts.shape[1])
     own = ("memory", "params", "column")  # what is given is not changed, whatever a program writes
     called = programs and programs._replace(**{name: getattr(programs, name).copy() for name in own})
     bar, last = 0, len(given.row)
     while bar <= last:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", numba.NumbaExperimentalFeatureWarning)  # functions passed as such
-            bar = _simulate(bar, given, extras, called, made, state, curves, held, books)
+        with quiet() if called else contextlib.nullcontext():
+            bar = go_through(bar, given, extras, called, made, state, curves, held, books)
         if bar <= last and state.own[0]["due"]:
             made = work(ready.lines, len(state.members), given.facts.shape[1])
         elif bar <= last:
@@ -108,8 +120,16 @@ def traded(ready, state, curves, held, tables):
     return books
 
 
+@contextlib.contextmanager
+def quiet():
+    """Without numba's word that functions are passed as such; filters of warnings are those of all threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", numba.NumbaExperimentalFeatureWarning)
+        yield
+
+
 @bare
-def _simulate(bar, given, extras, programs, work, state, curves, held, books):
+def go_through(bar, given, extras, programs, work, state, curves, held, books):
     """Bars from `bar` on; returns the bar to go on with, and one more than there are when all is done.
 
     It comes back before where the room for fills is used up; and, of a portfolio that has needed no `work` yet, where

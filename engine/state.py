@@ -155,7 +155,8 @@ SLEEVE = record_of("capital", "share", "equity")
 # `Books`.
 OWN = record_of(
     "equity", "margin", "rate", "paid", "part", "least",
-    ("row", INDEX), *((name, np.int64) for name in ("floored", "ruined", "due", "fills", "trades", "legs", "events", "entries")),
+    ("row", INDEX), ("floored", np.int64), ("ruined", np.int64), ("due", np.int64),
+    *((name, np.int64) for name in ("fills", "trades", "legs", "events", "entries")),
 )  # fmt: skip
 
 

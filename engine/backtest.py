@@ -198,7 +198,7 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
         A user's own strategy failed: the message names file and line.
     """
     began = time.perf_counter()
-    first = _first_row(market, portfolio)
+    first = first_row(market, portfolio)
     market, estimated = inputs.with_margins(market, portfolio, first)
     known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
     with blamed():
@@ -222,7 +222,8 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
     return made
 
 
-def _first_row(market, portfolio):
+def first_row(market, portfolio):
+    """Row of the market at which the portfolio starts."""
     if portfolio.start is None:
         return 0
     first = int(np.searchsorted(market.days, np.datetime64(portfolio.start, "D")))

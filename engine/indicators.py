@@ -230,6 +230,53 @@ def average_gap(price, length):
 
 
 @kernel
+def average_gaps(price, lengths):
+    """`average_gap` of several lengths, to the bit, array (time, market, length); halves of windows are shared.
+
+    >>> average_gaps(np.array([[1.0], [2.0], [6.0]]), np.array([1, 3]))[:, 0]
+    array([[ 0., nan],
+           [ 0., nan],
+           [ 0., -3.]])
+    """
+    times, markets = price.shape
+    out = np.full((times, markets, len(lengths)), np.nan)
+    bars, at = np.empty(times), np.empty(times, np.int64)
+    steps = 1
+    while 2**steps <= min(lengths.max(), times):
+        steps += 1
+    parts, total = np.zeros((steps, times)), np.zeros(times)
+    for m in range(markets):
+        count = 0
+        for t in range(times):
+            if not np.isnan(price[t, m]):
+                bars[count] = price[t, m]
+                count += 1
+            at[t] = count - 1
+        parts[0] = 0.0
+        for j in range(1, steps):
+            half, whole, width = parts[j - 1], parts[j], 2 ** (j - 1)
+            for t in range(2 * width - 1, count):
+                whole[t] = half[t] + half[t - width] + width * (bars[t - width] - bars[t])
+        for k in range(len(lengths)):
+            length = lengths[k]
+            if length > count:
+                continue
+            total[:count] = 0.0
+            done = 0
+            for j in range(steps):
+                width = 2**j
+                if length & width:
+                    part = parts[j]
+                    for t in range(done + width - 1, count):
+                        total[t] += part[t - done] + width * (bars[t - done] - bars[t])
+                    done += width
+            for t in range(times):
+                if at[t] >= length - 1:
+                    out[t, m, k] = total[at[t]] / length
+    return out
+
+
+@kernel
 def _window_gaps(price, length):
     """Sum of (price - newest price) over each window of `length` bars, 1-d; rows before `length - 1` mean nothing.
 

@@ -130,6 +130,28 @@ class Strategy(param.Parameterized):
         """
         return _FORECASTS[self.kind()](self, market)
 
+    def forecasts(self, market, values) -> np.ndarray:
+        """Forecasts of many combinations of its params, array (combination, time, market), as `forecast` makes them.
+
+        `values` is {param: array (combination,)}; params that it does not name stay as they are.
+        """
+        return np.ascontiguousarray([one.decision(market).forecast for one in self.variants(values)])
+
+    def variants(self, values):
+        """Copies of it, one for each combination of `values`."""
+        names = list(values)
+        for row in zip(*(np.asarray(values[name]).tolist() for name in names), strict=True):
+            made = copy.copy(self)
+            made.param.update(**dict(zip(names, row, strict=True)))
+            yield made
+
+    def lanes(self, market, values):
+        """The same as a table that combinations share (`engine.lanes.Lanes`), for the quickest screening; None: none.
+
+        Row t of the table reads rows 0..t of the market.
+        """
+        return None
+
     def warm_up(self) -> int:
         """Bars of a market that must have been seen before its forecast means anything. [bars]"""
         return 0
@@ -199,6 +221,14 @@ def _of_its_own(market):
         if isinstance(values, np.ndarray):
             object.__setattr__(made, name, values.copy())
     return made
+
+
+def told_by(strategy: Strategy, name: str, market, values: dict):
+    """What `forecasts` or `lanes` of a strategy gives; of a class that says anew what it forecasts, by that alone."""
+    above = type(strategy).__mro__
+    says, own = (next(k for k, one in enumerate(above) if each in vars(one)) for each in (strategy.kind(), name))
+    asked = getattr(above[own] if own <= says else Strategy, name)
+    return asked(strategy, _of_its_own(market) if _is_user(type(strategy)) else market, values)
 
 
 def snake_name(strategy: type) -> str:

@@ -10,12 +10,18 @@ from engine.sizing.sizer import Sizer, told
 class FixedContracts(Sizer):
     """The same number of contracts everywhere: contracts × forecast, whatever the strategy's weight."""
 
+    of_each = True
+
     contracts = param.Number(default=1.0, bounds=(0, 1e6), doc="Contracts held at a forecast of 1. [contracts]")
 
     def weights(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """[contracts]; 0 where the market is not available."""
         size = self.contracts * forecast
         return np.where(np.isfinite(size) & market.available[:, instrument], size, 0.0)
+
+    def quotient(self, market, instrument, strategy_weight):
+        """Contracts over 1."""
+        return self.contracts, 1.0
 
 
 class FixedNotional(Sizer):
@@ -29,6 +35,8 @@ class FixedNotional(Sizer):
 
     Source: definition.
     """
+
+    of_each = True
 
     amount = param.Number(
         default=100_000.0, bounds=(0, 1e12), doc="Notional of a position at a forecast of 1. [account currency]"
@@ -49,3 +57,9 @@ class FixedNotional(Sizer):
         wanted = wanted * told(forecast, market, instrument)
         size = np.divide(wanted, worth, out=np.zeros(worth.shape), where=worth > 1e-300)
         return np.where(np.isfinite(size), size, 0.0)
+
+    def quotient(self, market, instrument, strategy_weight):
+        """The amount, or share, over what a contract is worth."""
+        wanted = self.share * strategy_weight if self.per_capital else self.amount
+        worth = (latest(market.mark) * market.multiplier * market.fx)[:, instrument]
+        return wanted, np.where(worth > 1e-300, worth, np.inf)

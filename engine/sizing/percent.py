@@ -20,6 +20,7 @@ class PercentRisk(Sizer):
     """
 
     per_capital = True
+    of_each = True
 
     risk = param.Number(default=0.01, bounds=(0, 1), doc="Of capital, lost by a position at its stop. [1]")
     multiple = param.Number(
@@ -43,3 +44,9 @@ class PercentRisk(Sizer):
         budget = self.risk * strategy_weight * told(forecast, market, instrument)
         size = np.divide(budget, lost, out=np.zeros(lost.shape), where=lost > 1e-300)
         return np.where(np.isfinite(size), size, 0.0)
+
+    def quotient(self, market, instrument, strategy_weight):
+        """The budget over what is lost where no stop stands."""
+        sigma = deviation(market, self.span)[:, instrument]
+        lost = np.fmax(self.multiple * sigma, self.closest * sigma) * (market.multiplier * market.fx)[:, instrument]
+        return self.risk * strategy_weight, np.where(lost > 1e-300, lost, np.inf)

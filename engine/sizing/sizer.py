@@ -22,6 +22,7 @@ class Sizer(param.Parameterized):
 
     per_capital = False
     across = False  # whether the size of one market is made of the others: then all are sized at one moment (T43)
+    of_each = False  # whether it has a `quotient`
 
     rounding = param.Selector(
         default="toward_zero",
@@ -52,6 +53,15 @@ class Sizer(param.Parameterized):
             Distance from an entry to its protective stop, nan where there is none; None: nowhere. [points]
         """
         raise NotImplementedError(f"{type(self).__name__} has no weights(market, forecast, ...)")
+
+    def quotient(self, market, instrument, strategy_weight):
+        """Numerator and denominator, arrays (time, line) or numbers, of a rule of one strategy by which
+
+            size = numerator * forecast / denominator
+
+        to the bit, where the market is available; the denominator is never 0 and never nan.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no quotient: its sizes are not made line by line")
 
     def usual(self, market, forecast, instrument, strategy_weight, strategy=None, risk_points=None) -> np.ndarray:
         """Size that each line would have at a forecast of 1, array (time, line); a buffer is a share of it.

@@ -8,7 +8,7 @@ from param.parameterized import instance_descriptor
 
 from engine.sizing.covariance import book_volatility, correlations
 from engine.sizing.shares import InstrumentWeights, shares
-from engine.sizing.sizer import Sizer, carrying, point_risk, strategies
+from engine.sizing.sizer import YEAR, Sizer, carrying, point_risk, strategies
 
 CAUSAL = "causal"
 
@@ -45,6 +45,7 @@ class VolatilityTarget(Sizer):
     """
 
     per_capital = True
+    of_each = True
 
     target = param.Number(default=0.20, bounds=(0, 5), doc="Volatility aimed at, as a fraction of capital. [1/√year]")
     span = param.Number(default=32.0, bounds=(1, 5000), doc="Memory of the volatility, see `volatility`. [bars]")
@@ -73,6 +74,13 @@ class VolatilityTarget(Sizer):
         else:
             risk = self.target * self.diversification * share
         return carrying(forecast, risk, market, instrument, point_risk(market, instrument, self.span))
+
+    def quotient(self, market, instrument, strategy_weight):
+        """The volatility wanted over that of a contract; of a diversification that is a number."""
+        one = strategies(None, instrument)
+        risk = self.target * self.diversification * shares(market, instrument, strategy_weight, one, self.instrument_weights)
+        swing = point_risk(market, instrument, self.span)
+        return risk, np.where(swing > 0.0, swing * np.sqrt(YEAR), np.inf)
 
     def _multiplier(self, market, instrument, strategy) -> np.ndarray:
         """Causal multiplier of each strategy, array (time, strategy)."""

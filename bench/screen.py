@@ -49,7 +49,9 @@ def parser():
     made.add_argument(
         "--combinations", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000], help="numbers of combinations"
     )
-    made.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}), help="threads (1, all)")
+    made.add_argument(
+        "--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}), help="threads (1, all)"
+    )
     made.add_argument("--rounds", type=int, default=5, help="how often each is timed, in turns (5)")
     return made
 

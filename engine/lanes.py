@@ -1,8 +1,9 @@
 """Lanes: many combinations of a strategy's params traded side by side, 64 at a time.
 
-The innermost loop of every kernel here runs over the 64 combinations of a block, without a branch, so that the processor
-takes several at once. What is the same for all of them stands outside: the bar, its rolls, its costs. That goes only
-where positions do not depend on the account (`engine.screen` refuses the rest), and then a bar is, lane by lane:
+The innermost loop of every kernel here runs over the 64 combinations of a block, without a branch, so that the
+processor takes several at once. What is the same for all of them stands outside: the bar, its rolls, its costs. That
+goes only where positions do not depend on the account (`engine.screen` refuses the rest), and then a bar is, lane by
+lane:
 
     profit = held (mark - last) + (wanted - held) (mark - fill) - |wanted - held| side
 
@@ -56,7 +57,8 @@ BAR = (
     "denominator", "capital", "tie", "seen",
 )  # fmt: skip
 (
-    HOLD, FRESH, SIDE, ROLLED, GAP, INITIAL, MAINTENANCE, BUYS, SELLS, USUAL, NUMERATOR, DENOMINATOR, CAPITAL, TIE, SEEN,
+    HOLD, FRESH, SIDE, ROLLED, GAP, INITIAL, MAINTENANCE, BUYS, SELLS, USUAL, NUMERATOR, DENOMINATOR, CAPITAL, TIE,
+    SEEN,
 ) = range(len(BAR))  # fmt: skip
 ODD, ROLL, LEGS, CLOSED = 1, 2, 4, 8  # of a bar: not all orders fill; it rolls, at other prices; its contract ends
 
@@ -169,7 +171,14 @@ def _bar(s, time, bars, kinds, table, rows, numbers, rules):
     if time[OBSERVED] != 0.0:
         if rules.earning:
             _exceed(
-                s[EQUITY], s[BEFORE], s[EXCESS_MEAN], s[EXCESS_SQUARE], s[INTEREST], time, rules.compounding, rules.start
+                s[EQUITY],
+                s[BEFORE],
+                s[EXCESS_MEAN],
+                s[EXCESS_SQUARE],
+                s[INTEREST],
+                time,
+                rules.compounding,
+                rules.start,
             )
         _observe(
             s[EQUITY], s[BEFORE], s[UNPAID], s[PEAK], s[DEPTH], s[FROM_PEAK], s[MEAN], s[SQUARE], time,
@@ -286,7 +295,7 @@ def _sum(value, row, rows):
 
 @inner
 def _sizes(value, target, asked, scale, divisor, least, cap, bar, whole):
-    """Targets of forecasts of any size, in the order of operations of the sizing rules: to the bit; and their margin."""
+    """Targets of forecasts of any size, in the order in which sizing rules compute, and their margin."""
     numerator, denominator, capital, seen = bar[NUMERATOR], bar[DENOMINATOR], bar[CAPITAL], bar[SEEN]
     initial = bar[INITIAL]
     for i in range(WIDTH):

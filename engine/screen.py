@@ -84,7 +84,11 @@ def checked(portfolio, values):
     check_keys(values, keys(type(strategy)), place)
     arrays = {name: np.asarray(each) for name, each in values.items()}
     lengths = {name: each.shape for name, each in arrays.items()}
-    if not arrays or len(set(lengths.values())) > 1 or any(len(shape) != 1 or not shape[0] for shape in lengths.values()):
+    if (
+        not arrays
+        or len(set(lengths.values())) > 1
+        or any(len(shape) != 1 or not shape[0] for shape in lengths.values())
+    ):
         raise ConfigError(f"{place} values have the shapes {lengths}; allowed: arrays (combination,) of one length")
     tried = type(strategy)()
     for name, each in arrays.items():
@@ -127,15 +131,18 @@ def _of_sizes(portfolio):
     rule, kind = portfolio.sizing, next(name for name, kind in SIZERS.items() if type(portfolio.sizing) is kind)
     free = ", ".join(name for name, one in SIZERS.items() if one.of_each)
     alone = rule.of_each and not rule.across
-    yield "" if alone else f"[sizing] rule = {kind!r} sizes one market by the others, or by all forecasts", (
-        f"take a rule of {free}, with a diversification that is a number"
+    yield (
+        "" if alone else f"[sizing] rule = {kind!r} sizes one market by the others, or by all forecasts",
+        (f"take a rule of {free}, with a diversification that is a number"),
     )
     follows = rule.per_capital and portfolio.compounding
     yield "[portfolio] compounding = true, so that sizes follow equity" if follows else "", "set compounding = false"
     yield f"[sizing] buffer = {rule.buffer}" if rule.buffer else "", "set buffer = 0"
     nearest = rule.rounding == "nearest_risk"
     yield "[sizing] rounding = 'nearest_risk'" if nearest else "", "set rounding = 'toward_zero' or 'fractional'"
-    limits = [key for key in keys(type(portfolio.limits)) if key != "groups" and getattr(portfolio.limits, key) is not None]
+    limits = [
+        key for key in keys(type(portfolio.limits)) if key != "groups" and getattr(portfolio.limits, key) is not None
+    ]
     yield f"[limits] {', '.join(limits)}" if limits else "", "take the limits off"
 
 
@@ -182,8 +189,9 @@ def _planned(market, portfolio, values):
     rules = lanes.Rules(
         side=shared is not None and shared.side, whole=account.rounding != FRACTIONAL, at_open=account.at_open,
         compounding=bool(portfolio.compounding), paid=bool(np.any(given.clock.transfer)),
-        earning=bool(np.any(times[:, [lanes.CREDIT, lanes.DEBIT]])), cap=np.inf if shared is None else float(shared.cap),
-        start=float(portfolio.capital), floor=account.floor, fee=account.fee / 12.0, fixed_fee=account.fixed_fee,
+        earning=bool(np.any(times[:, [lanes.CREDIT, lanes.DEBIT]])),
+        cap=np.inf if shared is None else float(shared.cap), start=float(portfolio.capital), floor=account.floor,
+        fee=account.fee / 12.0, fixed_fee=account.fixed_fee,
     )  # fmt: skip
     bars, kinds = _bars(given)
     _sized(bars, portfolio, market, given, first)

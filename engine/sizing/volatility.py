@@ -78,7 +78,11 @@ class VolatilityTarget(Sizer):
     def quotient(self, market, instrument, strategy_weight):
         """The volatility wanted over that of a contract; of a diversification that is a number."""
         one = strategies(None, instrument)
-        risk = self.target * self.diversification * shares(market, instrument, strategy_weight, one, self.instrument_weights)
+        risk = (
+            self.target
+            * self.diversification
+            * shares(market, instrument, strategy_weight, one, self.instrument_weights)
+        )
         swing = point_risk(market, instrument, self.span)
         return risk, np.where(swing > 0.0, swing * np.sqrt(YEAR), np.inf)
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from engine.kernel import kernel
 
+TOGETHER = 8  # averages that are put into a table at once: as many as a cache line holds
+
 
 def relative_change(adjusted, mark) -> np.ndarray:
     r"""Change of the adjusted price over the price of the contract that was held: the excess return of a bar.
@@ -244,7 +246,7 @@ def average_gaps(price, lengths):
     steps = 1
     while 2**steps <= min(lengths.max(), times):
         steps += 1
-    parts, total = np.zeros((steps, times)), np.zeros(times)
+    parts, totals = np.zeros((steps, times)), np.zeros((TOGETHER, times))
     for m in range(markets):
         count = 0
         for t in range(times):
@@ -252,28 +254,33 @@ def average_gaps(price, lengths):
                 bars[count] = price[t, m]
                 count += 1
             at[t] = count - 1
-        parts[0] = 0.0
         for j in range(1, steps):
             half, whole, width = parts[j - 1], parts[j], 2 ** (j - 1)
             for t in range(2 * width - 1, count):
                 whole[t] = half[t] + half[t - width] + width * (bars[t - width] - bars[t])
-        for k in range(len(lengths)):
-            length = lengths[k]
-            if length > count:
-                continue
-            total[:count] = 0.0
-            done = 0
-            for j in range(steps):
-                width = 2**j
-                if length & width:
-                    part = parts[j]
-                    for t in range(done + width - 1, count):
-                        total[t] += part[t - done] + width * (bars[t - done] - bars[t])
-                    done += width
+        for first in range(0, len(lengths), TOGETHER):  # some at once: rows of `out` lie far from each other
+            some = lengths[first : first + TOGETHER]
+            for k in range(len(some)):
+                _put_together(bars[:count], parts, some[k], totals[k])
             for t in range(times):
-                if at[t] >= length - 1:
-                    out[t, m, k] = total[at[t]] / length
+                for k in range(len(some)):
+                    if at[t] >= some[k] - 1:
+                        out[t, m, first + k] = totals[k, at[t]] / some[k]
     return out
+
+
+@kernel
+def _put_together(price, parts, length, total):
+    """Sums of `_window_gaps` of one length, from windows of 1, 2, 4... bars, in the order of additions there."""
+    for t in range(len(price)):
+        total[t] = 0.0
+    done = 0
+    for j in range(len(parts)):
+        width, part = 2**j, parts[j]
+        if length & width and length <= len(price):
+            for t in range(done + width - 1, len(price)):
+                total[t] += part[t - done] + width * (price[t - done] - price[t])
+            done += width
 
 
 @kernel

@@ -21,7 +21,8 @@ from engine.kernel import bare, inner
 WIDTH = 64  # lanes of a block
 TILE = 2**18  # of the tables that all blocks go through before the next bars [bytes]
 
-# Rows (lane,) of a block; two more for each market follow: what is held, and what is wanted of the next bar.
+# The account of a block, rows (lane,) that follow each other in one array: a loop over one array, at places that are
+# known beforehand, need not ask whether two of them overlap.
 #   equity, margin   of the account; initial margin of the bar before
 #   total            of the bar: profit less costs
 #   first, least, asked   of the bar: initial and maintenance margin of what is held, initial margin of what is wanted
@@ -32,17 +33,17 @@ TILE = 2**18  # of the tables that all blocks go through before the next bars [b
 #   unpaid, peak     equity without payments, and its peak
 #   depth, from_peak   of the deepest drawdown: what was lost, and from which peak
 #   mean, square, excess_mean, excess_square   of returns, and of those in excess of interest: mean, squares about it
-#   opened           of a market: position that rolls at the prices as traded
-#   value            of a market: forecast, or what it is made of
 ROWS = (
     "equity", "margin", "total", "first", "least", "asked", "costs", "fills", "flagged", "interest", "before", "unpaid",
-    "peak", "depth", "from_peak", "mean", "square", "excess_mean", "excess_square", "opened", "value",
+    "peak", "depth", "from_peak", "mean", "square", "excess_mean", "excess_square",
 )  # fmt: skip
 (
-    EQUITY, MARGIN, TOTAL, FIRST, LEAST, ASKED, COSTS, FILLS, FLAGGED, INTEREST, BEFORE, UNPAID, PEAK, DEPTH,
-    FROM_PEAK, MEAN, SQUARE, EXCESS_MEAN, EXCESS_SQUARE, OPENED, VALUE,
-) = range(len(ROWS))  # fmt: skip
-OWN = len(ROWS)
+    EQUITY, MARGIN, TOTAL, FIRST, LEAST, ASKED, COSTS, FILLS, FLAGGED, INTEREST, BEFORE, UNPAID, PEAK, DEPTH, FROM_PEAK,
+    MEAN, SQUARE, EXCESS_MEAN, EXCESS_SQUARE,
+) = range(0, len(ROWS) * WIDTH, WIDTH)  # fmt: skip
+# The same of each market: what is held and wanted, what a forecast is made of, and what rolls at the prices as traded
+OF_MARKET = ("held", "wanted", "value", "opened")
+HELD, WANTED, VALUE, OPENED = range(0, len(OF_MARKET) * WIDTH, WIDTH)
 
 # Columns of a bar of a market [account currency a contract, unless said]
 #   hold, fresh      mark less last mark, mark less fill
@@ -107,21 +108,21 @@ class Rules(NamedTuple):
 
 
 def begin(blocks, markets, capital):
-    """State (block, row, lane) before the first bar."""
-    state = np.zeros((blocks, OWN + 2 * markets, WIDTH))
+    """Accounts (block, lanes of ROWS) and their markets (block, market, lanes of OF_MARKET) before the first bar."""
+    accounts = np.zeros((blocks, len(ROWS) * WIDTH))
     for row in (EQUITY, BEFORE, UNPAID, PEAK, FROM_PEAK):
-        state[:, row] = capital
-    return state
+        accounts[:, row : row + WIDTH] = capital
+    return accounts, np.zeros((blocks, markets, len(OF_MARKET) * WIDTH))
 
 
 @bare
-def run(state, times, bars, kinds, table, rows, numbers, rules, tile):
+def run(accounts, markets, times, bars, kinds, table, rows, numbers, rules, tile):
     """Trade all blocks over all bars, `tile` bars at a time, so that the table is read from the cache.
 
     Parameters
     ----------
-    state : array (block, row, lane)
-        As `begin` makes it; changed.
+    accounts, markets : array
+        As `begin` makes them; changed.
     times : array (time, len(TIME))
     bars : array (time, market, len(BAR))
     kinds : array (time, market) of int8
@@ -136,222 +137,215 @@ def run(state, times, bars, kinds, table, rows, numbers, rules, tile):
     first = 0
     while first < len(bars):
         last = min(first + tile, len(bars))
-        for b in range(len(state)):
+        for b in range(len(accounts)):
             for t in range(first, last):
-                _bar(state[b], times[t], bars[t], kinds[t], table[t], rows[b], numbers[b], rules)
+                _bar(accounts[b], markets[b], times[t], bars[t], kinds[t], table[t], rows[b], numbers[b], rules)
         first = last
 
 
 @inner
-def _bar(s, time, bars, kinds, table, rows, numbers, rules):
+def _bar(account, markets, time, bars, kinds, table, rows, numbers, rules):
     """One bar of a block."""
     if time[FEE] != 0.0 or time[TRANSFER] != 0.0:
-        _pay(s[EQUITY], s[TOTAL], time[TRANSFER], time[FEE] * rules.fee, time[FEE] * rules.fixed_fee)
+        _pay(account, time[TRANSFER], time[FEE] * rules.fee, time[FEE] * rules.fixed_fee)
     for m in range(len(bars)):
-        bar, kind, held, wanted = bars[m], kinds[m], s[OWN + 2 * m], s[OWN + 2 * m + 1]
-        if kind == 0 and rules.whole:
-            _trade(s[TOTAL], s[COSTS], s[FILLS], s[FIRST], s[LEAST], held, wanted, bar)
-        else:
-            _trade_some(s[TOTAL], s[COSTS], s[FILLS], s[OPENED], held, wanted, bar, rules.at_open)
-            if kind & ROLL:
-                _roll(s[TOTAL], s[COSTS], s[FILLS], s[OPENED], held, bar[ROLLED], bar[GAP], kind & LEGS != 0)
-            elif kind & CLOSED:
-                _close(s[TOTAL], s[COSTS], s[FILLS], held, bar[SIDE])
-            _held(s[FIRST], s[LEAST], held, bar[INITIAL], bar[MAINTENANCE])
+        own, bar, kind = markets[m], bars[m], kinds[m]
         if rules.side:
-            _difference(s[VALUE], table[m], rows[0], rows[1])
-            _sides(s[VALUE], wanted, s[ASKED], bar[TIE], bar[USUAL], bar[INITIAL])
+            _difference(own, table[m], rows[0], rows[1])
         else:
-            _sum(s[VALUE], table[m], rows)
-            _sizes(s[VALUE], wanted, s[ASKED], numbers[0], numbers[1], numbers[2], rules.cap, bar, rules.whole)
-    _settle(
-        s[EQUITY], s[MARGIN], s[TOTAL], s[FIRST], s[LEAST], s[ASKED], s[FLAGGED], s[INTEREST], time[DAYS], time[CREDIT],
-        time[DEBIT], rules.floor,
-    )  # fmt: skip
+            _sum(own, table[m], rows)
+        if kind == 0 and rules.side and rules.whole:
+            _quick(account, own, bar)
+            continue
+        _trade(account, own, bar, rules.at_open)
+        if kind & ROLL:
+            _roll(account, own, bar[ROLLED], bar[GAP], kind & LEGS != 0)
+        elif kind & CLOSED:
+            _close(account, own, bar[SIDE])
+        if rules.side:
+            _sides(own, bar[TIE], bar[USUAL])
+        else:
+            _sizes(own, numbers[0], numbers[1], numbers[2], rules.cap, bar, rules.whole)
+        _margin(account, own, bar[INITIAL], bar[MAINTENANCE])
+    _settle(account, time[DAYS], time[CREDIT], time[DEBIT], rules.floor)
     if time[OBSERVED] != 0.0:
         if rules.earning:
-            _exceed(
-                s[EQUITY],
-                s[BEFORE],
-                s[EXCESS_MEAN],
-                s[EXCESS_SQUARE],
-                s[INTEREST],
-                time,
-                rules.compounding,
-                rules.start,
-            )
-        _observe(
-            s[EQUITY], s[BEFORE], s[UNPAID], s[PEAK], s[DEPTH], s[FROM_PEAK], s[MEAN], s[SQUARE], time,
-            rules.compounding, rules.paid, rules.start,
-        )  # fmt: skip
+            _exceed(account, time, rules.compounding, rules.start)
+        _observe(account, time, rules.compounding, rules.paid, rules.start)
 
 
 @inner
-def _pay(equity, total, transfer, share, fixed):
+def _pay(account, transfer, share, fixed):
     """Money paid in or out, and the fees of a new month."""
     for i in range(WIDTH):
-        total[i] += transfer - (share * max(equity[i] + transfer, 0.0) + fixed)
+        there = account[EQUITY + i] + transfer
+        account[TOTAL + i] += transfer - (share * (there if there > 0.0 else 0.0) + fixed)
 
 
 @inner
-def _trade(total, costs, fills, first, least, position, target, bar):
-    """A bar on which all orders fill, and the margin of what is then held."""
+def _quick(account, own, bar):
+    """A bar on which all orders fill and nothing rolls, of whole contracts and forecasts that are a sign: at once."""
     hold, fresh, side, initial, maintenance = bar[HOLD], bar[FRESH], bar[SIDE], bar[INITIAL], bar[MAINTENANCE]
+    tie, usual = bar[TIE], bar[USUAL]
     for i in range(WIDTH):
-        held, wanted = position[i], target[i]
+        held, wanted, gap = own[HELD + i], own[WANTED + i], own[VALUE + i]
         delta = wanted - held
         size, after = abs(delta), abs(wanted)
         cost = size * side
-        total[i] += held * hold + delta * fresh - cost
-        costs[i] += cost
-        fills[i] += 1.0 if size > 0.0 else 0.0
-        first[i] += after * initial
-        least[i] += after * maintenance
-        position[i] = wanted
+        account[TOTAL + i] += held * hold + delta * fresh - cost
+        account[COSTS + i] += cost
+        account[FILLS + i] += 1.0 if size > 0.0 else 0.0
+        account[FIRST + i] += after * initial
+        account[LEAST + i] += after * maintenance
+        own[HELD + i] = wanted
+        wanted = usual if gap > tie else (-usual if gap < -tie else 0.0)
+        account[ASKED + i] += abs(wanted) * initial
+        own[WANTED + i] = wanted
 
 
 @inner
-def _trade_some(total, costs, fills, opened, position, target, bar, at_open):
-    """A bar on which some orders do not fill, or fractions of contracts trade, which leave no crumbs."""
+def _trade(account, own, bar, at_open):
+    """Any bar: orders that cannot fill do not; of fractions of contracts no crumbs are left."""
     hold, fresh, side, buys, sells = bar[HOLD], bar[FRESH], bar[SIDE], bar[BUYS], bar[SELLS]
     for i in range(WIDTH):
-        held, wanted = position[i], target[i]
-        delta = wanted - held
-        delta = delta if abs(delta) > CRUMB * max(abs(wanted), abs(held)) else 0.0
+        held, wanted = own[HELD + i], own[WANTED + i]
+        delta, widest = wanted - held, abs(wanted) if abs(wanted) > abs(held) else abs(held)
+        delta = delta if abs(delta) > CRUMB * widest else 0.0
         delta = delta * buys if delta > 0.0 else delta * sells
         size, after = abs(delta), held + delta
         after = after if abs(after) > CRUMB * size else 0.0
         cost = size * side
-        total[i] += held * hold + delta * fresh - cost
-        costs[i] += cost
-        fills[i] += 1.0 if size > 0.0 else 0.0
-        opened[i] = after if at_open else held
-        position[i] = after
+        account[TOTAL + i] += held * hold + delta * fresh - cost
+        account[COSTS + i] += cost
+        account[FILLS + i] += 1.0 if size > 0.0 else 0.0
+        own[OPENED + i] = after if at_open else held
+        own[HELD + i] = after
 
 
 @inner
-def _roll(total, costs, fills, opened, position, rolled, gap, legs):
+def _roll(account, own, rolled, gap, legs):
     """All that is held goes into the next contract; where legs trade beside the series, what was held at the open."""
     for i in range(WIDTH):
-        held, there = position[i], opened[i]
-        size = abs(held)
-        part = min(size, abs(there)) if there * held > 0.0 else 0.0
+        held, there = own[HELD + i], own[OPENED + i]
+        size, before = abs(held), abs(there)
+        part = (before if before < size else size) if there * held > 0.0 else 0.0
         part = part if legs else size
         cost = size * rolled
-        total[i] += (part if held > 0.0 else -part) * gap - cost
-        costs[i] += cost
-        fills[i] += (4.0 if part > 0.0 and part < size else 2.0) if size > 0.0 else 0.0
+        account[TOTAL + i] += (part if held > 0.0 else -part) * gap - cost
+        account[COSTS + i] += cost
+        account[FILLS + i] += (4.0 if part > 0.0 and part < size else 2.0) if size > 0.0 else 0.0
 
 
 @inner
-def _close(total, costs, fills, position, side):
+def _close(account, own, side):
     """The contract has ended."""
     for i in range(WIDTH):
-        size = abs(position[i])
+        size = abs(own[HELD + i])
         cost = size * side
-        total[i] -= cost
-        costs[i] += cost
-        fills[i] += 1.0 if size > 0.0 else 0.0
-        position[i] = 0.0
+        account[TOTAL + i] -= cost
+        account[COSTS + i] += cost
+        account[FILLS + i] += 1.0 if size > 0.0 else 0.0
+        own[HELD + i] = 0.0
 
 
 @inner
-def _held(first, least, position, initial, maintenance):
-    """Margin of what is held."""
-    for i in range(WIDTH):
-        held = abs(position[i])
-        first[i] += held * initial
-        least[i] += held * maintenance
-
-
-@inner
-def _difference(value, row, one, other):
+def _difference(own, row, one, other):
     """One row of the table less another."""
     for i in range(WIDTH):
-        value[i] = row[one[i]] - row[other[i]]
+        own[VALUE + i] = row[one[i]] - row[other[i]]
 
 
 @inner
-def _sides(value, target, asked, tie, usual, initial):
-    """Targets of forecasts that are a sign, and their margin."""
-    for i in range(WIDTH):
-        gap = value[i]
-        wanted = usual if gap > tie else (-usual if gap < -tie else 0.0)
-        asked[i] += abs(wanted) * initial
-        target[i] = wanted
-
-
-@inner
-def _sum(value, row, rows):
+def _sum(own, row, rows):
     """Sum of the parts."""
     part = rows[0]
     for i in range(WIDTH):
-        value[i] = row[part[i]]
+        own[VALUE + i] = row[part[i]]
     for j in range(1, len(rows)):
         part = rows[j]
         for i in range(WIDTH):
-            value[i] += row[part[i]]
+            own[VALUE + i] += row[part[i]]
 
 
 @inner
-def _sizes(value, target, asked, scale, divisor, least, cap, bar, whole):
-    """Targets of forecasts of any size, in the order in which sizing rules compute, and their margin."""
-    numerator, denominator, capital, seen = bar[NUMERATOR], bar[DENOMINATOR], bar[CAPITAL], bar[SEEN]
-    initial = bar[INITIAL]
+def _sides(own, tie, usual):
+    """Targets of forecasts that are a sign."""
     for i in range(WIDTH):
-        forecast = np.divide(scale[i] * value[i], divisor[i])
+        gap = own[VALUE + i]
+        own[WANTED + i] = usual if gap > tie else (-usual if gap < -tie else 0.0)
+
+
+@inner
+def _sizes(own, scale, divisor, least, cap, bar, whole):
+    """Targets of forecasts of any size, in the order in which sizing rules compute: to the bit."""
+    numerator, denominator, capital, seen = bar[NUMERATOR], bar[DENOMINATOR], bar[CAPITAL], bar[SEEN]
+    for i in range(WIDTH):
+        forecast = np.divide(scale[i] * own[VALUE + i], divisor[i])
         forecast = cap if forecast > cap else (-cap if forecast < -cap else forecast)
         forecast = forecast if forecast == forecast and seen >= least[i] else 0.0
         wanted = np.divide(numerator * forecast, denominator) * capital
-        wanted = np.trunc(wanted) if whole else wanted
-        asked[i] += abs(wanted) * initial
-        target[i] = wanted
+        own[WANTED + i] = np.trunc(wanted) if whole else wanted
 
 
 @inner
-def _settle(equity, margin, total, first, least, asked, flagged, interest, days, credit, debit, floor):
+def _margin(account, own, initial, maintenance):
+    """Margin of what is held and of what is wanted."""
+    for i in range(WIDTH):
+        held = abs(own[HELD + i])
+        account[FIRST + i] += held * initial
+        account[LEAST + i] += held * maintenance
+        account[ASKED + i] += abs(own[WANTED + i]) * initial
+
+
+@inner
+def _settle(account, days, credit, debit, floor):
     """Interest and equity, and whether the account would have had a say."""
     for i in range(WIDTH):
-        free = equity[i] - margin[i]
+        before = account[EQUITY + i]
+        free = before - account[MARGIN + i]
         earned = free * (credit if free >= 0.0 else debit) * days * (1.0 / 360.0)
-        now = equity[i] + (total[i] + earned)
-        fine = (now >= least[i]) & (asked[i] <= now) & (now > 0.0) & (now >= floor)
-        flagged[i] += 0.0 if fine else 1.0
-        interest[i], equity[i], margin[i] = earned, now, first[i]
-        total[i] = first[i] = least[i] = asked[i] = 0.0
+        now = before + (account[TOTAL + i] + earned)
+        fine = (now >= account[LEAST + i]) & (account[ASKED + i] <= now) & (now > 0.0) & (now >= floor)
+        account[FLAGGED + i] += 0.0 if fine else 1.0
+        account[INTEREST + i] = earned
+        account[EQUITY + i] = now
+        account[MARGIN + i] = account[FIRST + i]
+        account[TOTAL + i] = account[FIRST + i] = account[LEAST + i] = account[ASKED + i] = 0.0
 
 
 @inner
-def _observe(
-    equity, before, unpaid, peak, depth, from_peak, mean, square, time, compounding, paid, start
-):  # fmt: skip
+def _observe(account, time, compounding, paid, start):
     """A return: its mean and squares as B. Welford adds them up (Technometrics 4, 1962), and the drawdown."""
     part, flow, since = time[OBSERVED], time[FLOW], time[PAID]
     for i in range(WIDTH):
-        now = equity[i]
-        base = before[i] + flow if compounding else start
-        change = np.divide(now - before[i] - flow, base if base > 0.0 else np.nan)
-        away = change - mean[i]
-        middle = mean[i] + away * part
-        square[i] += away * (change - middle)
-        mean[i] = middle
-        own = (unpaid[i] * (1.0 + change) if compounding else now - since) if paid else now
-        top = max(peak[i], own)
-        loss = own - top
-        deeper = loss * from_peak[i] < depth[i] * top
-        depth[i] = loss if deeper else depth[i]
-        from_peak[i] = top if deeper else from_peak[i]
-        unpaid[i], peak[i], before[i] = own, top, now
+        now, before, mean = account[EQUITY + i], account[BEFORE + i], account[MEAN + i]
+        base = before + flow if compounding else start
+        change = np.divide(now - before - flow, base if base > 0.0 else np.nan)
+        away = change - mean
+        middle = mean + away * part
+        account[MEAN + i] = middle
+        account[SQUARE + i] += away * (change - middle)
+        own = (account[UNPAID + i] * (1.0 + change) if compounding else now - since) if paid else now
+        peak = account[PEAK + i]
+        peak = own if own > peak else peak
+        loss, depth, height = own - peak, account[DEPTH + i], account[FROM_PEAK + i]
+        deeper = loss * height < depth * peak  # loss / peak < depth / height
+        account[DEPTH + i] = loss if deeper else depth
+        account[FROM_PEAK + i] = peak if deeper else height
+        account[UNPAID + i] = own
+        account[PEAK + i] = peak
+        account[BEFORE + i] = now
 
 
 @inner
-def _exceed(equity, before, mean, square, interest, time, compounding, start):
+def _exceed(account, time, compounding, start):
     """A return in excess of interest, as `_observe`."""
     part, flow = time[OBSERVED], time[FLOW]
     for i in range(WIDTH):
-        base = before[i] + flow if compounding else start
-        change = np.divide(equity[i] - before[i] - flow - interest[i], base if base > 0.0 else np.nan)
-        away = change - mean[i]
-        middle = mean[i] + away * part
-        square[i] += away * (change - middle)
-        mean[i] = middle
+        before, mean = account[BEFORE + i], account[EXCESS_MEAN + i]
+        base = before + flow if compounding else start
+        change = np.divide(account[EQUITY + i] - before - flow - account[INTEREST + i], base if base > 0.0 else np.nan)
+        away = change - mean
+        middle = mean + away * part
+        account[EXCESS_MEAN + i] = middle
+        account[EXCESS_SQUARE + i] += away * (change - middle)

@@ -292,7 +292,7 @@ def _traded(plan, values, threads, progress):
     total = len(next(iter(values.values())))
     size = lanes.WIDTH * (1 if plan.shared is None else max(1, min(MOST, -(-total // (lanes.WIDTH * threads)))))
     parts = [slice(begin, min(begin + size, total)) for begin in range(0, total, size)]
-    made, done = np.empty((lanes.OWN, total)), 0
+    made, done = np.empty((len(lanes.ROWS), total)), 0
 
     def trade(part):
         made[:, part] = _block(plan, values, part) if plan.shared is None else _blocks(plan, plan.shared, part)
@@ -334,12 +334,12 @@ def _blocks(plan, shared, part):
         np.full(count, value) if getattr(shared, name) is None else getattr(shared, name)[part].astype(np.float64)
         for name, value in usual.items()
     ]
-    state = lanes.begin(blocks, len(plan.columns), plan.rules.start)
+    accounts, markets = lanes.begin(blocks, len(plan.columns), plan.rules.start)
     tile = max(1, lanes.TILE // max(1, table[:1].nbytes))
-    lanes.run(
-        state, plan.times, plan.bars, plan.kinds, table, rows, _in_blocks(np.array(numbers), blocks), plan.rules, tile
-    )
-    return state[:, : lanes.OWN].transpose(1, 0, 2).reshape(lanes.OWN, -1)[:, :count]
+    told = (plan.times, plan.bars, plan.kinds, table, rows, _in_blocks(np.array(numbers), blocks), plan.rules, tile)
+    lanes.run(accounts, markets, *told)
+    made = accounts.reshape(blocks, len(lanes.ROWS), lanes.WIDTH).transpose(1, 0, 2)
+    return made.reshape(len(lanes.ROWS), -1)[:, :count]
 
 
 def _in_blocks(values, blocks):
@@ -354,23 +354,24 @@ def _in_blocks(values, blocks):
 def _statistics(made, plan, count):
     """The numbers of `STATISTICS`, as `engine.ratios` and `engine.risk` define them, of all combinations at once."""
     years, number, rules = ratios.years(plan.days), len(plan.days) - 1, plan.rules
-    total = (made[lanes.UNPAID] - rules.start) / rules.start
+    row = dict(zip(lanes.ROWS, made, strict=True))
+    kind = "excess_" if rules.earning else ""
+    total = (row["unpaid"] - rules.start) / rules.start
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         annual = np.expm1(np.log1p(total) / years) if rules.compounding else total / years
-        mean, square = ("EXCESS_MEAN", "EXCESS_SQUARE") if rules.earning else ("MEAN", "SQUARE")
-        spread = _deviation(made[getattr(lanes, square)], number)
-        sharpe = np.where(spread > 0.0, made[getattr(lanes, mean)] / spread * np.sqrt(ratios.YEAR), np.nan)
+        spread = _deviation(row[f"{kind}square"], number)
+        sharpe = np.where(spread > 0.0, row[f"{kind}mean"] / spread * np.sqrt(ratios.YEAR), np.nan)
     found = {
         "total_return": total,
         "annual_return": annual if years > 0.0 else np.full(count, np.nan),
-        "volatility": _deviation(made[lanes.SQUARE], number) * np.sqrt(ratios.YEAR),
+        "volatility": _deviation(row["square"], number) * np.sqrt(ratios.YEAR),
         "sharpe": sharpe,
-        "max_drawdown": made[lanes.DEPTH] / made[lanes.FROM_PEAK],
-        "final_equity": made[lanes.EQUITY],
-        "costs": made[lanes.COSTS],
-        "fills": made[lanes.FILLS],
+        "max_drawdown": row["depth"] / row["from_peak"],
+        "final_equity": row["equity"],
+        "costs": row["costs"],
+        "fills": row["fills"],
     }
-    intervened = made[lanes.FLAGGED] > 0.0
+    intervened = row["flagged"] > 0.0
     return {name: np.where(intervened, np.nan, each) + 0.0 for name, each in found.items()} | {"intervened": intervened}
 
 

@@ -31,7 +31,7 @@ class CannotScreen(ConfigError):
     """A portfolio that screening cannot serve: which setting, and what to do."""
 
 
-def screened(market, portfolio, values, threads=None, progress=None):
+def screened(market, portfolio, values, threads=None, progress=None, plan=None):
     """Statistics of many combinations of the params of a portfolio's strategy.
 
     Parameters
@@ -46,6 +46,8 @@ def screened(market, portfolio, values, threads=None, progress=None):
         As many as there are processors, if not given. Results do not depend on it.
     progress : callable, optional
         Called as `progress(done, total)`, in combinations.
+    plan : Plan, optional
+        Of this market and portfolio, see `planned`, where they are screened several times.
 
     Returns
     -------
@@ -62,11 +64,38 @@ def screened(market, portfolio, values, threads=None, progress=None):
         A param that the strategy does not have, or a value that it cannot have.
     """
     values = checked(portfolio, values)
-    refuse(market, portfolio)
+    plan = planned(market, portfolio) if plan is None else plan
     with blamed():
-        plan = _planned(market, portfolio, values)
-        made = _traded(plan, values, threads or os.cpu_count() or 1, progress)
+        plan, shared = _shared(plan, values)
+        made = _traded(plan, shared, values, threads or os.cpu_count() or 1, progress)
     return _statistics(made, plan, len(next(iter(values.values()))))
+
+
+def planned(market, portfolio):
+    """The `Plan` of a market and a portfolio: what is the same for all combinations, made once.
+
+    Raises
+    ------
+    CannotScreen
+        As `screened`.
+    """
+    refuse(market, portfolio)
+    first = first_row(market, portfolio)
+    market, _ = inputs.with_margins(market, portfolio, first)
+    with blamed():
+        given = inputs.made(market, portfolio, first)
+    account = given.account
+    times, days = _times(given)
+    rules = lanes.Rules(
+        side=False, whole=account.rounding != FRACTIONAL, at_open=account.at_open,
+        compounding=bool(portfolio.compounding), paid=bool(np.any(given.clock.transfer)),
+        earning=bool(np.any(times[:, [lanes.CREDIT, lanes.DEBIT]])), cap=np.inf, start=float(portfolio.capital),
+        floor=account.floor, fee=account.fee / 12.0, fixed_fee=account.fixed_fee,
+    )  # fmt: skip
+    bars, kinds = _bars(given)
+    _sized(bars, portfolio, market, given, first)
+    strategy = portfolio.strategies[0].strategy
+    return Plan(strategy, market, first, given.layout.column, bars, kinds, times, rules, days)
 
 
 def checked(portfolio, values):
@@ -83,13 +112,10 @@ def checked(portfolio, values):
     place = f"{snake_name(type(strategy))}:"
     check_keys(values, keys(type(strategy)), place)
     arrays = {name: np.asarray(each) for name, each in values.items()}
-    lengths = {name: each.shape for name, each in arrays.items()}
-    if (
-        not arrays
-        or len(set(lengths.values())) > 1
-        or any(len(shape) != 1 or not shape[0] for shape in lengths.values())
-    ):
-        raise ConfigError(f"{place} values have the shapes {lengths}; allowed: arrays (combination,) of one length")
+    shapes = {name: each.shape for name, each in arrays.items()}
+    lengths = {shape[0] if len(shape) == 1 else 0 for shape in shapes.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ConfigError(f"{place} values have the shapes {shapes}; allowed: arrays (combination,) of one length")
     tried = type(strategy)()
     for name, each in arrays.items():
         for value in np.unique(each).tolist():
@@ -174,31 +200,27 @@ class Plan(NamedTuple):
     times: np.ndarray  # (time, lanes.TIME)
     rules: lanes.Rules
     days: np.ndarray  # (time + 1,) of returns, the first that of the starting capital
-    shared: lanes.Lanes | None  # forecasts, where the strategy has tables of them
 
 
-def _planned(market, portfolio, values):
-    """The `Plan` of a sweep, from what the engine itself is given of the first combination."""
-    first = first_row(market, portfolio)
-    market, _ = inputs.with_margins(market, portfolio, first)
-    given = inputs.made(market, portfolio, first)
-    strategy, columns = portfolio.strategies[0].strategy, given.layout.column
-    shared = told_by(strategy, "lanes", market, values)
-    times, days = _times(given)
-    account = given.account
-    rules = lanes.Rules(
-        side=shared is not None and shared.side, whole=account.rounding != FRACTIONAL, at_open=account.at_open,
-        compounding=bool(portfolio.compounding), paid=bool(np.any(given.clock.transfer)),
-        earning=bool(np.any(times[:, [lanes.CREDIT, lanes.DEBIT]])),
-        cap=np.inf if shared is None else float(shared.cap), start=float(portfolio.capital), floor=account.floor,
-        fee=account.fee / 12.0, fixed_fee=account.fixed_fee,
-    )  # fmt: skip
-    bars, kinds = _bars(given)
-    _sized(bars, portfolio, market, given, first)
-    if shared is not None:
-        for column, values_of in ((lanes.TIE, shared.tie), (lanes.SEEN, shared.seen)):
-            bars[:, :, column] = 0.0 if values_of is None else values_of[first:, columns]
-    return Plan(strategy, market, first, columns, bars, kinds, times, rules, days, shared)
+def _shared(plan, values):
+    """The plan with what tables of forecasts say of bars and rules, and these `Lanes`, of the rows and columns that are
+    traded; None where the strategy has none."""
+    shared = told_by(plan.strategy, "lanes", plan.market, values)
+    if shared is None:
+        return plan, None
+    bars = plan.bars.copy()
+    for column, told in ((lanes.TIE, shared.tie), (lanes.SEEN, shared.seen)):
+        bars[:, :, column] = 0.0 if told is None else told[plan.first :, plan.columns]
+    rules = plan.rules._replace(side=bool(shared.side), cap=float(shared.cap))
+    return plan._replace(bars=bars, rules=rules), shared._replace(table=_cut(plan, shared.table))
+
+
+def _cut(plan, table):
+    """The rows and columns of (time, market, ...) that are traded; not copied where that is all of them."""
+    part = table[plan.first :]
+    if not np.array_equal(plan.columns, np.arange(part.shape[1])):
+        part = part[:, plan.columns]
+    return np.ascontiguousarray(part)
 
 
 def _bars(given):
@@ -287,15 +309,15 @@ def _times(given):
 # Trading
 
 
-def _traded(plan, values, threads, progress):
+def _traded(plan, shared, values, threads, progress):
     """What the account came to, array (row, combination) of `lanes.ROWS`."""
     total = len(next(iter(values.values())))
-    size = lanes.WIDTH * (1 if plan.shared is None else max(1, min(MOST, -(-total // (lanes.WIDTH * threads)))))
+    size = lanes.WIDTH * (1 if shared is None else max(1, min(MOST, -(-total // (lanes.WIDTH * threads)))))
     parts = [slice(begin, min(begin + size, total)) for begin in range(0, total, size)]
     made, done = np.empty((len(lanes.ROWS), total)), 0
 
     def trade(part):
-        made[:, part] = _block(plan, values, part) if plan.shared is None else _blocks(plan, plan.shared, part)
+        made[:, part] = _block(plan, values, part) if shared is None else _blocks(plan, shared, part)
         return part
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(parts))))
@@ -316,7 +338,7 @@ def _block(plan, values, part):
     found = told_by(plan.strategy, "forecasts", plan.market, mine)
     forecasts = np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
     count = len(forecasts)
-    table = np.ascontiguousarray(forecasts.transpose(1, 2, 0))
+    table = _cut(plan, forecasts.transpose(1, 2, 0))
     return _blocks(plan, lanes.Lanes(False, table, np.arange(count, dtype=np.uint32)[None]), slice(0, count))
 
 
@@ -324,10 +346,6 @@ def _blocks(plan, shared, part):
     """Blocks of combinations whose forecasts are made of tables."""
     count = part.stop - part.start
     blocks = -(-count // lanes.WIDTH)
-    table = shared.table[plan.first :]
-    if not np.array_equal(plan.columns, np.arange(table.shape[1])):
-        table = table[:, plan.columns]
-    table = np.ascontiguousarray(table)
     rows = _in_blocks(np.ascontiguousarray(shared.rows[:, part], np.uint32), blocks)
     usual = {"scale": 1.0, "divisor": 1.0, "least": 0.0}
     numbers = [
@@ -335,8 +353,17 @@ def _blocks(plan, shared, part):
         for name, value in usual.items()
     ]
     accounts, markets = lanes.begin(blocks, len(plan.columns), plan.rules.start)
-    tile = max(1, lanes.TILE // max(1, table[:1].nbytes))
-    told = (plan.times, plan.bars, plan.kinds, table, rows, _in_blocks(np.array(numbers), blocks), plan.rules, tile)
+    tile = max(1, lanes.TILE // max(1, shared.table[:1].nbytes))
+    told = (
+        plan.times,
+        plan.bars,
+        plan.kinds,
+        shared.table,
+        rows,
+        _in_blocks(np.array(numbers), blocks),
+        plan.rules,
+        tile,
+    )
     lanes.run(accounts, markets, *told)
     made = accounts.reshape(blocks, len(lanes.ROWS), lanes.WIDTH).transpose(1, 0, 2)
     return made.reshape(len(lanes.ROWS), -1)[:, :count]

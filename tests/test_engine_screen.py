@@ -10,7 +10,7 @@ import synthetic_market
 from engine.backtest import backtest
 from engine.book import CAUSES, COSTS_OF
 from engine.indicators import average_gap, average_gaps
-from engine.screen import STATISTICS, CannotScreen, screened
+from engine.screen import STATISTICS, CannotScreen, planned, screened
 from engine.settings import ConfigError
 from engine.strategies.trend import Ewmac, MovingAverageCross, TimeSeriesMomentum
 from tests import small_runs
@@ -254,3 +254,11 @@ def test_values_that_cannot_be_are_told(values, told):
     with pytest.raises(ConfigError) as wrong:
         screened(small_runs.market([[1.0], [2.0]]), small_runs.portfolio((MovingAverageCross(), {})), values)
     assert told in str(wrong.value)
+
+
+def test_a_plan_that_was_made_before_gives_the_same_numbers():
+    market, (portfolio, values) = screened_markets.market(6), screened_markets.portfolio(6)
+    plan, once = planned(market, portfolio), screened(market, portfolio, values)
+    for _ in range(2):
+        again = screened(market, portfolio, values, plan=plan)
+        assert all(np.array_equal(once[name], again[name], equal_nan=True) for name in once)

@@ -29,6 +29,7 @@ import param
 
 from engine import blame
 from engine.book import MEMORY, PARAMS
+from engine.settings import assign
 from engine.signals import Signals, episodes
 
 USER_MODULES = "frontmonth_user_strategies"
@@ -141,8 +142,9 @@ class Strategy(param.Parameterized):
         """Copies of it, one for each combination of `values`."""
         names = list(values)
         for row in zip(*(np.asarray(values[name]).tolist() for name in names), strict=True):
-            made = copy.copy(self)
-            made.param.update(**dict(zip(names, row, strict=True)))
+            made = twin(self)
+            for name, value in zip(names, row, strict=True):
+                assign(made, name, value, f"{snake_name(type(self))}:")
             yield made
 
     def lanes(self, market, values):
@@ -229,6 +231,13 @@ def told_by(strategy: Strategy, name: str, market, values: dict):
     says, own = (next(k for k, one in enumerate(above) if each in vars(one)) for each in (strategy.kind(), name))
     asked = getattr(above[own] if own <= says else Strategy, name)
     return asked(strategy, _of_its_own(market) if _is_user(type(strategy)) else market, values)
+
+
+def twin(strategy: Strategy) -> Strategy:
+    """Another strategy with the same params, and whatever else its maker has set on it; `copy.copy` shares params."""
+    made = type(strategy)(**{key: value for key, value in strategy.param.values().items() if key != "name"})
+    vars(made).update({name: value for name, value in vars(strategy).items() if not name.startswith("_param")})
+    return made
 
 
 def snake_name(strategy: type) -> str:

@@ -114,6 +114,14 @@ def test_numbers_depend_neither_on_threads_nor_on_who_stands_beside(count):
         np.testing.assert_array_equal(one[name][order], other[name])
 
 
+@pytest.mark.parametrize("seed", [0, 6])
+def test_the_portfolio_stays_as_it_is(seed):
+    market, (portfolio, values) = screened_markets.market(seed), screened_markets.portfolio(seed)
+    before = portfolio.to_toml()
+    screened(market, portfolio, values, threads=3)
+    assert portfolio.to_toml() == before
+
+
 def test_progress_is_told_until_all_is_done():
     market, (portfolio, _) = screened_markets.market(6), screened_markets.portfolio(6)
     told = []

@@ -84,6 +84,12 @@ def planned(market, portfolio):
     market, _ = inputs.with_margins(market, portfolio, first)
     with blamed():
         given = inputs.made(market, portfolio, first)
+    if not given.wishes.resize.all() or given.wishes.ordered.any() or given.wishes.contracts.any():
+        name = snake_name(type(portfolio.strategies[0].strategy))
+        raise CannotScreen(
+            f"cannot screen: [[strategies]] {name} holds one that enters and leaves by orders, or asks for contracts; "
+            f"let it hold one of forecasts, {FULL}"
+        )
     account = given.account
     times, days = _times(given)
     rules = lanes.Rules(

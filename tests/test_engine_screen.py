@@ -12,6 +12,7 @@ from engine.book import CAUSES, COSTS_OF
 from engine.indicators import average_gap, average_gaps
 from engine.screen import STATISTICS, CannotScreen, planned, screened
 from engine.settings import ConfigError
+from engine.strategies import STRATEGIES
 from engine.strategies.trend import Ewmac, MovingAverageCross, TimeSeriesMomentum
 from tests import small_runs
 
@@ -101,6 +102,15 @@ def test_an_account_worked_by_hand():
     assert found["max_drawdown"] == pytest.approx([10_363.0 / 10_406.5 - 1.0] * 2)
     assert found["volatility"] == pytest.approx([returns.std(ddof=1) * np.sqrt(252)] * 2)
     assert found["sharpe"] == pytest.approx([returns.mean() / returns.std(ddof=1) * np.sqrt(252)] * 2)
+
+
+@pytest.mark.parametrize(("floor", "below"), [(9_849.0, False), (9_851.0, True)])
+def test_an_account_below_its_floor_is_left_to_a_run_in_full(floor, below):
+    """3 at 100, 50 a point: a point lost is 150."""
+    settings = ["capital=10000", "sizing.contracts=3", f"floor={floor}"]
+    portfolio = small_runs.portfolio((Told.of([1, 1, 1]), {}), settings=settings)
+    market = small_runs.market([100, 99, 101], open=[100, 100, 99], multiplier=50.0)
+    assert screened(market, portfolio, {"number": [0.0]})["intervened"].tolist() == [below]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
@@ -238,6 +248,15 @@ def test_what_cannot_be_screened_is_named_with_what_to_do(settings, told):
     with pytest.raises(CannotScreen) as refused:
         screened(small_runs.market([[1.0], [2.0]]), portfolio, values)
     assert told in str(refused.value) and str(refused.value).endswith("or run these combinations in full")
+
+
+def test_a_strategy_that_holds_one_with_orders_cannot_be_screened():
+    market = screened_markets.market(6)
+    portfolio = small_runs.portfolio((STRATEGIES["quiet_only"](inner={"name": "breakout"}), {}))
+    name, value = next((key, value) for key, value in portfolio.strategies[0].strategy.param.values().items()
+                       if isinstance(value, float))  # fmt: skip
+    with pytest.raises(CannotScreen, match="quiet_only holds one that enters and leaves by orders"):
+        screened(market, portfolio, {name: [value]})
 
 
 def test_two_strategies_and_two_columns_of_a_root_cannot_be_screened():

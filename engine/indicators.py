@@ -15,6 +15,8 @@ import numpy as np
 
 from engine.kernel import kernel
 
+TOGETHER = 8  # averages that are put into a table at once: as many as a cache line holds
+
 
 def relative_change(adjusted, mark) -> np.ndarray:
     r"""Change of the adjusted price over the price of the contract that was held: the excess return of a bar.
@@ -227,6 +229,58 @@ def average_gap(price, length):
             if k >= length - 1:
                 out[t, m] = total[k] / length
     return out
+
+
+@kernel
+def average_gaps(price, lengths):
+    """`average_gap` of several lengths, to the bit, array (time, market, length); halves of windows are shared.
+
+    >>> average_gaps(np.array([[1.0], [2.0], [6.0]]), np.array([1, 3]))[:, 0]
+    array([[ 0., nan],
+           [ 0., nan],
+           [ 0., -3.]])
+    """
+    times, markets = price.shape
+    out = np.full((times, markets, len(lengths)), np.nan)
+    bars, at = np.empty(times), np.empty(times, np.int64)
+    steps = 1
+    while 2**steps <= min(lengths.max(), times):
+        steps += 1
+    parts, totals = np.zeros((steps, times)), np.zeros((TOGETHER, times))
+    for m in range(markets):
+        count = 0
+        for t in range(times):
+            if not np.isnan(price[t, m]):
+                bars[count] = price[t, m]
+                count += 1
+            at[t] = count - 1
+        for j in range(1, steps):
+            half, whole, width = parts[j - 1], parts[j], 2 ** (j - 1)
+            for t in range(2 * width - 1, count):
+                whole[t] = half[t] + half[t - width] + width * (bars[t - width] - bars[t])
+        for first in range(0, len(lengths), TOGETHER):  # some at once: rows of `out` lie far from each other
+            some = lengths[first : first + TOGETHER]
+            for k in range(len(some)):
+                _put_together(bars[:count], parts, some[k], totals[k])
+            for t in range(times):
+                for k in range(len(some)):
+                    if at[t] >= some[k] - 1:
+                        out[t, m, first + k] = totals[k, at[t]] / some[k]
+    return out
+
+
+@kernel
+def _put_together(price, parts, length, total):
+    """Sums of `_window_gaps` of one length, from windows of 1, 2, 4... bars, in the order of additions there."""
+    for t in range(len(price)):
+        total[t] = 0.0
+    done = 0
+    for j in range(len(parts)):
+        width, part = 2**j, parts[j]
+        if length & width and length <= len(price):
+            for t in range(done + width - 1, len(price)):
+                total[t] += part[t - done] + width * (price[t - done] - price[t])
+            done += width
 
 
 @kernel

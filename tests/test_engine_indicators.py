@@ -8,11 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine import indicators
-from engine.indicators import average_gap, before, change, latest, moving_average, relative_change, seen, volatility
+from engine.indicators import (
+    average_gap,
+    average_gaps,
+    before,
+    change,
+    latest,
+    moving_average,
+    relative_change,
+    seen,
+    volatility,
+)
 
 WINDOWED = {
     "moving_average": lambda price: moving_average(price, 37),
     "average_gap": lambda price: average_gap(price, 37),
+    "average_gaps": lambda price: np.ascontiguousarray(average_gaps(price, np.array([5, 37]))[:, :, 1]),
     "change": change,
     "latest": latest,
     "before": before,

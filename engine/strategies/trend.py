@@ -4,8 +4,9 @@ import numpy as np
 import param
 
 from engine.book import STOP
-from engine.indicators import average_gap, change, seen, volatility
+from engine.indicators import average_gap, average_gaps, change, latest, seen, volatility
 from engine.kernel import inlined, kernel
+from engine.lanes import Lanes
 from engine.measures import average_range, exponential_gap, extremes, highest, lowest, past_change, side_of
 from engine.signals import Signals
 from engine.strategy import Strategy, program
@@ -27,6 +28,21 @@ class MovingAverageCross(Strategy):
         """-1, 0 or 1: sign of fast average less slow average; 0 until `slow` bars were seen and on a tie."""
         fast, slow = average_gap(market.adjusted, self.fast), average_gap(market.adjusted, self.slow)
         return cross(fast, slow, market.mark)
+
+    def forecasts(self, market, values) -> np.ndarray:
+        """Each length is averaged once."""
+        fast, slow = _told(self, values, "fast", "slow")
+        price = market.adjusted
+        gap = {length: average_gap(price, length) for length in sorted({*fast, *slow})}
+        return np.array([cross(gap[one], gap[other], market.mark) for one, other in zip(fast, slow, strict=True)])
+
+    def lanes(self, market, values) -> Lanes:
+        """Averages of all lengths."""
+        told = np.array(_told(self, values, "fast", "slow"))
+        lengths, rows = np.unique(told, return_inverse=True)
+        price, mark = (np.ascontiguousarray(one) for one in (market.adjusted, market.mark))
+        tie = 1e-9 * np.abs(np.nan_to_num(latest(mark)))
+        return Lanes(True, average_gaps(price, lengths), rows.reshape(told.shape).astype(np.uint32), tie)
 
     def warm_up(self) -> int:
         """The longer of both lengths. [bars]"""
@@ -59,9 +75,42 @@ class Ewmac(Strategy):
         sigma = np.where((seen(moves) >= self.warm_up() - 1) & (sigma > 0.0), sigma, np.nan)
         total = np.zeros(price.shape)
         for span in self._spans():
-            gap = exponential_gap(price, span) - exponential_gap(price, 4.0 * span)
-            total += np.clip(1.06 * np.sqrt(2.0 / span) * gap / sigma, -CAP, CAP)
+            total += crossover(price, span, sigma)
         return np.nan_to_num(np.clip(self.diversification * total / self.speeds, -CAP, CAP))
+
+    def forecasts(self, market, values) -> np.ndarray:
+        """Each crossover is made once."""
+        shared = self.lanes(market, values)
+        found = np.zeros((shared.rows.shape[1], *market.mark.shape))
+        for k in range(len(found)):
+            for part in shared.rows[:, k]:
+                found[k] += shared.table[:, :, part]
+            made = np.clip(shared.scale[k] * found[k] / shared.divisor[k], -CAP, CAP)
+            found[k] = np.where(shared.seen >= shared.least[k], np.nan_to_num(made), 0.0)
+        return found
+
+    def lanes(self, market, values) -> Lanes:
+        """Crossovers of all spans, in units of volatility of all memories; the first row is of none."""
+        told = _told(self, values, "fast", "speeds", "span", "diversification")
+        price = np.ascontiguousarray(market.adjusted)
+        moves = change(price)
+        rows, table, sigmas = {None: 0}, [np.zeros(price.shape)], {}
+        parts = np.zeros((int(max(told[1])), len(told[0])), np.uint32)
+        for k, (fast, speeds, memory, _) in enumerate(zip(*told, strict=True)):
+            if memory not in sigmas:
+                sigma = volatility(moves, float(memory))
+                sigmas[memory] = np.where(sigma > 0.0, sigma, np.nan)
+            for j in range(speeds):
+                key = (fast * 2**j, memory)
+                if key not in rows:
+                    rows[key] = len(table)
+                    table.append(crossover(price, float(key[0]), sigmas[memory]))
+                parts[j, k] = rows[key]
+        fast, speeds, _, scale = (np.array(one, np.float64) for one in told)
+        return Lanes(
+            False, np.ascontiguousarray(np.array(table).transpose(1, 2, 0)), parts, seen=seen(moves), scale=scale,
+            divisor=speeds, least=np.floor(4.0 * fast * 2.0 ** (speeds - 1.0)) - 1.0, cap=CAP,
+        )  # fmt: skip
 
     def warm_up(self) -> int:
         """The slowest span. [bars]"""
@@ -88,6 +137,17 @@ class TimeSeriesMomentum(Strategy):
         """-1 to 1; 0 until `lookback` changes were seen."""
         price = np.ascontiguousarray(market.adjusted)
         return held_for(side_of(past_change(price, self.lookback), market), price, self.hold)
+
+    def forecasts(self, market, values) -> np.ndarray:
+        """Each lookback is looked back once, and sums of signs are whole numbers: their order changes nothing."""
+        lookback, hold = _told(self, values, "lookback", "hold")
+        price = np.ascontiguousarray(market.adjusted)
+        sides = {length: summed(side_of(past_change(price, length), market), price) for length in sorted(set(lookback))}
+        number = np.cumsum(~np.isnan(price), axis=0)
+        out = np.empty((len(hold), *price.shape))
+        for k in range(len(hold)):
+            mean_of_last(sides[lookback[k]], number, hold[k], out[k])
+        return out
 
     def warm_up(self) -> int:
         """Until the first mean is full. [bars]"""
@@ -179,6 +239,18 @@ class TurtleUnits(Strategy):
         return int(self.slow)
 
 
+def _told(strategy, values, *names):
+    """Lists (combination,) of some params, of which `values` names some."""
+    count = len(next(iter(values.values())))
+    return [np.broadcast_to(values.get(name, getattr(strategy, name)), count).tolist() for name in names]
+
+
+def crossover(price, span, sigma):
+    """An exponential crossover of `span` and 4 `span` bars in units of volatility, capped; (time, market). [1]"""
+    gap = exponential_gap(price, span) - exponential_gap(price, 4.0 * span)
+    return np.clip(1.06 * np.sqrt(2.0 / span) * gap / sigma, -CAP, CAP)
+
+
 def _pick(up, above, down, below):
     """One value where it is up, another where it is down, else nan."""
     return np.where(up, above, np.where(down, below, np.nan))
@@ -262,3 +334,35 @@ def held_for(forecast, price, length):
                 mean = total / length
             out[t, m] = mean
     return out
+
+
+@kernel
+def summed(forecast, price):
+    """Sums of a market's forecasts on its first 0, 1, 2... bars, array (bar + 1, market); of bars that exist alone.
+
+    >>> summed(np.array([[1.0], [9.0], [-1.0]]), np.array([[1.0], [np.nan], [1.0]])).ravel()
+    array([0., 1., 0., 0.])
+    """
+    out = np.zeros((forecast.shape[0] + 1, forecast.shape[1]))
+    for m in range(forecast.shape[1]):
+        count = 0
+        for t in range(forecast.shape[0]):
+            if not np.isnan(price[t, m]):
+                count += 1
+                out[count, m] = out[count - 1, m] + forecast[t, m]
+    return out
+
+
+@kernel
+def mean_of_last(sums, number, length, out):
+    """`held_for` of forecasts that are whole numbers, from their sums: put into `out` (time, market).
+
+    >>> out = np.empty((3, 1))
+    >>> mean_of_last(np.array([[0.0], [1.0], [2.0], [1.0]]), np.array([[1], [2], [3]]), 2, out)
+    >>> out.ravel()
+    array([0.5, 1. , 0. ])
+    """
+    for t in range(out.shape[0]):
+        for m in range(out.shape[1]):
+            n = number[t, m]
+            out[t, m] = (sums[n, m] - sums[max(n - length, 0), m]) / length

@@ -6,6 +6,7 @@ whole book, decisions at one moment) are made one by one, as `backtest` makes th
 """
 
 import contextlib
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,13 @@ class Group:
         self.wrong = [self._wrong(axis) for axis in self.grid.params]
         with contextlib.suppress(ValueError, StrategyError):  # whoever is at fault is told one by one
             self._shared = Shared(source, self.portfolio, self.grid.params)
+
+    def with_values(self, grid):
+        """The same of another grid of the same keys."""
+        other = copy.copy(self)
+        other.source, other.grid = self.source._replace(grid=grid), grid
+        other.wrong = [other._wrong(axis) for axis in grid.params]
+        return other
 
     @property
     def at_once(self):

@@ -6,6 +6,7 @@ import polars as pl
 from engine import swept
 from engine.backtest import backtest, market_of, roots_of, within_the_day
 from engine.book import CAUSES
+from engine.changing import changing
 from engine.costs import Costs, side_cost
 from engine.draft import half_done
 from engine.grid import Grid
@@ -18,7 +19,7 @@ from store import locks, roll_names, sweeps, tags
 from store.contracts import Master
 from store.segments import Refused
 
-__all__ = ["HalfDone", "roll_cost", "stored_sweep", "sweep", "under_rules"]
+__all__ = ["HalfDone", "changing", "roll_cost", "stored_sweep", "sweep", "under_rules"]
 
 METRICS = ("total_return", "annual_return", "volatility", "sharpe", "max_drawdown", "final_equity", "trades")
 COMPARED = ("final_equity", "annual_return", "sharpe", "max_drawdown")

@@ -160,8 +160,8 @@ def picture(sizes):
     drawn = [name for name in DRAWN if all(name in one["commands"] for one in sizes)]
     seconds = {name: [one["commands"][name]["seconds"] for one in sizes] for name in drawn}
     memory = {name: [one["commands"][name]["peak_bytes"] / 1e9 for one in sizes] for name in drawn}
-    left = _panel(60, rows, seconds, "seconds of each command, by rows", straight=True)
-    right = _panel(480, rows, memory, "memory of each command [GB], by rows", line=LIMIT)
+    left = panel(60, rows, seconds, "seconds of each command, by rows", straight=True)
+    right = panel(480, rows, memory, "memory of each command [GB], by rows", line=LIMIT)
     names = "".join(
         f'<rect x="{70 + 135 * k}" y="322" width="10" height="10" fill="{COLOURS[k]}"/>'
         f'<text x="{84 + 135 * k}" y="331">{name}</text>'
@@ -173,7 +173,7 @@ def picture(sizes):
     )
 
 
-def _panel(x, rows, curves, title, straight=False, line=None):
+def panel(x, rows, curves, title, straight=False, line=None, colours=COLOURS):
     """One pair of axes with a curve a command; `straight` adds a dashed one of cost in step with the rows."""
     from math import ceil, floor, log10
 
@@ -198,7 +198,7 @@ def _panel(x, rows, curves, title, straight=False, line=None):
         ends = [at(rows[-1], end), at(rows[0], max(end * rows[0] / rows[-1], 10.0**low))]
         out.append(f'<path d="M{ends[0][0]:.1f} {ends[0][1]:.1f}L{ends[1][0]:.1f} {ends[1][1]:.1f}" stroke="#7a828c" '
                    'stroke-dasharray="5 4"/>')  # fmt: skip
-    for colour, curve in zip(COLOURS, curves.values(), strict=False):
+    for colour, curve in zip(colours, curves.values(), strict=False):
         points = [at(r, v) for r, v in zip(rows, curve, strict=True)]
         out.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}" fill="none" '
                    f'stroke="{colour}" stroke-width="2"/>')  # fmt: skip

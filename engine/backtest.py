@@ -159,10 +159,11 @@ def code_version():
 
 def identity(market, portfolio):
     """Id of a run: hash of the data, rolls, contract facts, portfolio and code that make it, 12 hex digits."""
-    return hashlib.sha256(json.dumps(_hashes(market, portfolio), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(hashes(market, portfolio), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _hashes(market, portfolio):
+def hashes(market, portfolio):
+    """Hashes of all that makes a run."""
     return market.hashes | {"portfolio": portfolio.fingerprint(), "code": code_version()}
 
 
@@ -269,7 +270,7 @@ def _result(ledger, market, portfolio, given, estimated, first, bars, inside):
         "break_even_ticks": _break_even(ledger, sums, market, portfolio, given.layout),
         "data": {name: notes.data(market, m) for m, name in enumerate(market.names)},
         "notes": list(notes.notes(market, portfolio, estimated, ledger, events, given.finer, inside, given.layout)),
-        "hashes": _hashes(market, portfolio) | {"result": made_hash},
+        "hashes": hashes(market, portfolio) | {"result": made_hash},
     }
     return result.RunResult(document, portfolio, events, made)
 

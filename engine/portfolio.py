@@ -382,8 +382,8 @@ def _changed(portfolio: Portfolio, change: str) -> Portfolio:
     key, place = key.strip(), f"--set {change}:"
     if not equals:
         raise ConfigError(f"{place} has no value; allowed: key=value, such as sizing.target=0.1")
-    document, known = portfolio.document(), _places(portfolio)
-    path = _resolve(key, known, place)
+    document, known = portfolio.document(), places(portfolio)
+    path = path_of(key, known, place)
     table = document
     for part in path[:-1]:
         table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
@@ -406,7 +406,7 @@ def _of_name(path: tuple) -> param.Parameter | None:
     return Rolls.param["rule"] if len(path) == 3 and path[:2] == ("rolls", "roots") else None
 
 
-def _places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
+def places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
     """Every setting that a key can mean: its path in the document, and its param."""
     found = {("portfolio", key): portfolio.param[key] for key in _head()}
     for i, sleeve in enumerate(portfolio.strategies):
@@ -421,7 +421,7 @@ def _places(portfolio: Portfolio) -> dict[tuple, param.Parameter]:
     return found
 
 
-def _resolve(key: str, known: dict, place: str) -> tuple:
+def path_of(key: str, known: dict, place: str) -> tuple:
     """The path that a key means, in full or in short."""
     path = tuple(key.split("."))
     if path[0] == "strategies" and len(path) == 3 and path not in known:

@@ -1,17 +1,24 @@
-"""Trials: the same portfolio several times with one thing changed, side by side; here, the rule by which it rolls."""
+"""Trials: the same portfolio many times with something changed, side by side: the rule by which it rolls, or the
+settings of a grid (`sweep`)."""
 
 import polars as pl
 
-from engine.backtest import backtest, market_of, roots_of
+from engine import swept
+from engine.backtest import backtest, market_of, roots_of, within_the_day
 from engine.book import CAUSES
 from engine.costs import Costs, side_cost
+from engine.draft import half_done
+from engine.grid import Grid
 from engine.market import RuleRefused, RuleUnknown, checked_rule, refused, specified
 from engine.portfolio import Portfolio
 from engine.sections import Rolls
 from engine.settings import ConfigError, assign, nearest
-from store import roll_names
+from engine.sweep import identity, sweep
+from store import locks, roll_names, sweeps, tags
 from store.contracts import Master
 from store.segments import Refused
+
+__all__ = ["HalfDone", "roll_cost", "stored_sweep", "sweep", "under_rules"]
 
 METRICS = ("total_return", "annual_return", "volatility", "sharpe", "max_drawdown", "final_equity", "trades")
 COMPARED = ("final_equity", "annual_return", "sharpe", "max_drawdown")
@@ -24,6 +31,10 @@ UNDER_RULES = {
     **{f"{name}_difference": pl.Float64 for name in COMPARED},  # to the first rule that could be run
     "error": pl.String,  # why the portfolio could not be run by this rule; all else is null then
 }
+
+
+class HalfDone(ValueError):
+    """A sweep that was interrupted, and was not asked to go on."""
 
 
 def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=None):
@@ -80,6 +91,57 @@ def under_rules(archive, portfolio, rules, roots=None, snapshot=None, progress=N
         progress(len(wanted), len(wanted), "")
     first = next((row for row in rows if "error" not in row), {})
     return pl.DataFrame([row | _differences(row, first) for row in rows], UNDER_RULES)
+
+
+def stored_sweep(archive, portfolio, grid, *, resume=False, force=False, wait=600.0, tell=None, **how):
+    """Sweep and keep the result in the store; one that is stored already is returned as it is, unless `force`.
+
+    Parameters
+    ----------
+    archive : Archive
+    portfolio : Portfolio
+    grid : dict of {key: values}
+    resume : bool
+        Go on with one that was interrupted.
+    force : bool
+        Sweep again although it is stored, or half done.
+    wait, tell
+        As `store.locks.hold` takes them: one sweep of a store goes at a time.
+    **how
+        keep, screen, best, by, threads, progress, block; see `sweep`.
+
+    Returns
+    -------
+    (Sweep, bool)
+        And whether it was stored already.
+
+    Raises
+    ------
+    HalfDone
+        It was interrupted: neither `resume` nor `force` was asked for.
+    """
+    snapshot = archive.head()
+    with tags.hold(archive, [snapshot.number], "sweep"):
+        roots = roots_of(portfolio, specified(archive, snapshot)[0], refused(archive, snapshot))
+        market = market_of(archive, portfolio, roots, snapshot)
+        market, bars, within = within_the_day(archive, market, portfolio, snapshot)
+        grid = Grid.of(portfolio, grid)
+        named = {name: how[name] for name in ("keep", "screen", "best", "by") if name in how}
+        sweep_id = identity(market, portfolio, grid, **named)
+        if not force and sweep_id in sweeps.ids(archive):
+            return swept.load(sweeps.folder(archive, sweep_id)), True
+        with locks.hold(archive, "trials", "sweep", wait, tell):
+            draft = sweeps.draft(archive, sweep_id)
+            if force:
+                sweeps.drop(archive, sweep_id)
+            elif not resume and (done := half_done(draft)):
+                raise HalfDone(
+                    f"sweep {sweep_id} is half done, {done:,} of {len(grid):,} trials: --resume goes on with it, "
+                    f"--force begins anew"
+                )
+            sweep(market, portfolio, grid, into=draft, resume=True, bars=bars, within=within, **how)
+            sweeps.publish(archive, sweep_id)
+    return swept.load(sweeps.folder(archive, sweep_id)), False
 
 
 def roll_cost(master, root, costs=None):

@@ -169,7 +169,7 @@ def _sizes(view, moment, wanted, columns, portfolio, placed):
     """
     sleeves, rule = portfolio.strategies, portfolio.sizing
     mine = lambda arrays: np.concatenate([a[:, m] for a, m in zip(arrays, columns, strict=True)], axis=1)  # noqa: E731
-    held = _days_of(view.days, portfolio, placed)
+    held = days_of(view.days, portfolio, placed)
     forecast = np.where(held, mine([one.decision.forecast for one in wanted]), 0.0)
     flat = np.array([wanted[s].decision.contracts for s in placed.strategy])
     called = np.array([wanted[s].decision.program is not None for s in placed.strategy])
@@ -194,7 +194,7 @@ def _sizes(view, moment, wanted, columns, portfolio, placed):
     return weight, np.where(held, np.where(flat, 1.0, usual / own), 0.0), flat
 
 
-def _days_of(days, portfolio, placed):
+def days_of(days, portfolio, placed):
     """Whether each member's strategy has started and not stopped, bool array (time, member)."""
     out = np.ones((len(days), len(placed.strategy)), bool)
     for j, s in enumerate(placed.strategy):

@@ -30,7 +30,7 @@ from store.segments import NAME, Refused
 
 FOLDERS = ("strategies", "portfolios", "downloads")  # of the user, beside the store
 SUFFIXES = (".csv", ".toml")  # of the user's files beside the store
-PARTS = ("data", "snapshots", "runs", "tags", "cache", "locks")  # of the store itself
+PARTS = ("data", "snapshots", "runs", "sweeps", "tags", "cache", "locks")  # of the store itself
 _HEAD = "backups/head"
 _NUMBER = re.compile(r"backups/(\d{10})\.json")
 _TAG = re.compile(rf"{NAME.pattern}(~[1-9][0-9]{{0,8}})?\.json")

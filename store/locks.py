@@ -29,7 +29,7 @@ from store import durable, system
 from store.durable import DiskFull, NotWritten, StoreError
 
 KINDS = {"writing": "writing to the store", "backup": "making a backup", "gc": "removing files"}
-KINDS |= {"commit": "committing", "sweep": "removing files that no snapshot names"}
+KINDS |= {"commit": "committing", "sweep": "removing files that no snapshot names", "trials": "sweeping a portfolio"}
 _AGAINST = {"commit": "sweep", "sweep": "commit"}  # what a kind waits for; the others wait for their like
 _NAME = re.compile(
     r"(?P<what>[a-z]+)-(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]{1,10})-(?P<start>[0-9a-f]{16})(-[0-9a-f]{8})?\.json"
@@ -50,8 +50,8 @@ def hold(archive, what="writing", verb="import", wait=600.0, tell=None):
     ----------
     archive : Archive
     what : str
-        "writing", "backup" or "gc": each kind is held by one process at a time, those of different kinds are not in
-        each other's way; "commit" by any number, but while none holds "sweep".
+        "writing", "backup", "gc" or "trials": each kind is held by one process at a time, those of different kinds are
+        not in each other's way; "commit" by any number, but while none holds "sweep".
     verb : str
         What this process does, for the messages of those that wait.
     wait : float

@@ -243,7 +243,7 @@ class _Clearance:
         path, cache = self.archive.path, self.archive.cache
         found = [*path.glob(f"{durable.TEMPORARY}*"), *(path / "locks").glob(f"{durable.TEMPORARY}*")]
         found += [*recorded.staged(self.archive), *cached.loose(cache), *_useless(cache, shas), *cache.glob("sql/*")]
-        old = [*cache.glob("quality/*.json"), *cache.glob("markets/*.arrays")]
+        old = [*cache.glob("quality/*.json"), *cache.glob("markets/*.arrays"), *path.glob("sweeps/.*")]
         found += [one for one in old if _age(one, self.moment) > HABIT.total_seconds()]
         for one in dict.fromkeys(found):
             if self.moment - _age(one, self.moment) < self.limit:

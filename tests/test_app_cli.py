@@ -70,17 +70,17 @@ def test_the_version_is_told(call):
 
 
 def test_every_verb_has_a_help_with_an_example(call):
-    from app.commands import data, runs, series
+    from app.commands import data, runs, series, sweeps
 
-    for verb in [*data.VERBS, *series.VERBS, *runs.VERBS]:
+    for verb in [*data.VERBS, *series.VERBS, *runs.VERBS, *sweeps.VERBS]:
         text = call(verb, "--help").out
         assert f"Example: frontmonth {verb}" in text, verb
 
 
 def test_every_verb_that_a_sentence_names_exists():
-    from app.commands import copies, data, imports, keeping, new, rolls, runs, series, trust
+    from app.commands import copies, data, imports, keeping, new, rolls, runs, series, sweeps, trust
 
-    groups = (imports, trust, data, rolls, series, runs, new, keeping, copies)
+    groups = (imports, trust, data, rolls, series, runs, sweeps, new, keeping, copies)
     verbs = {verb for group in groups for verb in group.VERBS}
     named = {}
     for path in (path for package in ("app", "engine", "store") for path in (REPO / package).rglob("*.py")):

@@ -152,6 +152,7 @@ SAMPLES = {
     "continuous SERIES --json": ["continuous", "MES"],
     "continuous SERIES --maturity": ["continuous", "CL", "--maturity", "60"],
     "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
+    "sweep PORTFOLIO": ["sweep", "trend", "--start", "2022-01-01", "--grid", "fast=0,10", "--grid", "slow=60"],
     "warm": ["warm"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
@@ -237,7 +238,7 @@ def test_the_names_for_python_are_there():
 
     page = (REPO / "docs" / READER).read_text(encoding="utf-8")
     names = re.findall(r"^\| `((?:store|engine)\.[\w.]+)", page, flags=re.M)
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         found = {"store": store, "engine": engine}[name.partition(".")[0]]
         for part in name.split(".")[1:]:

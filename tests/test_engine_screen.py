@@ -7,6 +7,8 @@ import screened_markets
 import strategy_market
 import synthetic_market
 
+from config import FOLDER
+from engine import Portfolio, load
 from engine.backtest import backtest
 from engine.book import CAUSES, COSTS_OF
 from engine.indicators import average_gap, average_gaps
@@ -14,7 +16,7 @@ from engine.screen import STATISTICS, CannotScreen, planned, screened
 from engine.settings import ConfigError
 from engine.strategies import STRATEGIES
 from engine.strategies.trend import Ewmac, MovingAverageCross, TimeSeriesMomentum
-from tests import small_runs
+from tests import small_runs, small_store
 
 SEEDS = range(33)
 SAY = {"margin call", "margin refused", "capital floor", "ruined"}  # events of the account
@@ -45,6 +47,20 @@ def test_numbers_are_those_of_a_run_in_full(seed):
     assert not found["intervened"].any()
     for c in range(len(found["fills"])):
         assert_same(in_full(market, portfolio, values, c)[0], found, c)
+
+
+@pytest.mark.parametrize("fill", ["settle", "open"])
+def test_numbers_of_a_stored_market_are_those_of_a_run_in_full(tmp_path, fill):
+    portfolio = Portfolio.from_toml(FOLDER / "portfolios" / "trend.toml")
+    portfolio = portfolio.with_settings(["start=none", "compounding=false", f"rolls.fill={fill}", "capital=1e9"])
+    market = load(small_store.build(tmp_path / "store"), roll_fill=fill)
+    values = {"fast": np.array([5, 10, 20, 60]), "slow": np.array([30, 60, 40, 100])}
+    found = screened(market, portfolio, values)
+    assert not found["intervened"].any() and found["fills"].max() > 50
+    for c in range(4):
+        told, run = in_full(market, portfolio, values, c)
+        assert_same(told, found, c)
+        assert "roll in" in set(run.fills()["kind"])
 
 
 def test_the_random_markets_hold_everything_that_a_bar_can_be():

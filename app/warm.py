@@ -1,4 +1,5 @@
-"""Compile beforehand what `frontmonth run` compiles the first time: every shipped strategy, sizing rule and rounding.
+"""Compile beforehand what `frontmonth run` compiles the first time: every shipped strategy, sizing rule and rounding,
+and what a sweep takes beside them.
 
 They are run over two years of a few simulated markets, in a store that is thrown away, so that each kernel meets the
 arrays that it will meet; what is on the disk already takes no time. The simulation is one large kernel, which one core
@@ -23,6 +24,7 @@ from engine.market import load
 from engine.portfolio import Portfolio
 from engine.sizing import SIZERS
 from engine.strategies import STRATEGIES
+from engine.sweep import sweep
 from store import ingest, open_archive, sample
 from store.reading import Reading
 
@@ -60,6 +62,7 @@ def warm(progress=None):
                 if progress:
                     progress(done, len(_all()), name)
                 _run(folder, text)
+            _sweep(folder)
         finally:
             if other:
                 other.kill()
@@ -89,6 +92,10 @@ def _all():
 def _run(folder, text):
     made = backtest(load(open_archive(folder)), Portfolio.from_toml(text))
     made.fills()  # whose table takes a kernel, too
+
+
+def _sweep(folder):
+    sweep(load(open_archive(folder)), Portfolio.from_toml(START + USUAL), {"fast": [5, 10]}, threads=1)
 
 
 def _lacks():

@@ -21,7 +21,7 @@ import numpy as np
 from engine import blocks, swept
 from engine.backtest import first_row, hashes
 from engine.blocks import Group, Made, Source
-from engine.draft import Draft, tidy
+from engine.draft import Draft, SweepDiffers, tidy
 from engine.grid import Grid, evenly
 from engine.headline import RANKED, STATISTICS
 from engine.settings import ConfigError, nearest
@@ -90,9 +90,14 @@ def sweep(
     work = _Work(Source(market, portfolio, grid, bars, within), keep, best if screen else 0, by, threads, block)
     own = tempfile.TemporaryDirectory(prefix="sweep-") if into is None else None
     folder = Path(own.name if own else into)
-    if swept.is_whole(folder) and swept.load(folder).id == work.plan["sweep"]:
+    if swept.is_whole(folder):
+        found = swept.load(folder)
+        if found.id != work.plan["sweep"]:
+            raise SweepDiffers(
+                f"{folder} holds sweep {found.id}, this one is {work.plan['sweep']}; take an empty folder"
+            )
         tidy(folder)
-        return swept.load(folder)
+        return found
     began = time.perf_counter()
     with Draft(folder, work.plan, len(work.days), resume) as draft:
         before = draft.done

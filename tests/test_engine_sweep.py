@@ -370,6 +370,8 @@ def test_best_neighbours_and_heat_are_what_a_table_says(made):
 def test_a_damaged_file_is_told(market, cross, tmp_path):
     found = sweep(market, cross, {"fast": [5]}, into=tmp_path / "a")
     assert sweep(market, cross, {"fast": [5]}, into=tmp_path / "a").summary == found.summary  # not computed again
+    with pytest.raises(SweepDiffers, match=f"holds sweep {found.id}, this one is .*; take an empty folder"):
+        sweep(market, cross, {"fast": [6]}, into=tmp_path / "a")
     path = tmp_path / "a" / "returns.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(swept.SweepDamaged, match=r"returns\.npy is missing or damaged; sweep again with --force"):

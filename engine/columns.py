@@ -24,8 +24,8 @@ import polars as pl
 from engine.rows import MONTHS
 from engine.settings import ConfigError
 from store import history, kept, roll_names, roll_versions
+from store.code import code_hash
 from store.contracts import CONTINUOUS
-from store.derived import code_hash
 from store.expiry import all_last_allowed
 from store.held import PRICED
 from store.roll_rules import SMART, UnknownRule, parse_rule

@@ -18,6 +18,9 @@ def dated(master, roots, name, days):
         facts = master.facts(root, name)
         if not facts:
             continue
+        if len(facts) == 1 and (facts[0].valid_from is None or not name.endswith("margin")):
+            out[:, m] = float(facts[0].value)
+            continue
         since = np.array([fact.valid_from or FOREVER for fact in facts], "datetime64[D]").astype(np.int64)
         value = np.array([float(fact.value) for fact in facts])
         row = np.searchsorted(since, days, side="right") - 1
@@ -53,7 +56,9 @@ def exchange(archive, snapshot, days, currencies, account, simulated=False):
 
     Simulated ones serve only a market that is `simulated`, and only where there are no real ones.
     """
-    usd = {c: _published(archive, snapshot, c, days, simulated) for c in {*currencies, account}}
+    wanted = sorted({*currencies, account} - {"USD"})
+    stored = archive.read("fx", snapshot, currency=wanted) if wanted else None
+    usd = {c: _published(stored, c, days, simulated) for c in {*currencies, account}}
     rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
     age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
     same = np.array([c == account for c in currencies])
@@ -61,10 +66,10 @@ def exchange(archive, snapshot, days, currencies, account, simulated=False):
     return np.ascontiguousarray(rate), np.ascontiguousarray(age)
 
 
-def _published(archive, snapshot, currency, days, simulated):
+def _published(stored, currency, days, simulated):
     if currency == "USD":
         return np.ones(len(days)), np.zeros(len(days))
-    frame = _real(archive.read("fx", snapshot, currency=currency), simulated)
+    frame = _real(stored.filter(pl.col("currency") == currency), simulated)
     frame = frame.drop_nulls("rate").sort("day", "source_time", "source")
     frame = frame.unique("day", keep="last", maintain_order=True)
     if frame.is_empty():

@@ -26,9 +26,9 @@ import polars as pl
 
 import store
 from store import kept, mapped, quality
+from store.code import code_hash
 from store.contracts import ContractSpec
 from store.days import sources
-from store.derived import code_hash
 
 FORMAT = 1
 FILES = ("contracts.csv", "symbols.csv", "holidays.csv", "sessions.csv", "halfdays.csv")
@@ -36,6 +36,8 @@ FOLDER = "markets"  # of the store's cache
 TUPLES = ("names", "roots", "ranks", "currencies", "sectors", "priceless")
 PLAIN = ("currency", "simulated", "hashes")
 _PACKAGES = Path(store.__file__).parent, Path(__file__).parent
+for _package in _PACKAGES:
+    code_hash(_package)  # now: of the code that is being loaded, not of what lies there when a market is asked for
 
 
 def key(archive, snapshot, question):

@@ -4,8 +4,6 @@ The one door from the store into the engine. The same question is answered from 
 it; else a market's rolled history is what `store.derived` keeps of it, so that no calendar is built twice.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -27,11 +25,12 @@ from engine.columns import (
     refuse,
     requests,
 )  # fmt: skip
+from engine.hashes import Digest, hashes
 from engine.locked import price_limits
 from engine.rows import PLACE, Rows, aligned, left, nothing_left, prices, rows_of, union
 from store import decisions, derived, history
+from store.code import code_hash
 from store.contracts import Master
-from store.derived import code_hash
 from store.held import desk
 
 __all__ = [
@@ -185,6 +184,7 @@ def _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress,
             f"no bar with a price of {', '.join(one.name for one in every)}" + (f" up to {end}" if end else "")
         )
     days = union([one.rows.days for one in read])
+    digest = Digest([one.name for one in read], [values for one in read for values in one.rows])
     arrays = _prices(read, days, roll_fill)
     followed = roll_days > 1 or legs
     behind = _behind(arrays, read, days, roll_days, legs) if followed else nothing_left(arrays["mark"].shape)
@@ -216,7 +216,7 @@ def _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress,
         priceless=tuple(one.name for one in every if not len(one.rows)),
         sources={root: _told(plan, read) for root, plan in plans.items()},
         quality=keeping.judged(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
-        hashes=_hashes(read, [*known.values(), rate, *(behind.values() if followed else ())], master),
+        hashes=hashes(read, digest, [*known.values(), rate, *(behind.values() if followed else ())], master),
     ), specs
 
 
@@ -362,33 +362,6 @@ def _told(plan, read):
     """Where a market's bars came from, as results say it; rows filled in are those of its column with most of them."""
     filled = max(int(np.nansum(one.rows.values[PLACE["filled"]])) for one in read if one.root == plan.root)
     return {"source": plan.source, "proxy": plan.proxy, "until": plan.until, "filled": filled}
-
-
-def _hashes(read, arrays, master):
-    """What a run names as its inputs; `arrays` are read beside the rows."""
-    names = [one.name for one in read]
-    rules = {one.name: one.request.rule for one in read}
-    told = [*set(rules.values()), *names] if len(set(rules.values())) == 1 else list(rules.items())
-    return {
-        "data": _content([*(values for one in read for values in one.rows), *arrays], names),
-        "rolls": _content([values for one in read for values in _rolls(one.rows)], told),
-        "contracts": master.hash,
-    }
-
-
-def _rolls(rows):
-    """What tells which contract was held when: days, contracts and legs of the rows on which it changes."""
-    changes = np.append(0, rows.acts) if len(rows) else rows.acts
-    return rows.values[: PLACE["contract"] + 1, changes], rows.closed, rows.legs[:3]
-
-
-def _content(arrays, names):
-    """Hash of what was read, whatever files held it: the same prices give the same hash in any store."""
-    digest = hashlib.sha256(json.dumps(names).encode())
-    for values in arrays:
-        digest.update(str(values.shape).encode())
-        digest.update(np.ascontiguousarray(values).reshape(-1).data)
-    return digest.hexdigest()
 
 
 def stored(archive, snapshot):

@@ -181,18 +181,20 @@ def union(days):
 
 def aligned(days, rows):
     """{column: array (time, market)} of several markets' rows; where a market has none nan, 0 or false."""
-    shape, places = (len(days), len(rows)), [np.searchsorted(days, one.days) for one in rows]
-    table = {name: np.full(shape, np.nan) for name in (*DAILY, *LEGS) if name not in ("day", "filled")}
-    flags = {name: np.zeros(shape, bool) for name in ("roll", "closed")}
-    for name in (name for name in DAILY if name in table):
-        for m, (place, one) in enumerate(zip(places, rows, strict=True)):
-            table[name][place, m] = one.values[PLACE[name]]
-    for m, (place, one) in enumerate(zip(places, rows, strict=True)):
-        for name, values in zip(LEGS, one.legs, strict=True):
-            table[name][place[one.acts], m] = values
-        for name, values in (("closed", one.closed), ("roll", ~one.closed)):
-            flags[name][place[one.acts], m] = values
-    return table | flags
+    names = [name for name in DAILY if name not in ("day", "filled")]
+    taken, shape = [PLACE[name] for name in names], (len(rows), len(days))
+    daily = np.full((len(names), *shape), np.nan)  # (column, market, time): written in the order of memory
+    legs, flags = np.full((len(LEGS), *shape), np.nan), np.zeros((2, *shape), bool)
+    for m, one in enumerate(rows):
+        place = np.searchsorted(days, one.days)
+        daily[:, m, place] = one.values[taken]
+        legs[:, m, place[one.acts]] = one.legs
+        flags[:, m, place[one.acts]] = one.closed, ~one.closed
+    told = {
+        name: values for block, of in ((daily, names), (legs, LEGS)) for name, values in zip(of, block, strict=True)
+    }
+    told |= {"roll": flags[1], "closed": flags[0]}
+    return {name: np.ascontiguousarray(values.T) for name, values in told.items()}
 
 
 def prices(table, roll_fill):

@@ -51,9 +51,20 @@ class Chain:
         """The bars, in the order of the rows."""
         return self.bars if self.rows is None else self.bars[self.rows]
 
-    def gather(self, rows):
-        """The bars of these rows: the same as of `frame`, which is not made for it."""
-        return self.bars[rows if self.rows is None else self.rows[rows]]
+    def gather(self, rows, names=None):
+        """The bars of these rows, with these columns, or all: the same as of `frame`, which is not made for it."""
+        rows = np.asarray(rows)
+        return taken(self.bars, rows if self.rows is None else self.rows[rows], names or self.bars.columns)
+
+    @cached_property
+    def bounds(self):
+        """`starts` as plain numbers, which are quicker to reckon with one by one."""
+        return self.starts.tolist()
+
+    @cached_property
+    def listed(self):
+        """`first` as plain numbers."""
+        return self.first.tolist()
 
     @cached_property
     def last(self):
@@ -75,8 +86,11 @@ class Chain:
 
     def rows_on(self, k, t):
         """First and one past the last row of contract `k` on day `t`."""
-        start, day = self.starts[k], self.day[self.starts[k] : self.starts[k + 1]]
-        return start + int(day.searchsorted(t)), start + int(day.searchsorted(t + 1))
+        start, stop = self.bounds[k], self.bounds[k + 1]
+        first = start + int(self.day[start:stop].searchsorted(t))
+        if first == stop or self.day[first] != t:
+            return first, first
+        return first, first + int(self.day[first:stop].searchsorted(t + 1))
 
     def matched(self, a, b, t):
         """The last moment of day `t` at which contracts `a` and `b` have a price of the same field: settle, else close.
@@ -84,12 +98,24 @@ class Chain:
         Returns (price of a, price of b, time) or None.
         """
         rows_a, rows_b = self.rows_on(a, t), self.rows_on(b, t)
+        if rows_a[1] - rows_a[0] == rows_b[1] - rows_b[0] == 1:  # a bar a day, as nearly always
+            return self._pair(rows_a[0], rows_b[0])
         for field in ("settle", "close"):
             price = self.prices[field]
             other = {self.time[j]: price[j] for j in range(*rows_b) if price[j] == price[j]}
             for i in range(rows_a[1] - 1, rows_a[0] - 1, -1):
                 if price[i] == price[i] and self.time[i] in other:
                     return float(price[i]), float(other[self.time[i]]), int(self.time[i])
+        return None
+
+    def _pair(self, i, j):
+        """(price, price, time) of two rows of one moment, by the first field of which both have one; else None."""
+        if self.time[i] != self.time[j]:
+            return None
+        for field in ("settle", "close"):
+            price = self.prices[field]
+            if price[i] == price[i] and price[j] == price[j]:
+                return float(price[i]), float(price[j]), int(self.time[i])
         return None
 
     def matched_before(self, a, b, low, high):
@@ -116,11 +142,11 @@ class Chain:
 
         Returns [(contract, first day, last day)] in the order of time; empty while no later one is listed.
         """
-        out, listed = [], self.first
-        for j in range(k + 1, len(self.contracts)):
+        out, listed = [], self.listed
+        for j in range(k + 1, len(listed)):
             if listed[j] <= high:
-                out.append((j, max(int(listed[j]), low), high))
-                high = int(listed[j]) - 1
+                out.append((j, max(listed[j], low), high))
+                high = listed[j] - 1
             if high < low:
                 break
         return out[::-1]
@@ -177,7 +203,11 @@ def load(bars, months=MONTHS, listed=(), known=()):
 
 def _held(bars, months):
     """(bars, numbers of those in these months that say something, or None for all)."""
-    wanted = np.isin(np.arange(100), months)[_array(bars, "contract") % 100]
+    contract = _array(bars, "contract")
+    known = np.isin(np.arange(100), months)
+    if known[contract[_changes(contract)] % 100].all() and not all(bars[name].null_count() for name in VALUES):
+        return bars, None
+    wanted = known[contract % 100]
     if all(bars[name].null_count() for name in VALUES):
         wanted = wanted & bars.select(pl.any_horizontal(pl.col(VALUES).is_not_null())).to_series().to_numpy()
     return bars, None if wanted.all() else np.flatnonzero(wanted)
@@ -261,6 +291,24 @@ def _lasts(values, entries):
 
 def _first_shown(values, dates, none):
     return int(np.min(dates[values > 0], initial=none))
+
+
+def taken(bars, rows, names):
+    """Some rows of a frame, with these columns; nan is null.
+
+    Column by column, not by a question to polars, which would call its threads for each of many small markets.
+    """
+    return pl.DataFrame([_taken(bars[name], rows) for name in names])
+
+
+def _taken(column, rows):
+    """Some rows of a column, nan as null."""
+    if column.dtype.is_float() or (not column.null_count() and column.dtype.is_numeric()):
+        return pl.Series(column.name, column.to_numpy()[rows], nan_to_null=True)
+    if column.dtype in (pl.Date, pl.Datetime) and not column.null_count():
+        physical = column.cast(pl.Int32 if column.dtype == pl.Date else pl.Int64).to_numpy()
+        return pl.Series(column.name, physical[rows]).cast(column.dtype)
+    return column[rows]
 
 
 def _array(bars, name, rows=None):

@@ -17,6 +17,7 @@ from store import expiry
 from store.rolls import closed, splices
 
 PRICES = ("open", "high", "low", "close", "settle")
+TAKEN = ("time", "day", "source_time", "contract", *PRICES, "volume", "open_interest")  # of the bars
 METHODS = ("difference", "ratio", "forward", "none")
 YEAR = 365.0  # days of a year's carry (act/365)
 SCHEMA = {
@@ -56,7 +57,11 @@ def stitch(bars, rolls, spec=None):
         follow, as listed on that day, `next_price` its price at the same moment by the same field; on a roll, those
         of the contract it rolls to. `next_days` and `roll_yield`: see `carry`.
     """
-    chain = chains.load(bars, rolls.months)
+    return _with_adjusted(held_rows(chains.load(bars, rolls.months), rolls, spec))
+
+
+def held_rows(chain, rolls, spec=None):
+    """What `stitch` gives of a chain, but for `adjusted`."""
     keys = _Keys(chain)
     rows, part = _held(chain, rolls, keys)
     offset, factor = anchored(rolls.frame["from_price"].to_numpy(), rolls.frame["to_price"].to_numpy())
@@ -73,7 +78,7 @@ def stitch(bars, rolls, spec=None):
     mark[matched] = from_price[matched]  # the field in which both legs traded
     next_days, roll_yield = carry(chain.contracts[chain.row_owner[rows]], following, mark, price, spec)
     return _finished(
-        chain.gather(rows),
+        chain.gather(rows, TAKEN),
         {
             "offset": offset[part],
             "factor": factor[part],
@@ -108,9 +113,10 @@ def stitch_chain(chain, spec=None):
     following = chain["forward_contract"].fill_null(0).to_numpy()
     price, forward = (chain[name].cast(pl.Float64).to_numpy() for name in ("price", "forward"))
     next_days, roll_yield = carry(chain["price_contract"].to_numpy(), following, price, forward, spec)
-    frame = chain.select("time", "day", "source_time", contract="price_contract", close="price")
+    frame = chain.select("time", "day", "source_time", contract="price_contract", close=pl.col("price").fill_nan(None))
     ahead = {"next_contract": following, "next_price": forward, "next_days": next_days, "roll_yield": roll_yield}
-    return _finished(frame, {"offset": offset[part], "factor": factor[part], "roll": roll, **ahead, **paid})
+    joins = {"offset": offset[part], "factor": factor[part], "roll": roll}
+    return _with_adjusted(_finished(frame, joins | ahead | paid))
 
 
 def anchored(from_price, to_price):
@@ -162,8 +168,12 @@ def carry(contract, next_contract, price, next_price, spec=None):
     >>> days.round(2), pays.round(4)
     (array([30.42]), array([0.1212]))
     """
-    months, place = np.unique(np.append(contract, next_contract), return_inverse=True)
-    end, after = np.split(_ends(months, spec)[place], 2)
+    both = np.append(contract, next_contract).astype(np.int64)
+    seen = np.zeros(both.max(initial=0) + 1, bool)
+    seen[both] = True
+    months, end_of = np.flatnonzero(seen), np.empty(len(seen))  # counted, not sorted: they are few
+    end_of[months] = _ends(months, spec)
+    end, after = np.split(end_of[both], 2)
     days = after - end
     valid = (price > 0) & (next_price > 0) & (days > 0)
     with np.errstate(over="ignore"):  # of prices that nobody has checked
@@ -312,26 +322,28 @@ def _last_rows(chain, rolls, part):
 
 
 def _finished(frame, columns):
-    """The frame with these columns, those it lacks null, nan null, and `adjusted`.
+    """The frame with these columns, nan in them null, but for `adjusted`; those that it lacks are null.
 
     Column by column: often a day is all that is stitched, and there one expression costs more than all of this.
     """
     told = {column.name: column for column in frame.get_columns()}
     ahead = np.asarray(columns["next_contract"], float)
     told |= {name: pl.Series(name, x, nan_to_null=True) for name, x in columns.items()}
-    told["next_contract"] = pl.Series(np.where(ahead == 0, np.nan, ahead), nan_to_null=True)
-    told = {name: _typed(told.get(name), kind, len(frame)).alias(name) for name, kind in SCHEMA.items()}
-    settle, close, offset = (told[name].to_numpy() for name in ("settle", "close", "offset"))
+    told["next_contract"] = pl.Series("next_contract", np.where(ahead == 0, np.nan, ahead), nan_to_null=True)
+    kinds = {name: kind for name, kind in SCHEMA.items() if name != "adjusted"}
+    return pl.DataFrame([_typed(told.get(name), name, kind, len(frame)) for name, kind in kinds.items()])
+
+
+def _with_adjusted(frame):
+    """The frame with the back-adjusted series, the newest contract at its market price."""
+    settle, close, offset = (frame[name].to_numpy() for name in ("settle", "close", "offset"))
     mark = np.where(np.isnan(settle), close, settle)
-    told["adjusted"] = pl.Series("adjusted", mark + (offset - offset[-1:]), nan_to_null=True)
-    return pl.DataFrame(list(told.values()))
+    series = pl.Series("adjusted", mark + (offset - offset[-1:]), nan_to_null=True)
+    return frame.insert_column(list(SCHEMA).index("adjusted"), series)
 
 
-def _typed(column, kind, rows):
-    """The column as one of this type, nan null; all null if there is none."""
+def _typed(column, name, kind, rows):
+    """The column as one of this type; all null if there is none."""
     if column is None:
-        return pl.repeat(None, rows, dtype=kind, eager=True)
-    column = column if column.dtype == kind else column.cast(kind)
-    if kind == pl.Float64 and np.isnan(column.to_numpy()).sum() > column.null_count():
-        return column.fill_nan(None)
-    return column
+        return pl.repeat(None, rows, dtype=kind, eager=True).alias(name)
+    return column if column.dtype == kind else column.cast(kind)

@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from functools import cache, cached_property
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from store.codes import MONTHS, BadCode, BadQuote, code, parse_code, quote
 from store.days import sources
@@ -49,8 +50,7 @@ class UnknownRoot(LookupError):
     """A market that the master does not know, or knows too little of."""
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """One row of the master; `valid_from` is None where it has always held."""
 
     value: str
@@ -105,6 +105,7 @@ FIELDS = {
     if field.name not in ("root", "extra", "dates", "last_trade_rules", "first_notice_rules")
 }
 NUMBERS = ("multiplier", "tick", "initial_margin", "maintenance_margin")
+TEXTS = FIELDS.keys() - {*NUMBERS, "negative_prices", "price_limit"}  # fields that hold whatever is written
 NEVER_BEFORE = ("initial_margin", "maintenance_margin", "price_limit")  # unknown before the first dated row
 FACT_COLUMNS = ("root", "field", "value", "valid_from", "source")
 ALIAS_COLUMNS = ("vendor", "name", "root", "price_factor", "history_from", "valid_from")
@@ -223,16 +224,20 @@ def with_dates(spec, frame):
 @cache
 def _load(extra, files):
     """The master made of `files`, each with the time of its last change, so that an edited file is read again."""
-    facts, aliases, digest = {}, {}, hashlib.sha256()
+    facts, aliases, since, digest = {}, {}, {"": None}, hashlib.sha256()
     for path, _ in files:
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))  # the same on a checkout that has Windows line ends
     for path in sources("contracts.csv", extra):
         for place, (root, field, value, valid_from, source) in _rows(path, FACT_COLUMNS):
-            _check(field, value, place)
-            facts.setdefault(root, {}).setdefault(field, []).append(Fact(value, _date(valid_from, place), source))
+            if field not in TEXTS:
+                _check(field, value, place)
+            if valid_from not in since:
+                since[valid_from] = _date(valid_from, place)
+            facts.setdefault(root, {}).setdefault(field, []).append(Fact(value, since[valid_from], source))
     for market in facts.values():
         for rows in market.values():
-            rows.sort(key=lambda fact: fact.valid_from or date.min)  # stable: a user's row of the same day comes last
+            if len(rows) > 1:  # stable: a user's row of the same day comes last
+                rows.sort(key=lambda fact: fact.valid_from or date.min)
     for path in sources("symbols.csv", extra):
         for place, (vendor, name, root, factor, history_from, valid_from) in _rows(path, ALIAS_COLUMNS):
             alias = Alias(root, _number(factor, place), history_from)

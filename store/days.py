@@ -70,6 +70,12 @@ def _calendar(name, editions):
     return np.busdaycalendar(WEEK, np.array(sorted(closed), "datetime64[D]"))
 
 
+def calendars(names, extra=None):
+    """What `calendar` gives of several names; whether files have changed is looked up once."""
+    editions = _editions("holidays.csv", extra)
+    return tuple(_calendar(name, editions) for name in names)
+
+
 def is_session(name, day, extra=None):
     """True on trade dates.
 
@@ -354,10 +360,13 @@ def _half_days(path, _edited):
 @cache
 def _closures(path, _edited):
     """Closed days and taken-back days of one file, each by calendar."""
-    closed, opened = {}, {}
+    closed, opened, known = {}, {}, {}
     for number, row in _csv(path, ("calendar", "day", "name")):
         try:
-            (opened if row[2] == "open" else closed).setdefault(row[0], set()).add(date.fromisoformat(row[1]))
+            name, text, what = row[:3]
+            if text not in known:  # most are days of many calendars
+                known[text] = date.fromisoformat(text)
+            (opened if what == "open" else closed).setdefault(name, set()).add(known[text])
         except (IndexError, ValueError):
             raise ValueError(
                 f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"

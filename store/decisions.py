@@ -120,16 +120,12 @@ def settled(findings, archive, snapshot=None):
 
 def undecided(archive, snapshot=None, roots=None):
     """Stored findings about which nobody decided, of the markets `roots` (None: of all): columns of `findings`."""
-    found = archive.read("findings", snapshot, **({} if roots is None else {"root": list(roots)}))
-    if found.is_empty():
-        return found
-    told = _told(found, in_force(archive, snapshot))
-    return found.filter(pl.Series([text is None for text in told], dtype=pl.Boolean))
+    return _undecided(archive, snapshot, _found(archive, snapshot, roots))
 
 
 def refused(archive, snapshot=None, roots=None):
     """Those of `undecided` that are of severity `refuse`: a market that has one is not to be run."""
-    return undecided(archive, snapshot, roots).filter(pl.col("severity") == "refuse")
+    return _undecided(archive, snapshot, _found(archive, snapshot, roots).filter(pl.col("severity") == "refuse"))
 
 
 def entry(action, reason, author=None, **about):
@@ -152,6 +148,19 @@ def record(archive, head, entries, add=(), remove=()):
     note = f"{first['action']} {first.get('finding') or first.get('rule') or ''}: {first['reason']}"
     archive.commit([archive.write("decisions", rows), *add, *new], [*remove, *old], note[:200], base=head)
     return rows
+
+
+def _found(archive, snapshot, roots):
+    """The stored findings of the markets `roots` (None: of all)."""
+    return archive.read("findings", snapshot, **({} if roots is None else {"root": list(roots)}))
+
+
+def _undecided(archive, snapshot, found):
+    """Those of some findings about which nobody decided."""
+    if found.is_empty():
+        return found
+    told = _told(found, in_force(archive, snapshot))
+    return found.filter(pl.Series([text is None for text in told], dtype=pl.Boolean))
 
 
 def _in_force(made):

@@ -17,10 +17,10 @@
 import contextlib
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cache, cached_property, partial
-from itertools import count
+from functools import cached_property, partial
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +28,19 @@ import polars as pl
 
 from store import chain as chains
 from store import continuous, kept, rolls, workers
+from store.ahead import Ahead
+from store.code import code_hash
 from store.held import priced
+from store.legs import LEGS, opened
 from store.roll_rules import parse_rule
 from store.tables import TABLES
 
 FORMAT = 1
 KEPT = 3  # states of one series, as of older snapshots
-WIDE = np.int64(1_000_000)  # above any number of a day
 LARGE = 200_000  # stitched rows from which on they are read again when used, instead of held
+PARTS = 50  # of a frame, up to which joining them is quicker than picking their rows
 END = 500  # rows of the shorter piece, from which on it is joined to the longer one
 COLUMNS = tuple(name for name in TABLES["contract_bars"].columns if name != "known")
-LEGS = rolls.SCHEMA | {"open_from": pl.Float64, "open_to": pl.Float64}
 SCHEMA = {name: kind for name, kind in continuous.SCHEMA.items() if name != "adjusted"} | {"filled": pl.Boolean}
 
 
@@ -50,6 +52,7 @@ class Request:
     rule: str  # canonical, see roll_rules
     rank: int = 0
     given: pl.DataFrame | None = None
+    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `writer`
 
     @property
     def archive(self):
@@ -98,6 +101,10 @@ class Request:
     def files(self):
         """Hashes of the files of bars, sorted."""
         return sorted(segment.sha256 for segment in self.plan.files())
+
+    def bars(self):
+        """The bars that it is made of, and the first day of the market's own: read ahead, or now."""
+        return (self.hand and self.hand["ahead"].take(self.plan)) or self.plan.parts(COLUMNS)
 
     @property
     def rows(self):
@@ -161,20 +168,16 @@ def series(requests, progress=None, processes=None):
         tell(requests[whole[job]])
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
-    for i, (request, state) in enumerate(zip(requests, states, strict=True)):
-        found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
-        if i not in made:
-            tell(request)
+    left = [request for request, state in zip(requests, states, strict=True) if state is None]
+    with Ahead([request.plan for request in left], COLUMNS) as ahead, kept.Writer() as writer:
+        for request in left:
+            request.hand.update(ahead=ahead, writer=writer)
+        for i, (request, state) in enumerate(zip(requests, states, strict=True)):
+            found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
+            request.hand.clear()
+            if i not in made:
+                tell(request)
     return found
-
-
-@cache
-def code_hash(package):
-    """sha256 over the source files of a package folder: part of what a cached or stored result depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(package).rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 # ---- looked up
@@ -252,7 +255,7 @@ def _calendar(request, state, legs, ended):
 
 def _whole(request):
     """The series made of all its bars, and kept."""
-    bars, begin = request.plan.parts(COLUMNS)
+    bars, begin = request.bars()
     if bars.is_empty():
         calendar = rolls.RollCalendar(request.plan.root, request.rule, 0, pl.DataFrame(schema=rolls.SCHEMA))
         calendar = replace(calendar, rank=request.rank)
@@ -268,7 +271,7 @@ def _whole(request):
 
         calendar = ranks.ranked(chain, calendar, request.rank, request.spec)
     frame = _stitched(request, chain, calendar, bars)
-    found = Series(calendar, _opened(calendar.frame, bars), frame, begin)
+    found = Series(calendar, opened(calendar.frame, bars), frame, begin)
     if position is None or not frame["day"].is_sorted():
         return _kept(request, found, None, {"base": frame, "end": frame.clear()})
     recent = _recent(bars, calendar, months)
@@ -286,7 +289,7 @@ def _continued(request, state, pieces, new):
     chain = chains.load(bars, months, before.listed, before.known)
     later = rolls.calendar(chain, request.spec, request.rule, request.given, before)
     rolled = len(later.frame) > 0
-    legs = pl.concat([pieces["legs"], _opened(later.frame, bars)]) if rolled else pieces["legs"]
+    legs = pl.concat([pieces["legs"], opened(later.frame, bars)]) if rolled else pieces["legs"]
     calendar = _calendar(request, state, legs, later.end)
     rows = _stitched(request, chain, calendar, bars)
     if not rows["day"].is_sorted():
@@ -313,8 +316,7 @@ def _joined(request, pieces):
 
 def _stitched(request, chain, calendar, bars):
     """The stitched rows with `filled`: whether they were filled in from another source."""
-    frame = continuous.stitch(chain, calendar, request.spec)
-    frame.drop_in_place("adjusted")
+    frame = continuous.held_rows(chain, calendar, request.spec)
     if bars["filled_from"].null_count() == len(bars):
         return frame.insert_column(frame.width, pl.Series("filled", np.zeros(len(frame), bool)))
     taken = bars.filter(pl.col("filled_from").is_not_null()).select("day", "contract", filled=True).unique()
@@ -324,7 +326,13 @@ def _stitched(request, chain, calendar, bars):
 
 def _recent(bars, calendar, months):
     """The bars from the last roll on, of what may be held."""
-    return bars.filter((pl.col("day") >= calendar.frame["day"][-1]) & (pl.col("contract") % 100).is_in(months))
+    since = np.datetime64(calendar.frame["day"][-1])
+    held = np.isin(np.arange(100), months)[bars["contract"].to_numpy() % 100]
+    rows = np.flatnonzero(held & (bars["day"].to_numpy() >= since))
+    cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    if len(rows) == 0 or len(cuts) > PARTS:
+        return chains.taken(bars, rows, COLUMNS)
+    return pl.concat([bars[int(rows[a]) : int(rows[b - 1]) + 1] for a, b in pairwise(cuts)], rechunk=True)
 
 
 def _parted(frame, day):
@@ -340,35 +348,6 @@ def _pruned(position, recent, calendar):
     recent, held = set(recent["contract"].to_list()), calendar.frame["from_contract"][-1]
     listed = tuple((contract, day) for contract, day in position.listed if contract > held or contract in recent)
     return replace(position, listed=listed)
-
-
-def _opened(frame, bars):
-    """The rolls with the opening prices of both legs, on the day on which the roll is acted on."""
-    closed = rolls.closed(pl.col("reason"))
-    acted = _days(frame.select(pl.when(closed).then(pl.coalesce("decided", "day")).otherwise("day")).to_series())
-    keys, opens = _opens(bars, acted)
-    found = {}
-    for leg in ("from", "to"):
-        wanted = frame[f"{leg}_contract"].to_numpy() * WIDE + acted
-        place = np.searchsorted(keys, wanted)
-        found[f"open_{leg}"] = pl.Series(np.where(keys[place] == wanted, opens[place], np.nan), nan_to_null=True)
-    return frame.with_columns(**found)
-
-
-def _opens(bars, days):
-    """(a number for each bar's contract and day, ascending; opening prices) of some days, a day's first bar first."""
-    day = _days(bars["day"])
-    wanted = np.zeros(day.max() + 2 - day.min(), bool)
-    wanted[np.clip(days - day.min(), 0, len(wanted) - 1)] = True  # the last one stands for all that are beyond
-    rows = np.flatnonzero(wanted[day - day.min()])
-    keys = bars["contract"].to_numpy()[rows] * WIDE + day[rows]
-    order = np.lexsort((bars["time"].cast(pl.Int64).to_numpy()[rows], keys))
-    return np.append(keys[order], np.iinfo(np.int64).max), np.append(bars["open"].to_numpy()[rows[order]], np.nan)
-
-
-def _days(column):
-    """Days since 1970."""
-    return column.cast(pl.Int32).to_numpy()
 
 
 # ---- kept
@@ -391,8 +370,18 @@ def _kept(request, found, position, pieces, instead=None):
     state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
     state["position"] = _told(position)
     state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
+    write = partial(_write, request, state, {"legs": found.legs} | pieces, instead)
+    large = not callable(found.rows) and len(found.rows) > LARGE
+    if request.hand and not large:
+        request.hand["writer"].later(write)
+        return found
+    return replace(found, rows=partial(_rows, request, state)) if write() and large else found
+
+
+def _write(request, state, pieces, instead):
+    """Write the pieces and the state that names them, in place of the state `instead`; whether it could be done."""
     with contextlib.suppress(OSError):
-        for name, piece in ({"legs": found.legs} | pieces).items():
+        for name, piece in pieces.items():
             state[name] = piece if isinstance(piece, str) else kept.put(request.folder, request.name, piece)
         old = (kept.read(request.folder, request.name) or {}).get("states", [])
         again = request.inputs, request.files
@@ -400,9 +389,8 @@ def _kept(request, found, position, pieces, instead=None):
         states = [state, *left][:KEPT]
         kept.write(request.folder, request.name, {"states": states})
         kept.drop(request.folder, _pieces(old) - _pieces(states))
-        if not callable(found.rows) and len(found.rows) > LARGE:
-            return replace(found, rows=partial(_rows, request, state))
-    return found
+        return True
+    return False
 
 
 def joined(archive, pairs):

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from store import days
+from store import days, tables
 from store.contracts import Master, with_dates
 from store.naming import WITHIN_DAY, vendor_of
 from store.rules import BESIDE
@@ -21,6 +21,7 @@ from store.years import made_from
 
 SAMPLE = "sample"
 TABLES = ("contract_bars", "vendor_chains")
+BARS = tables.TABLES["contract_bars"]
 PRICED = pl.coalesce("settle", "close").is_not_null()
 _SNAPSHOTS = 4  # of which what was found is kept
 _desks = OrderedDict()
@@ -68,17 +69,30 @@ class Bars:
 
     def parts(self, columns=None):
         """What `read` gives, and the first day of the market's own rows, None where it has none."""
-        named = {name: pl.lit(getattr(self, name)) for name in ("root", "source") if columns is None or name in columns}
-        others = None if columns is None else [name for name in columns if name not in named]
-        own = priced(self.archive, self.snapshot, self.own(), others)  # what the labels say needs no reading
-        own = own if columns is None else own.with_columns(**named).select(list(columns))
+        columns = tuple(BARS.columns) if columns is None else tuple(columns)
+        others = [name for name in columns if name not in ("root", "source")]  # what the labels say needs no reading
+        found = {(self.root, self.source): priced(self.archive, self.snapshot, self.own(), others)}
+        if self.proxy_source:
+            found[self.proxy, self.proxy_source] = priced(self.archive, self.snapshot, self.lent(), others)
+        return self.joined(found, columns)
+
+    def joined(self, found, columns):
+        """The same of rows that were read: {(root, source): those of its files that have a price}."""
+        own = self._named(found[self.root, self.source], columns)
         days = self.desk.read(self.root, self.source, own["day"])
         begin = days[0].item() if len(days) else None
         if not self.proxy_source:
             return own, begin
-        before = priced(self.archive, self.snapshot, self.lent(), columns)
-        before = before.filter(pl.col("day") < (begin or self.until))
-        return pl.concat([before.with_columns(**named), own]), begin
+        lent = found[self.proxy, self.proxy_source]
+        before = lent.filter(pl.col("day") < (begin or self.until))
+        return pl.concat([self._named(before, columns), own]), begin
+
+    def _named(self, frame, columns):
+        """The rows under this root and source, with these columns."""
+        told = {
+            name: pl.Series(name, [getattr(self, name)]).new_from_index(0, len(frame)) for name in ("root", "source")
+        }
+        return pl.DataFrame([told[name] if name in told else frame[name] for name in columns])
 
 
 class Desk:
@@ -136,7 +150,7 @@ class Desk:
     def digest(self, root):
         """Hash of the facts of a market and of the holidays in use; a store that moves keeps it."""
         spec = self.spec(root)
-        used = () if spec is None else (days.calendar(spec.calendar, spec.extra), *map(days.calendar, BESIDE))
+        used = () if spec is None else days.calendars([spec.calendar], spec.extra) + days.calendars(BESIDE)
         if (root, used) not in self._digests:
             facts = b"" if spec is None else repr(replace(spec, extra=None)).encode()
             found = hashlib.sha256(facts + b"".join(b"\0" + one.holidays.tobytes() for one in used))

@@ -58,6 +58,34 @@ class Memory:
 memory = Memory()
 
 
+class Writer:
+    """Writes in a thread of its own, one after the other, while the caller goes on; use it as a context.
+
+    At the end of the block all is written, or was left out after an error of the block; an error of a write is raised
+    there. A process that ends meanwhile leaves what a write of its own would leave: whole files, and temporary ones.
+    """
+
+    def __init__(self):
+        self.pool, self.begun = None, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *failed):
+        if self.pool:
+            self.pool.shutdown(wait=True, cancel_futures=kind is not None)
+        for one in () if kind else self.begun:
+            one.result()
+
+    def later(self, work):
+        """Have `work()` done by the end of the block."""
+        if self.pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # here, for a run that reads kept arrays writes none
+
+            self.pool = ThreadPoolExecutor(1)
+        self.begun.append(self.pool.submit(work))
+
+
 def put(folder, owner, frame):
     """Write a frame; its name.
 
@@ -91,7 +119,7 @@ def get(folder, name):
         content = _path(folder, name).read_bytes()
     except OSError:
         return None
-    if sha256(content).hexdigest() != name.rpartition("-")[2]:
+    if not _named(name, content):
         return None
     try:
         frame = pl.read_ipc_stream(content)
@@ -99,6 +127,15 @@ def get(folder, name):
         return None
     memory.keep(name, frame, len(content))
     return frame
+
+
+def sound(path):
+    """Whether a frame's file has the name of its bytes; OSError if it cannot be read."""
+    return _named(path.stem, path.read_bytes())
+
+
+def _named(name, content):
+    return sha256(content).hexdigest() == name.rpartition("-")[2]
 
 
 def write(folder, owner, document):

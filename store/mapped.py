@@ -20,8 +20,10 @@ that would be larger than half of that is not kept at all.
 
 import contextlib
 import json
+import math
 import mmap
 import os
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +34,7 @@ from store import durable
 
 MAGIC, ENDING = b"FMARRAYS", ".arrays"
 PAGE = 4096  # [bytes]
+STEP, MANY = 256, 1024  # pages that are summed at once, as many as a processor has room for; pages that two threads sum
 MOST = 2_000_000_000  # of all files of a folder together [bytes]
 _NOTED = 600.0  # a use is noted once in so long: noting it changes the file's times, and then its digest is checked [s]
 _HEAD = len(MAGIC) + 8 + 32
@@ -94,29 +97,58 @@ def read(folder, name, key):
         with contextlib.suppress(OSError):  # a folder that cannot be written: there is nothing to be removed either
             if time.time() - path.stat().st_mtime > _NOTED:
                 os.utime(path)
-        with open(path, "rb") as file:
-            facts = os.fstat(file.fileno())
-            head = file.read(_HEAD)
-            header = file.read(min(int.from_bytes(head[8:16], "little"), facts.st_size))
-            if head[:8] != MAGIC or head[16:] != sha256(header).digest():
-                return None
-            fields, start = json.loads(header), _HEAD + len(header)
-            if fields["key"] != key or facts.st_size != start + fields["size"]:
-                return None
-            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        found = _opened(path)
     except OSError:
         return None
+    if found is None or found[0]["key"] != key:
+        return None
+    fields, start, whole, facts = found
     seen = str(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
     if seen not in _sound:
-        if _digest([np.frombuffer(whole, np.uint8, offset=start)]) != fields["digest"]:
+        if not _as_written(found):
             return None
         _sound.add(seen)
     return {label: _array(whole, start + place, *kind) for label, *kind, place in fields["arrays"]}, fields["document"]
 
 
+def sound(path):
+    """Whether a file is as it was written, by all of its bytes as they lie there now; OSError if it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = write(Path(folder), "mine", "of today", {"mark": np.zeros(600)}, {})
+    ...     path = Path(folder) / "mine.arrays"
+    ...     before, cut = sound(path), path.write_bytes(path.read_bytes()[:-1])
+    ...     (before, sound(path))
+    (True, False)
+    """
+    found = _opened(path)
+    return found is not None and _as_written(found)
+
+
+def _opened(path):
+    """(header, place of the arrays, all bytes, facts) of a file; None where header or size are not as written."""
+    with open(path, "rb") as file:
+        facts = os.fstat(file.fileno())
+        head = file.read(_HEAD)
+        header = file.read(min(int.from_bytes(head[8:16], "little"), facts.st_size))
+        if head[:8] != MAGIC or head[16:] != sha256(header).digest():
+            return None
+        fields, start = json.loads(header), _HEAD + len(header)
+        if facts.st_size != start + fields["size"]:
+            return None
+        return fields, start, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), facts
+
+
+def _as_written(found):
+    """Whether the arrays of an opened file have the digest that its header tells."""
+    fields, start, whole, _ = found
+    return _digest([np.frombuffer(whole, np.uint8, offset=start)]) == fields["digest"]
+
+
 def _array(whole, place, dtype, shape):
     """An array of a mapped file."""
-    dtype, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
+    dtype, count = np.dtype(dtype), math.prod(shape)
     if not count:
         return np.empty(shape, dtype)
     return np.frombuffer(whole, dtype, count, place).reshape(shape)
@@ -137,12 +169,25 @@ def _paged(block):
 
 
 def _digest(parts):
-    """Digest of bytes in parts of whole pages; see above."""
+    """Digest of bytes in parts of whole pages; see above. Many are summed by two threads: numpy lets others go on."""
     words = [part.view(np.uint64).reshape(-1, PAGE // 8) for part in parts]
-    digest = sha256()
-    for of in (np.bitwise_xor, np.add):
-        digest.update(np.concatenate([np.empty(0, np.uint64), *(of.reduce(part, axis=1) for part in words)]))
-    return digest.hexdigest()
+    pieces = [part[low : low + STEP] for part in words for low in range(0, len(part), STEP)]
+    ends = np.cumsum([0, *(len(piece) for piece in pieces)]).tolist()
+    found = np.empty((2, ends[-1]), np.uint64)  # exclusive or, sum; of each page
+
+    def reduce(which):
+        for k in which:
+            np.bitwise_xor.reduce(pieces[k], axis=1, out=found[0, ends[k] : ends[k + 1]])
+            np.add.reduce(pieces[k], axis=1, out=found[1, ends[k] : ends[k + 1]])
+
+    half = len(pieces) // 2 if ends[-1] > MANY else 0
+    other = threading.Thread(target=reduce, args=(range(half),))
+    if half:
+        other.start()
+    reduce(range(half, len(pieces)))
+    if half:
+        other.join()
+    return sha256(found).hexdigest()
 
 
 def _make_room(folder, size):

@@ -5,7 +5,7 @@ findings the share of its stored days without a finding that nobody decided abou
 sessions that the last stored day lies before `asof`. The score is their product, and 0 while a finding of severity
 `refuse` is undecided; it is unknown (None) until the market was checked.
 
-Judged is the source that a run reads first (`history.sources`). A finding without a day counts as one day.
+Judged is the source that a run reads first (`held.sources`). A finding without a day counts as one day.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from store import decisions, history
-from store.contracts import Master
+from store import decisions
 from store.coverage import busdays, days_held, sessions
 from store.days import DAY
+from store.held import desk
 from store.series_rules import CHECKS, RESTATED
 
 IMPORT = [*(check.name for check in CHECKS if check.severity == "refuse"), RESTATED.name]
@@ -60,18 +60,20 @@ def score(archive, roots, snapshot=None, asof=None):
     """
     snapshot = snapshot or archive.head()
     asof = date.fromisoformat(asof) if isinstance(asof, str) else asof or _newest(archive, snapshot)
-    master, undecided = Master.load(archive.path), decisions.undecided(archive, snapshot)
-    checked = _checked(archive, snapshot)
-    out = {}
+    undecided, checked = decisions.undecided(archive, snapshot), _checked(archive, snapshot)
+    found, none = undecided.partition_by("root", "source", as_dict=True), undecided.clear()
+    known, out = desk(archive, snapshot), {}
+    master = known.master
     for root in roots:
-        table, source, stored = _place(archive, root, snapshot)
+        table, source, stored = _place(known, root)
         if table is None:
             out[root] = Quality()
             continue
         spec = master.spec(stored) if stored in master.roots else None
-        days = days_held(archive, table, stored, source, snapshot)
-        here = undecided.filter((pl.col("root") == stored) & (pl.col("source") == source))
-        out[root] = _judged(days[days <= np.datetime64(asof, "D")], spec, here, stored in checked, asof, source)
+        days = known.days_read(stored, source) if table == "contract_bars" else None
+        days = days_held(archive, table, stored, source, snapshot) if days is None else days
+        here, days = found.get((stored, source), none), days[days <= np.datetime64(asof, "D")]
+        out[root] = _judged(days, spec, here, stored in checked, asof, source)
     return out
 
 
@@ -91,6 +93,8 @@ def _judged(days, spec, undecided, checked, asof, source):
 
 def _clean(days, undecided):
     """Share of the days without a finding; a day that is not stored lacks in the coverage and is not counted again."""
+    if undecided.is_empty():
+        return 1.0
     told = undecided["day"].drop_nulls().unique().to_numpy()
     flagged = int(np.isin(told, days).sum()) + undecided["day"].null_count()
     return 1.0 - min(flagged, len(days)) / len(days)
@@ -104,12 +108,12 @@ def _checked(archive, snapshot):
     return found | set(rules["root"])
 
 
-def _place(archive, root, snapshot):
+def _place(known, root):
     """(table, source, root) of the rows that a run reads first: the market's own, or those that stand in for it."""
-    found = history.sources(archive, root, snapshot)
+    found = known.sources(root)
     if found:
         return *found[0], root
-    stand_in = history.bars(archive, root, snapshot=snapshot)
+    stand_in = known.bars(root)
     return ("contract_bars", stand_in.source, stand_in.proxy) if stand_in else (None, "", root)
 
 

@@ -28,6 +28,7 @@ D, N, E, B}, months included or left out) and CSI's {known, lagged2} and "preven
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 KNOWN_AFTER = {"volume": 1, "oi": 2}  # days between a number's day and the first roll day that may use it
 NAMES = {"volume": "volume", "oi": "open interest"}
@@ -147,7 +148,12 @@ def parse_rule(text, names=()):
     ...
     store.roll_rules.UnknownRule: roll rule 'volum:2' is not known; did you mean 'volume:2'? Allowed: ...
     """
-    written = str(text).strip()
+    return _parsed(str(text).strip(), tuple(names))
+
+
+@lru_cache(maxsize=256)
+def _parsed(written, names):
+    """The rule of a text; it is asked for market by market, and a rule never changes."""
     trigger, *options = written.split(",")
     found = _trigger(trigger.strip(), names) or _refuse(written, trigger.strip().lower(), names)
     since, until = found.get("since"), found.get("until")

@@ -26,6 +26,9 @@ class Follower:
         self.given = given or {}
         self.dates = Dates(chain, spec, rule, self.given)
         self._crossings = crossings(chain, rule.reads, self.dates.limit)
+        self._plain = rule.known[0][1] if len(rule.known) == rule.count == 1 else 0  # days until its number is known
+        told = (self.dates.limit, self.dates.barred, self.dates.due, self.dates.leave, self.dates.endless, chain.cuts)
+        self._limit, self._barred, self._due, self._leave, self._endless, self._cuts = (x.tolist() for x in told)
 
     def start(self):
         """The nearest contract with a price on the first day that has one, not past its last allowed day; that day.
@@ -45,10 +48,10 @@ class Follower:
 
     def next(self, k, since):
         """The roll out of `k`, held since the close of day `since`: (row, contract, day); None while it is held."""
-        limit = int(self.dates.limit[k])
+        limit = self._limit[k]
         trigger, target, reason = self._trigger(k, since, limit)
         for t in range(trigger, limit + 1):
-            c = target if target is not None and t < self.dates.barred[target] else self._candidate(k, t)
+            c = target if target is not None and t < self._barred[target] else self._candidate(k, t)
             pair = None if c is None else self.chain.matched(k, c, t)
             if pair:
                 waited = f", waited {t - trigger}" if t > trigger else ""
@@ -57,15 +60,14 @@ class Follower:
 
     def _trigger(self, k, since, limit):
         """(first day on which the roll out of `k` may be made, contract or None, reason)."""
-        due, reason = max(int(self.dates.due[k]), since + 1), self.dates.reason(k)
+        due, reason = max(self._due[k], since + 1), self.dates.reason(k)
         if self.rule.kind != "activity":
             return due, None, reason
         unknown = self._unknown(due)
-        if not unknown and not self.dates.endless[k]:  # it may cross up to the last allowed day
-            due = max(int(self.dates.leave[k]), since + 1)
+        if not unknown and not self._endless[k]:  # it may cross up to the last allowed day
+            due = max(self._leave[k], since + 1)
         why = f"fallback: {unknown or NO_CROSSING}"
-        bound = max(int(self.dates.until[k]), since + 1)
-        if self.rule.until and bound <= due:
+        if self.rule.until and (bound := max(int(self.dates.until[k]), since + 1)) <= due:
             due, why = bound, f"{self.rule.until}: {self._unknown(bound) or NO_CROSSING}"
         crossing = self._crossing(k, since, min(due, limit))
         return (*crossing, self.rule.name + reason) if crossing else (due, None, why + reason)
@@ -73,13 +75,30 @@ class Follower:
     def _crossing(self, k, since, until):
         """The first day in since+1..until for which the rule's crossing was known, with the contract that crossed."""
         for c, low, high in self.chain.candidates(k, since, until - 1) if until > since else ():
-            low, high = max(low, int(self.dates.since[k]) - 1), min(high, int(self.dates.barred[c]) - 2)
+            low, high = max(low, int(self.dates.since[k]) - 1), min(high, self._barred[c] - 2)
+            if high < low:
+                continue
+            if self._plain:
+                found = self._first_crossing(k, c, max(low + 1, since + self._plain), min(high + 1, until))
+                if found is not None:
+                    return found, c
+                continue
             seen = self.crossed(k, c, since, until)
             seen = seen if self.rule.count == 1 else _in_a_row(seen, self.rule.count)
             seen = seen[low - since : max(high + 1 - since, 0)]
             if seen.any():
                 return low + 1 + int(seen.argmax()), c
         return None
+
+    def _first_crossing(self, k, c, first, last):
+        """The first of the days first..last on which the one number that the rule reads was known to have crossed."""
+        ((name, lag),) = self.rule.known
+        low, high = self._cuts[k], self._cuts[k + 1]
+        dates = self.chain.dates[low:high]
+        a, b = dates.searchsorted((first - lag, last - lag + 1)).tolist()
+        crossed = self._crossings[name][low + a : low + b] == c
+        place = int(crossed.argmax()) if b > a else 0
+        return int(dates[a + place]) + lag if b > a and crossed[place] else None
 
     def crossed(self, k, c, since, until):
         """(day since+1..until) whether `c` had crossed `k`, by the numbers known when a roll on that day is decided.
@@ -118,7 +137,8 @@ class Follower:
             wanted = self.given[int(self.chain.contracts[k])][1]
             found = np.flatnonzero((self.chain.contracts == wanted) & (first <= t) & (t < self.dates.barred))
             return int(found[0]) if len(found) else None
-        return next((c for c in range(k + 1, len(first)) if first[c] <= t < self.dates.barred[c]), None)
+        listed = self.chain.listed
+        return next((c for c in range(k + 1, len(listed)) if listed[c] <= t < self._barred[c]), None)
 
     def _close(self, k, since, limit):
         """The end of a position that found no matched price from its planned roll to `limit`, its last day."""

@@ -201,7 +201,8 @@ def closed(reasons):
     """
     if isinstance(reasons, pl.Expr):
         return reasons.str.starts_with(CLOSED)
-    return np.array([reason.startswith(CLOSED) for reason in reasons], bool)  # of some hundred texts quicker than that
+    told = reasons.to_list() if isinstance(reasons, pl.Series) else reasons
+    return np.array([reason.startswith(CLOSED) for reason in told], bool)  # of some hundred texts quicker than that
 
 
 def last_position(bars, calendar, position=None):
@@ -231,8 +232,9 @@ def last_position(bars, calendar, position=None):
     if any(begin - late.get(name, 0) + 1 < t < begin for name, t in chain.known.items() if t != chains.BEFORE):
         return None
     day = lambda t: chain.days[t].item() if 0 <= t < len(chain.days) else None  # noqa: E731
-    listed = zip(chain.contracts.tolist(), chain.first.tolist(), strict=True)
-    listed = {name: day(t) for name, t in listed if name not in told[0]}
+    there = np.flatnonzero((chain.first >= 0) & (chain.first < len(chain.days)))
+    begun = dict(zip(there.tolist(), chain.days[chain.first[there]].tolist(), strict=True))
+    listed = {name: begun.get(k) for k, name in enumerate(chain.contracts.tolist()) if name not in told[0]}
     known = tuple((name, told[1].get(name) or day(t)) for name, t in chain.known.items())
     return Position(contract, since, tuple(sorted((told[0] | listed).items())), known)
 

@@ -40,6 +40,22 @@ def test_verify_passes_a_whole_store_and_names_a_damaged_file(call, document, st
     assert file.name in call("verify", "--store", store, code=1).out
 
 
+def test_a_torn_file_of_the_cache_is_named_and_is_no_damage(call, document, store):
+    from engine import load
+
+    load(open_archive(store), ["MES"])
+    whole = document("verify", "--store", store)["cache"]
+    assert whole["checked"] > 4 and whole["torn"] == []
+    (file,) = (store / "cache" / "markets").glob("*.arrays")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    found = document("verify", "--store", store)
+    assert (found["problems"], found["cache"]["torn"]) == ([], [f"cache/markets/{file.name}"])
+    told = call("verify", "--store", store).out
+    assert "all are as they were written" in told and f"cache/markets/{file.name} is cut or altered" in told
+    load(open_archive(store), ["MES"])
+    assert document("verify", "--store", store)["cache"]["torn"] == []
+
+
 def test_seven_nights_read_every_file_once(document, built):
     parts = [document("verify", "--part", f"{k}/7", "--store", built) for k in range(1, 8)]
     chain = 6 * len(open_archive(built).history())  # the snapshots are read each night

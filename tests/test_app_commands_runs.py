@@ -1,8 +1,11 @@
 """Verbs on runs: what scripts rely on, once computed and found again, repeated, exported, deleted."""
 
+import gc
 import json
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -310,3 +313,18 @@ def test_last_is_the_run_that_was_asked_for_last(document, store, portfolio):
     assert document("show", "last", "--store", store)["run"] == first
     document("delete", first, "--store", store)
     assert document("show", "last", "--store", store)["run"] == second
+
+
+def test_garbage_is_not_looked_for_while_a_process_of_its_own_imports():
+    code = """
+import gc
+from app.commands.runs import untidied
+with untidied(True):
+    assert not gc.isenabled()
+assert gc.isenabled() and gc.get_freeze_count() > 1000
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    before = gc.get_freeze_count()
+    with runs.untidied(False):
+        assert gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() == before

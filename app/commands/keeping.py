@@ -29,6 +29,7 @@ def verify(
     The exit code is 1 if any is missing, cut or altered; each is named.
     """
     from store.archive import Damaged
+    from store.cached import torn
     from store.verify import verify as check
 
     if tonight and part:
@@ -39,6 +40,7 @@ def verify(
         document = check(archive, chosen, bar)
     with suppress(Damaged):  # told among the problems
         document["files"] = len(archive.head().files)
+    document["cache"] = torn(archive.cache, chosen)
     emit(context, document, _show_verify)
     if document["problems"]:
         raise typer.Exit(1)
@@ -62,6 +64,8 @@ def _show_verify(document):
         say(f"{counted(len(document['problems']), 'problem')}; {read}")
     else:
         say(f"snapshot {document['snapshot']}: {read}; all are as they were written")
+    for name in document["cache"]["torn"]:
+        say(f"{name} is cut or altered: nothing is lost, it is made anew when it is next asked for; is the disk well?")
 
 
 def snapshots(

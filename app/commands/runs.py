@@ -1,6 +1,8 @@
 """Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
 
+import gc
 import time
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -57,8 +59,9 @@ def run(
             raise typer.BadParameter(f"{change}: write KEY=VALUE, as sizing.target=0.1", param_hint="--set")
     days = {"start": day_of(start, "--start"), "end": day_of(end, "--end")}
     known = day_of(as_known, "--as-known")
-    from engine.backtest import run as backtest
-    from engine.stages import nothing
+    with untidied(context.obj.began is None):
+        from engine.backtest import run as backtest
+        from engine.stages import nothing
 
     stages = _stages(context.obj.began) if profile else nothing
     archive = opened(context)
@@ -73,6 +76,21 @@ def run(
         typer.echo(f"run {made.id} is stored already; --force computes it again", err=True)
     told = {"profile": stages.told()} if profile else {}
     emit(context, made.summary | {"stored": stored} | told, _show_run)
+
+
+@contextmanager
+def untidied(own):
+    """While modules are imported, nothing is looked for that nobody needs, for all of it stays; nor later among them.
+    Only in a process of its own: in another one all is as it was."""
+    if not own:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _stages(began):

@@ -52,7 +52,7 @@ class Request:
     rule: str  # canonical, see roll_rules
     rank: int = 0
     given: pl.DataFrame | None = None
-    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `writer`
+    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`
 
     @property
     def archive(self):
@@ -169,9 +169,9 @@ def series(requests, progress=None, processes=None):
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
     left = [request for request, state in zip(requests, states, strict=True) if state is None]
-    with Ahead([request.plan for request in left], COLUMNS) as ahead, kept.Writer() as writer:
+    with Ahead([request.plan for request in left], COLUMNS) as ahead:
         for request in left:
-            request.hand.update(ahead=ahead, writer=writer)
+            request.hand["ahead"] = ahead
         for i, (request, state) in enumerate(zip(requests, states, strict=True)):
             found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
             request.hand.clear()
@@ -370,18 +370,8 @@ def _kept(request, found, position, pieces, instead=None):
     state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
     state["position"] = _told(position)
     state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
-    write = partial(_write, request, state, {"legs": found.legs} | pieces, instead)
-    large = not callable(found.rows) and len(found.rows) > LARGE
-    if request.hand and not large:
-        request.hand["writer"].later(write)
-        return found
-    return replace(found, rows=partial(_rows, request, state)) if write() and large else found
-
-
-def _write(request, state, pieces, instead):
-    """Write the pieces and the state that names them, in place of the state `instead`; whether it could be done."""
     with contextlib.suppress(OSError):
-        for name, piece in pieces.items():
+        for name, piece in ({"legs": found.legs} | pieces).items():
             state[name] = piece if isinstance(piece, str) else kept.put(request.folder, request.name, piece)
         old = (kept.read(request.folder, request.name) or {}).get("states", [])
         again = request.inputs, request.files
@@ -389,8 +379,9 @@ def _write(request, state, pieces, instead):
         states = [state, *left][:KEPT]
         kept.write(request.folder, request.name, {"states": states})
         kept.drop(request.folder, _pieces(old) - _pieces(states))
-        return True
-    return False
+        if not callable(found.rows) and len(found.rows) > LARGE:
+            return replace(found, rows=partial(_rows, request, state))
+    return found
 
 
 def joined(archive, pairs):

@@ -58,34 +58,6 @@ class Memory:
 memory = Memory()
 
 
-class Writer:
-    """Writes in a thread of its own, one after the other, while the caller goes on; use it as a context.
-
-    At the end of the block all is written, or was left out after an error of the block; an error of a write is raised
-    there. A process that ends meanwhile leaves what a write of its own would leave: whole files, and temporary ones.
-    """
-
-    def __init__(self):
-        self.pool, self.begun = None, []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *failed):
-        if self.pool:
-            self.pool.shutdown(wait=True, cancel_futures=kind is not None)
-        for one in () if kind else self.begun:
-            one.result()
-
-    def later(self, work):
-        """Have `work()` done by the end of the block."""
-        if self.pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # here, for a run that reads kept arrays writes none
-
-            self.pool = ThreadPoolExecutor(1)
-        self.begun.append(self.pool.submit(work))
-
-
 def put(folder, owner, frame):
     """Write a frame; its name.
 

@@ -95,7 +95,9 @@ def _run(folder, text):
 
 
 def _sweep(folder):
-    sweep(load(open_archive(folder)), Portfolio.from_toml(START + USUAL), {"fast": [5, 10]}, threads=1)
+    market, text = load(open_archive(folder)), f'{START}compounding = false\n{USUAL}[sizing]\nrule = "fixed"\n'
+    for portfolio, screened in ((START + USUAL, False), (text, True)):
+        sweep(market, Portfolio.from_toml(portfolio), {"fast": [5, 10]}, threads=1, screen=screened, best=1)
 
 
 def _lacks():

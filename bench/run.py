@@ -54,6 +54,10 @@ def main(arguments=None):
         if not options.quick:
             found["process"] |= whole(folder / "many", options.rounds)
         found["simulation"] = simulation(folder / "store", options.markets, options.years, options.rounds)
+        if not options.quick:
+            from bench import work  # which imports this file
+
+            found["work"] = work.measured(load(open_archive(folder / "store")), folder, options.rounds)
     print(json.dumps(found, indent=2) if options.json else table(found))
     if options.readme:
         page = REPO / "README.md"
@@ -295,6 +299,10 @@ def table(found):
         one = simulated[name]
         lines.append(row(f"{label}, {size}", one["median"], f"{best(one)}, {one['ns_per_bar']} ns a bar"))
     lines.append(f"{'simulation / bare loop':<52}{simulated['ratio']:>9.1f} times")
+    if "work" in found:
+        from bench import work
+
+        lines += ["", *work.lines(found["work"])]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from engine import inputs
 from engine.backtest import first_row
 from engine.headline import STATISTICS, listed, term
+from engine.kept import keeping
 from engine.kernel import kernel
 from engine.portfolio import Portfolio, Sleeve
 from engine.ready import ready_of
@@ -58,7 +59,7 @@ class Group:
 
     def __init__(self, source, number):
         self.source, self.grid = source, source.grid
-        self.why, self.portfolio, self._shared = "", None, None
+        self.why, self.portfolio, self._shared, self._plan = "", None, None, None
         try:
             self.portfolio = source.portfolio.with_settings(self.grid.changes(number, inner=False))
         except ValueError as fault:
@@ -102,7 +103,7 @@ class Group:
 
     def screened(self, numbers, threads=1):
         """The `Made` of combinations as `engine.screen` tells them; what it cannot tell is run in full."""
-        from engine.screen import CannotScreen, screened
+        from engine.screen import CannotScreen, planned, screened
 
         numbers = np.asarray(numbers, dtype=np.int64)
         if self.why:
@@ -113,7 +114,9 @@ class Group:
             return nothing(numbers, refused)
         values = {key: column for one in self._values(numbers[wanted]).values() for key, column in one.items()}
         try:
-            found = screened(self.source.market, self.portfolio, values, threads=threads)
+            if self._plan is None:
+                self._plan = planned(self.source.market, self.portfolio)
+            found = screened(self.source.market, self.portfolio, values, threads=threads, plan=self._plan)
         except CannotScreen:
             raise
         except (ValueError, StrategyError):  # one of them is refused by its strategy: which one is found there
@@ -197,7 +200,7 @@ class Shared:
         known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
         with blamed():
             made = inputs.made(market, portfolio, first, None if callable(known) else known, source.within)
-        self.portfolio, self.market, self.first, self.inputs = portfolio, market, first, made
+        self.portfolio, self.market, self.first, self.inputs = portfolio, keeping(market), first, made
         self.wishes, orders, account, clock = made.wishes, made.orders, made.account, made.clock
         self.ready = ready_of(*made.arguments(), by_days=account.daily)
         transfer = clock.transfer

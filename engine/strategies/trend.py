@@ -4,7 +4,8 @@ import numpy as np
 import param
 
 from engine.book import STOP
-from engine.indicators import average_gap, average_gaps, change, latest, seen, volatility
+from engine.indicators import average_gap, average_gaps, change, seen, volatility
+from engine.kept import kept
 from engine.kernel import inlined, kernel
 from engine.lanes import Lanes
 from engine.measures import average_range, exponential_gap, extremes, highest, lowest, past_change, side_of
@@ -32,17 +33,20 @@ class MovingAverageCross(Strategy):
     def forecasts(self, market, values) -> np.ndarray:
         """Each length is averaged once."""
         fast, slow = _told(self, values, "fast", "slow")
-        price = market.adjusted
-        gap = {length: average_gap(price, length) for length in sorted({*fast, *slow})}
-        return np.array([cross(gap[one], gap[other], market.mark) for one, other in zip(fast, slow, strict=True)])
+        price, out = market.adjusted, np.empty((len(fast), *market.mark.shape))
+        lengths = sorted({*fast, *slow})
+        gap = {n: kept(market, ("average_gap", n), lambda n=n: average_gap(price, n)) for n in lengths}
+        width = kept(market, "width of a tie", lambda: ties(np.ascontiguousarray(market.mark)))
+        for k in range(len(fast)):
+            side(gap[fast[k]], gap[slow[k]], width, out[k])
+        return out
 
     def lanes(self, market, values) -> Lanes:
         """Averages of all lengths."""
         told = np.array(_told(self, values, "fast", "slow"))
         lengths, rows = np.unique(told, return_inverse=True)
         price, mark = (np.ascontiguousarray(one) for one in (market.adjusted, market.mark))
-        tie = 1e-9 * np.abs(np.nan_to_num(latest(mark)))
-        return Lanes(True, average_gaps(price, lengths), rows.reshape(told.shape).astype(np.uint32), tie)
+        return Lanes(True, average_gaps(price, lengths), rows.reshape(told.shape).astype(np.uint32), ties(mark))
 
     def warm_up(self) -> int:
         """The longer of both lengths. [bars]"""
@@ -297,17 +301,30 @@ def cross(fast, slow, price):
     array([ 1.,  0., -1.])
     """
     out = np.zeros(fast.shape)
-    last = np.zeros(fast.shape[1])
-    for t in range(fast.shape[0]):
-        for m in range(fast.shape[1]):
+    side(fast, slow, ties(price), out)
+    return out
+
+
+@kernel
+def ties(price):
+    """Width of a tie, 1e-9 of the newest price, array (time, market); 0 before the first. [points]"""
+    out = np.zeros(price.shape)
+    last = np.zeros(price.shape[1])
+    for t in range(price.shape[0]):
+        for m in range(price.shape[1]):
             if not np.isnan(price[t, m]):
                 last[m] = abs(price[t, m])
-            gap = fast[t, m] - slow[t, m]
-            if gap > 1e-9 * last[m]:
-                out[t, m] = 1.0
-            elif gap < -1e-9 * last[m]:
-                out[t, m] = -1.0
+            out[t, m] = 1e-9 * last[m]
     return out
+
+
+@kernel
+def side(fast, slow, width, out):
+    """Put into `out` the sign of fast less slow, 0 where they are no further apart than the width of a tie."""
+    for t in range(out.shape[0]):
+        for m in range(out.shape[1]):
+            gap, tie = fast[t, m] - slow[t, m], width[t, m]
+            out[t, m] = 1.0 if gap > tie else (-1.0 if gap < -tie else 0.0)
 
 
 @kernel

@@ -1,0 +1,100 @@
+"""What frontmonth does most, each timed alone and held against what was asked of it; `bench.run` prints it."""
+
+import statistics
+from pathlib import Path
+
+from bench import load as loads
+from bench import loop, screen, within
+from bench.run import DAYS, PORTFOLIO, clock, stretched
+from engine import Portfolio
+from engine.sweep import sweep
+from engine.trials import changing
+from store import open_archive
+
+CROSS = '[portfolio]\nname = "cross"\ncapital = 100_000_000\n[[strategies]]\nname = "moving_average_cross"\n'
+FIXED = f'{CROSS}[sizing]\nrule = "fixed"\n'  # one contract, long or short, as the other engines trade it
+GRID = {"fast": range(5, 105), "slow": range(110, 210)}  # 10,000 combinations
+SIZES = {"1e6x1": ("1,000,000 bars of one market", 0.020), "1e7x1": ("10,000,000 bars of one market", 0.250),
+         "250000x40": ("250,000 bars of 40 markets", 0.250)}  # fmt: skip
+LOOP = {5: 0.0005, 40: 0.002, 200: 0.010}  # markets: seconds
+
+
+def measured(market, folder, rounds, grid=GRID, sizes=SIZES, markets=LOOP, many=(40, 20)):
+    """A row for each kind of work.
+
+    Parameters
+    ----------
+    market : Market
+        Whose prices are repeated as far as they are needed.
+    folder : path
+        Where a store may be made.
+    rounds : int
+        How often each is timed.
+
+    Returns
+    -------
+    list of dict
+        `work`; `seconds` (median) and `best`, or `rate` a second; `asked`, the same; `floor`, times the bare loop.
+    """
+    rows = [
+        {"work": f"simulation, {one['markets']} markets x 10 years", "seconds": one["seconds"], "best": one["best"],
+         "asked": markets[one["markets"]], "floor": one["ratio"]}
+        for one in loop.measured(market, list(markets), 10 * DAYS, rounds) if one["kind"] == "held"
+    ]  # fmt: skip
+    rows += [
+        {"work": sizes[size][0], "seconds": one["seconds"], "best": one["best"], "asked": sizes[size][1]}
+        for size, one in zip(sizes, within.measured(market, list(sizes), rounds), strict=True)
+    ]  # fmt: skip
+    rows.append(_changed(stretched(market, many[0], many[1] * DAYS), rounds, many))
+    rows += _swept(stretched(market, 5, 10 * DAYS), rounds, grid)
+    return rows + _loaded(Path(folder) / "load", rounds)
+
+
+def _changed(market, rounds, many):
+    """One param of a loaded portfolio: forecast, simulation and statistics again."""
+    told = changing(market, Portfolio.from_toml(PORTFOLIO).with_settings(["start=none"]), ["fast", "slow"])
+    told({"fast": 50, "slow": 200})
+    seconds = [clock(lambda k=k: told({"fast": 10 + k, "slow": 150 + k})) for k in range(4 * rounds)]
+    work = f"one param changed, {many[0]} markets x {many[1]} years"
+    return {"work": work, "seconds": statistics.median(seconds), "best": min(seconds), "asked": 0.015}
+
+
+def _swept(market, rounds, grid):
+    """Trials a second, in full and screened."""
+    portfolio, trials = Portfolio.from_toml(FIXED), len(grid["fast"]) * len(grid["slow"])
+    few = {name: values[:2] for name, values in grid.items()}
+    rows = []
+    for name, screened, asked in (("in full", False, 10_000), ("screened", True, 60_000)):
+        sweep(market, portfolio, few, screen=screened)
+        seconds = [clock(lambda s=screened: sweep(market, portfolio, grid, screen=s)) for _ in range(rounds)]
+        rows.append(_rate(f"sweep {name}, 5 markets x 10 years", trials, seconds, asked))
+    values = screen.windows(trials)
+    alone = [clock(lambda: screen.screened(market, portfolio, values)) for _ in range(rounds)]
+    return [*rows, _rate("the same without files and the best in full", trials, alone, 60_000)]
+
+
+def _rate(work, trials, seconds, asked):
+    return {"work": work, "rate": trials / statistics.median(seconds), "best": trials / min(seconds), "asked": asked}
+
+
+def _loaded(folder, rounds):
+    """`market.load` of 40 markets x 10 years, in processes of their own."""
+    loads.make(open_archive(folder, create=True), 40, 10)
+    asked = {"cold": 0.150, "arrays": 0.005, "again": 0.005}
+    rows = []
+    for kind, most in asked.items():
+        one = loads.rounds(kind, folder, rounds)
+        work = f"load, 40 markets x 10 years, {loads.KINDS[kind]}"
+        rows.append({"work": work, "seconds": one["median"], "best": one["best"], "asked": most})
+    return rows
+
+
+def lines(rows):
+    """The rows as lines of text."""
+    told = [f"{'':<58}{'median':>12}{'best':>12}{'asked':>12}   times the bare loop"]
+    for row in rows:
+        figures = [row.get("rate") or row["seconds"], row["best"], row["asked"]]
+        shown = [f"{x:,.0f}/s" if "rate" in row else f"{x * 1e3:,.2f} ms" for x in figures]
+        floor = f"{row['floor']:.1f}" if "floor" in row else ""
+        told.append(f"{row['work']:<58}{shown[0]:>12}{shown[1]:>12}{shown[2]:>12}   {floor}".rstrip())
+    return told

@@ -97,10 +97,9 @@ def minutes(ready, count=MINUTES, seed=7):
         name: np.stack([values, getattr(given, name)], axis=1).reshape(-1, *values.shape[1:])
         for name, values in within.items()
     }
-    both["clock"]["days"][1::2], both["clock"]["month_begin"][1::2], both["clock"]["transfer"][1::2] = 0.0, False, 0.0
-    first = both["clock"][0::2].copy()  # the first bar of a day brings its interest; those after it do not
-    both["clock"]["days"][0::2] = 0.0
-    both["clock"]["days"][1::2] = first["days"]
+    for name in ("credit", "debit", "transfer"):  # once a day, at its end
+        both["clock"][name][0::2] = 0.0
+    both["clock"]["month_begin"][0::2] = False
     row = 2 * np.repeat(np.arange(days), count) + (np.arange(days * count) % count == count - 1)
     rules = given.rules.copy()
     rules["by_days"] = rules["daily"] = True

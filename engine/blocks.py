@@ -14,7 +14,7 @@ import numpy as np
 from engine import inputs
 from engine.backtest import first_row
 from engine.headline import STATISTICS, listed, term
-from engine.kept import keeping
+from engine.kept import keeping, scratch
 from engine.kernel import kernel
 from engine.portfolio import Portfolio, Sleeve
 from engine.ready import ready_of
@@ -25,7 +25,7 @@ from engine.tried import tried
 from engine.wishes import days_of
 
 AT_ONCE = ("forecast", "targets")  # kinds of strategies whose combinations are made at once
-BYTES = 4_000_000  # of the forecasts of a block
+BYTES = 8_000_000  # of the forecasts of a block
 MOST = 256  # combinations of a block
 
 
@@ -212,7 +212,7 @@ class Shared:
         self.term = term(told_of, transfer, portfolio.capital, portfolio.compounding)
         self.sizes = None
         if params and source.within is None and orders is None:
-            self.sizes = _sizes(market, portfolio, made.layout, sorted({axis.sleeve for axis in params}))
+            self.sizes = _sizes(self.market, portfolio, made.layout, sorted({axis.sleeve for axis in params}))
 
     def alone(self):
         """(statistics, daily returns) of the portfolio as it is."""
@@ -342,25 +342,34 @@ def _prepared(rule, market, column, share, strategy):
         mine = strategy == s
         above[:, mine], below[:, mine] = rule.quotient(market, column[mine], share[mine])
     below[~market.available[:, column]] = np.inf
-    usual = quotients(np.ones((1, time, len(column))), above, below)[0]
-    return lambda forecasts: (quotients(np.ascontiguousarray(forecasts), above, below), usual)
+    usual = np.empty((1, time, len(column)))
+    quotients(np.ones(usual.shape), above, below, usual)
+
+    def divided(forecasts):
+        out = scratch(market, "weights", forecasts.shape)
+        quotients(np.ascontiguousarray(forecasts), above, below, out)
+        return out, usual[0]
+
+    return divided
 
 
 @kernel
-def quotients(forecasts, above, below):
-    """Numerator times forecast over denominator, array (combination, time, member); 0 where that is no finite number.
+def quotients(forecasts, above, below, out):
+    """Numerator times forecast over denominator, into an array (combination, time, member); 0 where that is no finite
+    number.
 
-    >>> quotients(np.array([[[1.0, np.nan]], [[-0.5, 1.0]]]), np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]])).ravel()
+    >>> out = np.empty((2, 1, 2))
+    >>> quotients(np.array([[[1, np.nan]], [[-0.5, 1]]]), np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]]), out)
+    >>> out.ravel()
     array([ 1.5 ,  0.  , -0.75,  0.  ])
     """
-    out, count = np.empty(forecasts.shape), above.size
+    count = above.size
     given, made = forecasts.reshape(-1, count), out.reshape(-1, count)
     top, bottom = above.reshape(-1), below.reshape(-1)
     for c in range(given.shape[0]):
         for k in range(count):
             size = top[k] * given[c, k] / bottom[k]
             made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
-    return out
 
 
 def _columns(forecasts, column, strategy):

@@ -36,6 +36,7 @@ RANKED = (
     "final_equity",
 )  # more: better
 YEAR = float(ratios.YEAR)
+NEARLY = 1.0 - 1e-12  # what rounding can hide
 LEAF, DEEP = 128, 64  # numbers that numpy adds without halving them, and how often it halves at most
 
 
@@ -82,11 +83,14 @@ def statistics(curve, term, returns):
 
 def listed(raw, term):
     """`STATISTICS` of the numbers `RAW`, as a list of floats."""
-    total, spread, sharpe, sortino, deepest, mean, final, notional, *rest = (float(x) for x in raw)
+    total, spread, sharpe, sortino, deepest, mean, final, notional, costs, peak, fills, trades = raw
     annual = ratios.annual_return(total, term.years, term.compounding)
     often = notional / mean / term.years if mean > 0.0 and term.years > 0.0 else np.nan
-    told = (total, annual, spread, sharpe, sortino, ratios.calmar(annual, deepest), deepest, often, final)
-    return [x + 0.0 for x in (*told, *rest)]
+    calmar = ratios.calmar(annual, deepest)
+    return [
+        total + 0.0, float(annual) + 0.0, spread + 0.0, sharpe + 0.0, sortino + 0.0, float(calmar) + 0.0, deepest + 0.0,
+        often + 0.0, float(final) + 0.0, costs + 0.0, peak + 0.0, float(fills), float(trades),
+    ]  # fmt: skip
 
 
 @kernel
@@ -255,5 +259,6 @@ def _deepest(held):
         if np.isnan(held[k]):
             return np.nan
         peak = max(peak, held[k])
-        deepest = min(deepest, (held[k] - peak) / peak)
+        if held[k] - peak <= NEARLY * deepest * peak:  # else it is no new low, and needs no division
+            deepest = min(deepest, (held[k] - peak) / peak)
     return deepest

@@ -2,7 +2,9 @@
 
 import copy
 from collections import OrderedDict
-from threading import Lock
+from threading import Lock, local
+
+import numpy as np
 
 BYTES = 200_000_000  # of what is kept of a market; then those used longest ago go
 
@@ -27,11 +29,27 @@ def kept(market, key, make):
     return make() if there is None else there.get(key, make)
 
 
+def scratch(market, name, shape):
+    """An array to be filled; of a market that keeps, the same again when its thread asks for name and shape again.
+
+    New memory costs more than what is computed in it: the system clears each page when it is first written to.
+    """
+    there = getattr(market, "kept", None)
+    return np.empty(shape) if there is None else there.scratch(name, shape)
+
+
 class _Kept:
     """Arrays by key. Two threads that ask at once may both make one: it is the same."""
 
     def __init__(self):
-        self._arrays, self._bytes, self._lock = OrderedDict(), 0, Lock()
+        self._arrays, self._bytes, self._lock, self._own = OrderedDict(), 0, Lock(), local()
+
+    def scratch(self, name, shape):
+        """The thread's own array of a name."""
+        mine = vars(self._own)
+        if name not in mine or mine[name].shape != shape:
+            mine[name] = np.empty(shape)
+        return mine[name]
 
     def get(self, key, make):
         """The array of a key."""

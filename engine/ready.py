@@ -23,6 +23,7 @@ from engine.state import (
     Given,
     Quotes,
     State,
+    Times,
     Work,
     blank,
 )  # fmt: skip
@@ -47,13 +48,14 @@ def ready_of(
     by_days=False,
 ):  # fmt: skip
     """Named tuples of `engine.book` as the loop reads them; arrays that change with every bar are not copied."""
-    row, first = rows_of(prices, facts, clock, available)
+    times = times_of(clock, account)
+    row, first = rows_of(prices, facts, times, available)
     rules = rules_of(account, limits, lines, wishes, by_days)
     terms = facts_of(TERMS, prices, facts, available, first)
     given = Given(
         quotes=Quotes(*(getattr(prices, name) for name in Quotes._fields)),
         row=row,
-        clock=clock_of(clock, first),
+        clock=filled(CLOCK, times._asdict(), (len(first),), first),
         facts=facts_of(FACT, prices, facts, available, first),
         terms=terms,
         weight=wishes.weight,
@@ -129,7 +131,7 @@ def work(lines, members, markets):
 
 def rows_of(prices, facts, clock, available):
     """(row of each bar, first bar of each row): bars that follow each other and differ in prices alone share a row."""
-    time = len(clock.days)
+    time = len(clock.day_end)
     if clock.day_end.all():
         row = np.arange(time, dtype=INDEX)
         return row, row
@@ -156,9 +158,13 @@ def _named(kind, prices, facts, available):
     return {name: told[name] for name in kind.names}
 
 
-def clock_of(clock, first):
-    """CLOCK records of the rows that begin at the bars `first`."""
-    return filled(CLOCK, clock._asdict(), (len(first),), first)
+def times_of(clock, account):
+    """The `Times` of bars: interest is that of the rate of the bar before, calendar days / 360."""
+    rate = np.concatenate([[0.0], clock.rate])[: len(clock.rate)]
+    credit = np.where(rate >= 0.0, np.maximum(rate - account.credit_spread, 0.0), rate - account.credit_spread)
+    debit, years = rate + account.debit_spread, clock.days / 360.0
+    years[:1] = 0.0
+    return Times(credit * years, debit * years, clock.transfer, clock.day_end, clock.month_begin, clock.rebalance)
 
 
 def asked_of(orders, members):
@@ -178,7 +184,7 @@ def rules_of(account, limits, lines, wishes, by_days):
         "ordered": bool(np.any(wishes.ordered)), "alone": not crowded, "spreads": spreads, "by_days": by_days,
         "shared": crowded or spreads or account.participation != np.inf,
     }  # fmt: skip
-    return filled(RULES, told, (1,))
+    return filled(RULES, {name: told[name] for name in RULES.names}, (1,))
 
 
 def filled(kind, columns, shape, rows=None):

@@ -139,7 +139,8 @@ def go_through(bar, given, extras, programs, work, state, curves, held, books):
     rules, own, time = given.rules[0], state.own[0], given.row.shape[0]
     lines, sleeves = state.lines, state.sleeves
     one_sleeve = sleeves.shape[0] == 1
-    written = True  # whether the bar before wrote into a table
+    written, stands = True, False  # whether the bar before wrote into a table; whether its plan was left as it was
+    first = least = asked = 0.0
     for t in range(max(bar, 0), time):
         k, row = given.row[t], own.row
         now, facts, terms = given.clock[k], given.facts[k], given.terms[k]
@@ -164,32 +165,41 @@ def go_through(bar, given, extras, programs, work, state, curves, held, books):
                 curves.notional[row] += sides
             if extras is not None and rules.spreads:
                 break_spreads(t, now.day_end, marks, rules, state, books)
-            curves.interest[row] += settle(t, now, rules, own, lines, sleeves, total, one_sleeve)
-            curves.equity[row] = own.equity
-            for s in range(sleeves.shape[0]):
-                curves.sleeve[row, s] = sleeves[s].equity
-            if held is not None:
+            interest = settle(now, own, lines, sleeves, total, one_sleeve)
+            if interest != 0.0:
+                curves.interest[row] += interest
+            ends = now.day_end or not rules.by_days  # the last bar of a row of the curves
+            if ends:
+                curves.equity[row] = own.equity
+                for s in range(sleeves.shape[0]):
+                    curves.sleeve[row, s] = sleeves[s].equity
+            if ends and held is not None:
                 for i in range(lines.shape[0] if held.left.shape[0] > 0 else 0):
                     held.left[row, i] = lines[i].left
             new = now.day_end or not rules.daily
             weight, usual = given.weight[t], given.usual[t]
-            if extras is None:
-                first, least, asked = plan(new, lines, sleeves, facts, weight, usual, rules, own.floored)
-            else:
+            if extras is not None:
                 first, least, asked = _targets(t, new, given, extras, programs, work, state, books)
-            own.part = part = 1.0 if now.day_end else rules.intraday_margin
-            own.least = part * least
-            curves.margin[row] = own.margin = part * first
-            covered = own.equity / part if part > 0.0 else np.inf  # what is asked is a share of the requirement
-            within = asked <= covered and own.equity >= own.least and own.equity > 0.0
+            elif new or found > 0 or not stands or k != given.row[t - 1] or changed(t, given.weight, own):
+                first, least, asked = plan(new, lines, sleeves, facts, weight, usual, rules, own.floored)
+            stands = True
+            part = 1.0 if now.day_end else rules.intraday_margin
+            own.margin = part * first
+            if ends:
+                curves.margin[row] = own.margin
+            covered = own.equity  # what is asked is a share of the requirement
+            if part != 1.0:
+                covered = covered / part if part > 0.0 else np.inf
+            within = asked <= covered and own.equity >= part * least and own.equity > 0.0
             within &= own.floored == 0 and own.equity >= rules.floor
             if within and rules.limited:
                 within = fits(k, asked * part, own.equity, lines, facts, terms, given.most, given.limits, rules, work)
-            own.due = 0 if within else 1
+            if not within:
+                own.due, own.part, own.least = 1, part, part * least
         if own.due != 0:
             if work is None:
                 return t
-            own.due, written = 0, True
+            own.due, written, stands = 0, True, False
             cut(t, given, work, state, books)
         if extras is not None and rules.ordered:
             postpone(state)
@@ -200,6 +210,15 @@ def go_through(bar, given, extras, programs, work, state, curves, held, books):
             return time
         _close_books(time - 1, state, books)
     return time + 1
+
+
+@fused
+def changed(t, weight, own):
+    """Whether within the day something may become nothing: what is wanted, or the account."""
+    found = own.equity <= 0.0
+    for j in range(weight.shape[1]):
+        found |= weight[t, j] != weight[t - 1, j]
+    return found
 
 
 @inner
@@ -280,23 +299,17 @@ def told_apart(count, found, lines, one_sleeve, row, held):
 
 
 @fused
-def settle(t, now, rules, own, lines, sleeves, total, one_sleeve):
+def settle(now, own, lines, sleeves, total, one_sleeve):
     """Interest, then equity, shared out to the sleeves; returns the interest."""
-    account, interest = own.paid, 0.0
-    if t > 0 and now.days != 0.0:
-        free, rate = own.equity - own.margin, own.rate
-        if free >= 0.0:
-            rate = max(rate - rules.credit_spread, 0.0) if rate >= 0.0 else rate - rules.credit_spread
-        else:
-            rate += rules.debit_spread
-        interest = free * rate * now.days / 360.0
-        account += interest
+    free = own.equity - own.margin
+    interest = free * (now.credit if free >= 0.0 else now.debit)
+    account = own.paid + interest
     if one_sleeve:
         own.equity += account + total
         sleeves[0].equity = own.equity
     else:
         _share_out(account, now.rebalance, own, lines, sleeves)
-    own.rate, own.paid = now.rate, 0.0
+    own.paid = 0.0
     return interest
 
 

@@ -107,7 +107,7 @@ def sweep(
         document = work.document(draft, seconds, draft.done - before)
         swept.write(draft, grid, document, portfolio.to_toml(), work.days, full)
     tidy(folder)
-    return swept.load(folder, own)
+    return swept.load(folder, own, checked=False)  # it has just been written
 
 
 def identity(market, portfolio, grid, keep=KEEP, screen=False, best=20, by="sharpe"):
@@ -157,7 +157,7 @@ class _Work:
         numbers = swept.ranked(draft, self.by if self.best else "sharpe", count, without_kept=not self.best)
         if progress:
             progress(draft.done, len(self.grid), f"the best {len(numbers)} in full")
-        jobs = [[number] for number in sorted(numbers)]
+        jobs = self._of_groups(sorted(numbers))
         keeps = frozenset(numbers[: self.keep])
         parts = list(self._side_by_side(lambda job: self._group(job[0]).block(job, keeps), jobs))
         return _joined(parts, len(self.days))
@@ -186,6 +186,16 @@ class _Work:
             after = min(first + many, (first // inner + 1) * inner)
             yield list(range(first, after))
             first = after
+
+    def _of_groups(self, numbers):
+        """Lists of numbers of one group each, not longer than a block."""
+        jobs = []
+        for number in numbers:
+            group = number // self.grid.inner
+            if not jobs or len(jobs[-1]) >= ALONE or jobs[-1][0] // self.grid.inner != group:
+                jobs.append([])
+            jobs[-1].append(number)
+        return jobs
 
     def _traded(self, numbers):
         return self._group(numbers[0]).block(numbers, self.keeps)

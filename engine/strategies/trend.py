@@ -5,7 +5,7 @@ import param
 
 from engine.book import STOP
 from engine.indicators import average_gap, average_gaps, change, seen, volatility
-from engine.kept import kept
+from engine.kept import kept, scratch
 from engine.kernel import inlined, kernel
 from engine.lanes import Lanes
 from engine.measures import average_range, exponential_gap, extremes, highest, lowest, past_change, side_of
@@ -33,7 +33,7 @@ class MovingAverageCross(Strategy):
     def forecasts(self, market, values) -> np.ndarray:
         """Each length is averaged once."""
         fast, slow = _told(self, values, "fast", "slow")
-        price, out = market.adjusted, np.empty((len(fast), *market.mark.shape))
+        price, out = market.adjusted, scratch(market, "forecasts", (len(fast), *market.mark.shape))
         lengths = sorted({*fast, *slow})
         gap = {n: kept(market, ("average_gap", n), lambda n=n: average_gap(price, n)) for n in lengths}
         width = kept(market, "width of a tie", lambda: ties(np.ascontiguousarray(market.mark)))
@@ -321,10 +321,10 @@ def ties(price):
 @kernel
 def side(fast, slow, width, out):
     """Put into `out` the sign of fast less slow, 0 where they are no further apart than the width of a tie."""
-    for t in range(out.shape[0]):
-        for m in range(out.shape[1]):
-            gap, tie = fast[t, m] - slow[t, m], width[t, m]
-            out[t, m] = 1.0 if gap > tie else (-1.0 if gap < -tie else 0.0)
+    quick, late, tie, made = fast.reshape(-1), slow.reshape(-1), width.reshape(-1), out.reshape(-1)
+    for k in range(made.shape[0]):
+        gap = quick[k] - late[k]
+        made[k] = 1.0 if gap > tie[k] else (-1.0 if gap < -tie[k] else 0.0)
 
 
 @kernel

@@ -5,8 +5,8 @@
     python -m bench.sweep --docs                       # writes docs/speed.md and its picture
 
 A whole sweep is timed: a moving-average cross over prices in memory, from inputs to the files of its results. In full
-is `config/portfolios/trend.toml` with all that a run has; screened is the same with sizes of the starting capital, its
-best ten run in full. Combinations are fast x slow. Medians; what else the machine does only slows.
+is all that a run of `config/portfolios/trend.toml` has, with one contract or with sizes that follow the equity; screened
+is one contract, and its best ten run in full. Combinations are fast x slow. Medians; what else the machine does slows.
 """
 
 import argparse
@@ -27,8 +27,9 @@ from store import open_archive, sample, system
 DAYS = 252  # bars of a year
 BEGIN, END = "<!-- sweep: made by `make bench-sweep ARGS=--docs` -->\n", "<!-- end of sweep -->\n"
 PICTURE = REPO / "docs" / "pictures" / "sweep.svg"
-KINDS = {"in full": ["start=none"], "screened": ["start=none", "compounding=false", "sizing.target=0.02"]}
-COLOURS = ("#1f77b4", "#d9772b")
+ONE = ["start=none", "sizing.rule=fixed", "capital=100_000_000"]  # one contract, long or short
+KINDS = {"in full": ONE, "in full, sized every day": ["start=none"], "screened": [*ONE, "compounding=false"]}
+COLOURS = ("#1f77b4", "#2a9d5c", "#d9772b")
 BEST = 10  # of a screened sweep, run in full
 
 
@@ -67,7 +68,7 @@ def parser():
 def measured(market, bars, threads, rounds):
     """A row for each way, number of threads and of bars: trials, seconds, trials a second, nanoseconds a bar."""
     portfolio, one = Portfolio.from_toml(PORTFOLIO), market.mark.size
-    kinds = {name: changes for name, changes in KINDS.items() if name == "in full" or _screens()}
+    kinds = {name: changes for name, changes in KINDS.items() if name != "screened" or _screens()}
     rows = []
     for count in threads:
         for wanted in bars:
@@ -140,8 +141,8 @@ def picture(rows):
     left = panel(60, bars, of("seconds"), f"seconds of a sweep, {told}", straight=True, colours=COLOURS)
     right = panel(480, bars, of("ns"), f"nanoseconds a bar, {told}", colours=COLOURS)
     names = "".join(
-        f'<rect x="{70 + 135 * k}" y="322" width="10" height="10" fill="{COLOURS[k]}"/>'
-        f'<text x="{84 + 135 * k}" y="331">{kind}</text>'
+        f'<rect x="{70 + 190 * k}" y="322" width="10" height="10" fill="{COLOURS[k]}"/>'
+        f'<text x="{84 + 190 * k}" y="331">{kind}</text>'
         for k, kind in enumerate(kinds)
     )
     return (

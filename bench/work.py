@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 
 from bench import load as loads
-from bench import loop, screen, within
+from bench import loop, within
 from bench.run import DAYS, PORTFOLIO, clock, stretched
 from engine import Portfolio
 from engine.sweep import sweep
@@ -13,13 +13,14 @@ from store import open_archive
 
 CROSS = '[portfolio]\nname = "cross"\ncapital = 100_000_000\n[[strategies]]\nname = "moving_average_cross"\n'
 FIXED = f'{CROSS}[sizing]\nrule = "fixed"\n'  # one contract, long or short, as the other engines trade it
-GRID = {"fast": range(5, 105), "slow": range(110, 210)}  # 10,000 combinations
+GRID = {"fast": range(5, 105), "slow": range(110, 310)}  # 20,000 combinations
+WIDE = {"fast": range(5, 205), "slow": range(210, 710)}  # 100,000 combinations
 SIZES = {"1e6x1": ("1,000,000 bars of one market", 0.020), "1e7x1": ("10,000,000 bars of one market", 0.250),
          "250000x40": ("250,000 bars of 40 markets", 0.250)}  # fmt: skip
 LOOP = {5: 0.0005, 40: 0.002, 200: 0.010}  # markets: seconds
 
 
-def measured(market, folder, rounds, grid=GRID, sizes=SIZES, markets=LOOP, many=(40, 20)):
+def measured(market, folder, rounds, sizes=SIZES, markets=LOOP, many=(40, 20)):
     """A row for each kind of work.
 
     Parameters
@@ -46,7 +47,7 @@ def measured(market, folder, rounds, grid=GRID, sizes=SIZES, markets=LOOP, many=
         for size, one in zip(sizes, within.measured(market, list(sizes), rounds), strict=True)
     ]  # fmt: skip
     rows.append(_changed(stretched(market, many[0], many[1] * DAYS), rounds, many))
-    rows += _swept(stretched(market, 5, 10 * DAYS), rounds, grid)
+    rows += _swept(stretched(market, 5, 10 * DAYS), rounds)
     return rows + _loaded(Path(folder) / "load", rounds)
 
 
@@ -59,18 +60,20 @@ def _changed(market, rounds, many):
     return {"work": work, "seconds": statistics.median(seconds), "best": min(seconds), "asked": 0.015}
 
 
-def _swept(market, rounds, grid):
-    """Trials a second, in full and screened."""
-    portfolio, trials = Portfolio.from_toml(FIXED), len(grid["fast"]) * len(grid["slow"])
-    few = {name: values[:2] for name, values in grid.items()}
-    rows = []
-    for name, screened, asked in (("in full", False, 10_000), ("screened", True, 60_000)):
-        sweep(market, portfolio, few, screen=screened)
-        seconds = [clock(lambda s=screened: sweep(market, portfolio, grid, screen=s)) for _ in range(rounds)]
-        rows.append(_rate(f"sweep {name}, 5 markets x 10 years", trials, seconds, asked))
-    values = screen.windows(trials)
-    alone = [clock(lambda: screen.screened(market, portfolio, values)) for _ in range(rounds)]
-    return [*rows, _rate("the same without files and the best in full", trials, alone, 60_000)]
+def _swept(market, rounds, grid=GRID, wide=WIDE):
+    """Trials a second, in full and screened: whole sweeps, from inputs to files."""
+    portfolio, rows = Portfolio.from_toml(FIXED), []
+    kinds = (
+        ("in full", grid, {"keep": 0}, 10_000),
+        ("in full, 2,000 with daily returns", grid, {}, 10_000),
+        ("screened, the best in full", wide, {"screen": True}, 60_000),
+    )
+    for name, axes, words, asked in kinds:
+        sweep(market, portfolio, {key: values[:2] for key, values in axes.items()}, **words)
+        seconds = [clock(lambda a=axes, w=words: sweep(market, portfolio, a, **w)) for _ in range(rounds)]
+        trials = len(axes["fast"]) * len(axes["slow"])
+        rows.append(_rate(f"sweep of 5 markets x 10 years {name}", trials, seconds, asked))
+    return rows
 
 
 def _rate(work, trials, seconds, asked):

@@ -307,10 +307,10 @@ def roll_part(t, line, n, out, into, share, impact, books):
 
 
 @inner
-def close(t, line, why, kind, slips, books):
+def close(t, line, why, kind, slips, extras, books):
     """Close the whole position at the price to which it was last moved, each part in its own contract; local cash."""
     cash = 0.0
-    if line.left != 0.0:
+    if extras is not None and line.left != 0.0:
         price = line.last + line.spread
         cash += trade_left(t, line, -line.left, price, line.last, kind, why, 0.0, books)
     if line.position != 0.0:

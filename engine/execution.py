@@ -87,7 +87,7 @@ def busy_lines(t, count, given, extras, state, books):
             if extras is not None and line.ordered:
                 cash = bracketed(t, line, members[line.member], given, extras, books)
             else:
-                cash = traded(t, line, rules, books)
+                cash = traded(t, line, rules, extras, books)
             line.balance += 0.0 if rules.sweep else cash
         fact = facts[line.instrument]
         if line.position == 0.0:
@@ -270,7 +270,7 @@ def bracketed(t, line, member, given, extras, books):
     """The bar of a line that may have orders inside it; returns local cash."""
     rules, held, cash = given.rules[0], line.position, 0.0
     if line.delta != 0.0:
-        cash += at_market(t, line, rules, books)
+        cash += at_market(t, line, rules, extras, books)
         if line.position * held <= 0.0 and line.position != 0.0:
             asked = extras.orders[t - 1, line.member]
             member.stop_at, member.goal_at = asked.stop_at, asked.target_at
@@ -278,7 +278,7 @@ def bracketed(t, line, member, given, extras, books):
     if rules.at_open:
         line.opened = line.position
         cash += inside(t, line, member, extras, rules, books)
-    cash += marked(t, line, books)
+    cash += marked(t, line, extras, books)
     if line.position != 0.0:
         trail(t, line, member)
         member.seen = 1
@@ -286,20 +286,20 @@ def bracketed(t, line, member, given, extras, books):
 
 
 @fused
-def traded(t, line, rules, books):
+def traded(t, line, rules, extras, books):
     """The bar of a line that trades at the market alone, or is rolling; returns local cash."""
     line.opened = line.position
-    cash = at_market(t, line, rules, books) if line.delta != 0.0 else 0.0
+    cash = at_market(t, line, rules, extras, books) if line.delta != 0.0 else 0.0
     if rules.at_open:
         line.opened = line.position
-    return cash + marked(t, line, books)
+    return cash + marked(t, line, extras, books)
 
 
 @fused
-def marked(t, line, books):
+def marked(t, line, extras, books):
     """The line's mark: variation margin, and what the contract rolled out of earned differently; local cash."""
     cash = move(line, line.bar.mark, line.fact)
-    if line.left != 0.0 and not np.isnan(line.bar.left_mark):
+    if extras is not None and line.left != 0.0 and not np.isnan(line.bar.left_mark):
         spread = line.bar.left_mark - line.bar.mark
         cash += respread(t, line, line.left, spread, books)
         line.spread = spread
@@ -309,12 +309,12 @@ def marked(t, line, books):
 
 
 @fused
-def at_market(t, line, rules, books):
+def at_market(t, line, rules, extras, books):
     """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
     price = line.bar.market
     cash = move(line, price, line.fact)
     kind, why, own, part = line.kind, line.why, of_the_bar(line), line.part
-    if part != 0.0:
+    if extras is not None and part != 0.0:
         impact = impact_by(abs(part), line.bar.left_volume, line, rules.power)
         cash += trade_left(t, line, part, left_price(line, rules), price, kind, why, impact, books)
     if own != 0.0:

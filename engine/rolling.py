@@ -101,7 +101,7 @@ def roll_or_end(t, line, lines, rules, extras, books):
             cash = roll(t, line, lines, rules, extras, books)
         elif line.fact.closed:
             event(t, line.number, NO_PRICE, line.position, 0.0, books)
-            cash = close(t, line, EXIT_CLOSED, CLOSED, 1.0, books)
+            cash = close(t, line, EXIT_CLOSED, CLOSED, 1.0, extras, books)
             line.target = 0.0
         line.balance += 0.0 if rules.sweep else cash
 

@@ -251,21 +251,11 @@ def latched(entry, exit, renew):
     return out, episode
 
 
-@kernel
 def episodes(forecast):
     """Number of the episode of forecasts: a new one whenever the side changes; nan is held as 0.
 
     >>> episodes(np.array([[0.0], [1.0], [0.5], [0.0], [1.0], [-1.0]])).ravel()
     array([0, 1, 1, 2, 3, 4], dtype=int32)
     """
-    out = np.zeros(forecast.shape, dtype=np.int32)
-    last = np.zeros(forecast.shape[1])
-    count = np.zeros(forecast.shape[1], dtype=np.int32)
-    for t in range(forecast.shape[0]):
-        for m in range(forecast.shape[1]):
-            side = 0.0 if np.isnan(forecast[t, m]) else np.sign(forecast[t, m])
-            if side != last[m]:
-                count[m] += 1
-                last[m] = side
-            out[t, m] = count[m]
-    return out
+    side = np.sign(np.nan_to_num(forecast))
+    return np.cumsum(np.diff(side, axis=0, prepend=np.zeros((1, side.shape[1]))) != 0.0, axis=0, dtype=np.int32)

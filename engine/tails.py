@@ -309,8 +309,8 @@ def standardised(returns, decay=DECAY):
     .. math:: z_t = r_t / \sigma_{t-1}
 
     Arguments as for `ewma`. Array (time,) [number]; nan on the first `WARM_UP` days, which remember where the
-    volatility began, and after days so calm (less than `CALM` of the usual of all days before) that nothing can have been held.
-    Row t reads rows 0..t.
+    volatility began, and after days so calm (less than `CALM` of the usual of all days before) that nothing can have
+    been held. Row t reads rows 0..t.
 
     Source: G. Barone-Adesi, K. Giannopoulos, L. Vosper, VaR without Correlations for Portfolios of Derivative
     Securities, Journal of Futures Markets 1999.

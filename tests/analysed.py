@@ -1,4 +1,4 @@
-"""Runs to be analysed: a few markets that walk, rolls, costs, interest and money paid in; and one with nothing in it."""
+"""Runs to be analysed: a few markets that walk, with rolls, costs and interest; and one with nothing in it."""
 
 import numpy as np
 

@@ -45,7 +45,7 @@ def risk(run, archive):
     made.add(
         "Value at risk, tested",
         "Each day's told from the 500 before it. p below 0.05: not as often as it should be, or one after another.",
-        lambda: forecasts.tests(forecasts.forecasts(daily)).rename({"worst": "worst_ratio"}),
+        lambda: forecasts.backtested(forecasts.forecasts(daily)).rename({"worst": "worst_ratio"}),
     )
     made.add(
         "Value at risk by market",

@@ -23,8 +23,8 @@ def show(context, run, archive, section, folder=None):
         raise typer.BadParameter(f"{section!r} is no section; allowed are {allowed}", param_hint="--section")
     made = SECTIONS[section](run, archive)
     summary = run.summary
-    told = {key: summary[key] for key in ("run", "portfolio", "currency", "simulated")}
-    told |= {"stamps": summary.get("stamps", []), "section": section}
+    told = {key: summary[key] for key in ("run", "portfolio", "simulated")}
+    told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section}
     if folder is not None:
         files = _written(made, section, Path(folder))
         emit(context, told | {"files": files}, lambda document: say("\n".join(document["files"])))

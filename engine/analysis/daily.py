@@ -119,6 +119,8 @@ def codes(column, names):
     if isinstance(column.dtype, pl.Enum):
         known = np.array([place.get(name, -1) for name in column.dtype.categories], np.int64)
         return known[column.to_physical().to_numpy()]
+    if not len(column):
+        return np.zeros(0, np.int64)
     return column.replace_strict(place, return_dtype=pl.Int64).to_numpy()
 
 

@@ -226,7 +226,7 @@ def correlation_matrix(shares, span=1, least=2):
     ([1.0, -0.316228], [4, 4, 1])
     """
     whole = len(shares) // span * span
-    sums = np.nan_to_num(shares[:whole]).reshape(-1, span, shares.shape[1]).sum(axis=1)
+    sums = np.nan_to_num(shares[:whole]).reshape(whole // span, span, shares.shape[1]).sum(axis=1)
     there = (sums != 0.0).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums.sum(axis=0) / there.sum(axis=0)

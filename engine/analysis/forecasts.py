@@ -56,19 +56,14 @@ def forecast(returns, method="history", level=0.95, window=WINDOW, least=LEAST):
     Returns
     -------
     array (time,)
-        [fraction], positive for a loss; nan before `least` days are known, and from an unknown return on.
+        [fraction], positive for a loss; nan before `least` days are known, and after an unknown return.
 
     Source: that of the method, see `engine.tails`; `cornish-fisher` outside its domain is history, day by day.
 
     >>> forecast(np.array([-0.01, 0.01, -0.04, 0.02]), "history", 0.5, None, 2)
     array([ nan,  nan, -0.  ,  0.01])
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} of a value at risk: allowed are {', '.join(METHODS)}")
-    unknown = np.flatnonzero(np.isnan(returns))
-    known = returns[: unknown[0]] if len(unknown) else returns
-    told = _METHODS[method](known, level, window or max(len(known), 1), least)
-    return np.append(told, np.full(len(returns) - len(known), np.nan))[: len(returns)]
+    return _forecasts(returns, method, (level,), window, least)[0]
 
 
 def forecasts(run, levels=LEVELS, methods=tuple(METHODS), window=WINDOW, least=LEAST):
@@ -79,15 +74,14 @@ def forecasts(run, levels=LEVELS, methods=tuple(METHODS), window=WINDOW, least=L
     daily = run if isinstance(run, Daily) else Daily.of(run)
     frames = []
     for method in methods:
-        for level in levels:
-            told = forecast(daily.returns, method, level, window, least)
+        for level, told in zip(levels, _forecasts(daily.returns, method, levels, window, least), strict=True):
             frame = {"day": daily.days[1:], "return": daily.returns, "method": method, "level": level, "var": told}
             frames.append(pl.DataFrame(frame))
     found = pl.concat(frames).with_columns(pl.col("var", "return").fill_nan(None))
     return found.with_columns(exceeded=-pl.col("return") > pl.col("var")).cast(FORECASTS)
 
 
-def tests(told):
+def backtested(told):
     """How often the losses went beyond each method and level, and what the tests of coverage say of it.
 
     Parameters
@@ -115,35 +109,49 @@ def tests(told):
     return pl.DataFrame(rows, schema=TESTS, orient="row").fill_nan(None)
 
 
-def _history(returns, level, window, least):
-    return -_before(_quantile(returns, level, window, least))
+def _forecasts(returns, method, levels, window, least):
+    """`forecast` of several levels."""
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} of a value at risk: allowed are {', '.join(METHODS)}")
+    unknown = np.flatnonzero(np.isnan(returns))
+    known = returns[: unknown[0]] if len(unknown) else returns
+    at = _METHODS[method](known, window or max(len(known), 1), least)
+    later = np.full(len(returns) - len(known), np.nan)
+    return [-np.concatenate([[np.nan], at(level), later])[: len(returns)] for level in levels]
 
 
-def _gaussian(returns, level, window, least):
-    mean, spread, _, _ = _moments(returns, window, least)
-    return -_before(mean + tails.NORMAL.inv_cdf(tails.beyond(level)) * spread)
+# What is known of the quantile at the end of each row, as a function of the level
 
 
-def _bent(returns, level, window, least):
+def _history(returns, window, least):
+    return lambda level: _quantile(returns, level, window, least)
+
+
+def _gaussian(returns, window, least):
+    mean, spread, _, _ = _moments(returns, window, least, 2)
+    return lambda level: mean + tails.NORMAL.inv_cdf(tails.beyond(level)) * spread
+
+
+def _bent(returns, window, least):
     """Cornish-Fisher inside its domain, history outside it; as `tails.modified_var`, row by row."""
-    mean, spread, s, k = _moments(returns, window, least)
-    bent = mean + tails.bent_quantile(level, s, k) * spread
-    return -_before(np.where(tails.in_domain(s, k), bent, _quantile(returns, level, window, least)))
+    mean, spread, s, k = _moments(returns, window, least, 4)
+
+    def at(level):
+        bent = mean + tails.bent_quantile(level, s, k) * spread
+        return np.where(tails.in_domain(s, k), bent, _quantile(returns, level, window, least))
+
+    return at
 
 
-def _filtered(returns, level, window, least):
-    surprises = tails.standardised(returns)
+def _filtered(returns, window, least):
+    surprises, volatility = tails.standardised(returns), tails.ewma(returns)
     able = ~np.isnan(surprises)
-    found = np.append(np.nan, _quantile(surprises[able], level, window, least))[np.cumsum(able)]
-    return -_before(tails.ewma(returns) * found)
+    return lambda level: (
+        volatility * np.append(np.nan, _quantile(surprises[able], level, window, least))[np.cumsum(able)]
+    )
 
 
 _METHODS = {"history": _history, "gaussian": _gaussian, "cornish-fisher": _bent, "filtered": _filtered}
-
-
-def _before(values):
-    """What was known the evening before."""
-    return np.append(np.nan, values)[:-1]
 
 
 def _quantile(values, level, window, least):
@@ -154,21 +162,47 @@ def _quantile(values, level, window, least):
     return found.fill_null(float("nan")).to_numpy()
 
 
-def _moments(values, window, least):
-    """Mean, deviation (ddof 0), skew and excess kurtosis of the last values at each row; nan before `least` of them."""
-    count = np.minimum(np.arange(1, len(values) + 1), window)
-    center = values.mean() if len(values) else 0.0
-    scale = values.std() if len(values) and values.std() > 0.0 else 1.0
-    powers = ((values - center) / scale)[:, None] ** np.arange(1, 5)
-    sums = np.vstack([np.zeros(4), np.cumsum(powers, axis=0)])
-    rows = np.arange(1, len(values) + 1)
-    m1, m2, m3, m4 = ((sums[rows] - sums[rows - count]) / count[:, None]).T
-    variance = np.maximum(m2 - m1**2, 0.0)
-    variance[variance < 1e-12 * np.maximum(m2, 1e-12)] = 0.0  # only rounding
-    spread = np.sqrt(variance)
-    skewed = m3 - 3.0 * m1 * m2 + 2.0 * m1**3
-    heavy = m4 - 4.0 * m1 * m3 + 6.0 * m1**2 * m2 - 3.0 * m1**4
+def _moments(values, window, least, highest):
+    """Mean, deviation (ddof 0), skew and excess kurtosis of the last values at each row; nan before `least` of them.
+
+    Windows that are not whole yet grow value by value; whole ones are gone through place by place, all at once, first
+    for the mean and then for the powers about it up to the `highest`: no row reads, or rounds by, what comes later.
+    """
+    count = max(len(values) - window, 0)
+    places = [values[place + 1 : place + 1 + count] for place in range(window if count else 0)]
+    mean = sum(places, np.zeros(count)) / window
+    sums = np.zeros((3, count))
+    for place in places:
+        apart = place - mean
+        power = apart
+        for k in range(highest - 1):
+            power = power * apart
+            sums[k] += power
+    first = _growing(values[:window].tolist())
+    mean, *sums = np.hstack([first, np.vstack([mean, sums / window])])
+    spread = np.sqrt(sums[0])
+    spread[spread <= tails.ROUNDING * np.maximum(1.0, np.abs(mean))] = 0.0  # only rounding moves it
     some = np.where(spread > 0.0, spread, np.nan)
-    found = np.array([center + scale * m1, scale * spread, skewed / some**3, heavy / some**4 - 3.0])
+    found = np.array([mean, spread, sums[1] / some**3, sums[2] / some**4 - 3.0])
     found[:, : max(least - 1, 0)] = np.nan
     return found
+
+
+def _growing(values):
+    """Mean and central moments two to four of the first 1, 2, 3... values, (4, count).
+
+    Source: P. Pebay, Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order Statistical
+    Moments, Sandia Report 2008, eq. 1.1 to 1.6 for one more value.
+    """
+    out, mean, m2, m3, m4 = np.empty((4, len(values))), 0.0, 0.0, 0.0, 0.0
+    for t, value in enumerate(values):
+        n = t + 1
+        apart = value - mean
+        step = apart / n
+        part = apart * step * t
+        mean += step
+        m4 += part * step * step * (n * n - 3 * n + 3) + 6.0 * step * step * m2 - 4.0 * step * m3
+        m3 += part * step * (n - 2) - 3.0 * step * m2
+        m2 += part
+        out[:, t] = mean, m2 / n, m3 / n, m4 / n
+    return out

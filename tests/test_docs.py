@@ -152,6 +152,7 @@ SAMPLES = {
     "continuous SERIES --json": ["continuous", "MES"],
     "continuous SERIES --maturity": ["continuous", "CL", "--maturity", "60"],
     "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
+    "show RUN --section": ["show", "last", "--section", "risk"],
     "warm": ["warm"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],

@@ -76,7 +76,7 @@ def risk(run, archive):
         "Capacity",
         f"Mean and most; to leave at {percent(PART, 0)} of the volume a day; the capital with which "
         f"{percent(SURE, 0)} of the days' trades are no more than that.",
-        lambda: capacity(run, market()),
+        lambda: capacity(run, market(), daily=daily),
     )
     return made.all()
 
@@ -86,6 +86,7 @@ def trades(run, archive):
     from engine.analysis import activity, excursions, trade_stats
 
     market, made = _market(run, archive), Made()
+    at = cache(lambda: excursions.places(run, market()))
     told = (
         "Flat to flat, rolls and resizes inside. Factor: won / lost; payoff: mean of each; row: most one after another."
     )
@@ -106,12 +107,12 @@ def trades(run, archive):
     made.add(
         "Excursions",
         "Furthest against and for the holder, mean of the trades, in money, R and average true ranges.",
-        lambda: _excursions(excursions.excursions(run, market()), run.trades()),
+        lambda: _excursions(excursions.excursions(run, market(), at()), run.trades()),
     )
     made.add(
         "Edge of the entries",
         "Mean excursion in average true ranges; an edge ratio above 1 says that entries point the right way.",
-        lambda: excursions.edge(run, market()),
+        lambda: excursions.edge(run, market(), at=at()),
     )
     made.add(
         "Time in market",

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import COSTS, PAID, by_market, codes
+from engine.analysis.daily import COSTS, PAID, by_market, codes, rows_of
 from engine.book import CAUSES
 
 ROLL_COSTS = ("roll_slippage", "roll_impact", "roll_commission")
@@ -77,17 +77,22 @@ def held(run, by="market"):
 
     A strategy is long where the notional of all it holds is. By is `market`, `root` or `strategy`.
     """
-    days = max(len(run.equity()) - 1, 1)
-    positions = by_market(run.positions()).with_columns(group=pl.col(by))
-    daily = positions.group_by("group", "day").agg(
-        any=(pl.col("contracts") != 0.0).any(), net=pl.col("notional").fill_nan(0.0).fill_null(0.0).sum()
-    )
-    daily = daily.with_columns(pl.col("group").cast(pl.String))
-    counts = daily.group_by("group").agg(
-        days=pl.col("any").sum(), long=(pl.col("net") > 0.0).sum() / days, short=(pl.col("net") < 0.0).sum() / days
-    )
-    found = counts.with_columns(share=pl.col("days") / days)
-    return found.select(*HELD).cast(HELD).sort("days", "group", descending=[True, False])
+    days, positions = run.equity()["day"][1:].to_numpy().astype("datetime64[D]"), by_market(run.positions())
+    names = sorted(positions[by].cast(pl.String).unique())
+    shape, cell = (len(days), len(names)), rows_of(days, positions["day"]) * len(names) + codes(positions[by], names)
+    notional = np.nan_to_num(positions["notional"].fill_null(0.0).to_numpy())
+    there = positions["contracts"].to_numpy() != 0.0
+    any_ = np.bincount(cell, there, minlength=len(days) * len(names)).reshape(shape) > 0.0
+    net = np.bincount(cell, notional, minlength=len(days) * len(names)).reshape(shape)
+    whole = max(len(days), 1)
+    frame = {
+        "group": pl.Series(names, dtype=pl.String),
+        "days": any_.sum(axis=0),
+        "share": any_.sum(axis=0) / whole,
+        "long": (net > 0.0).sum(axis=0) / whole,
+        "short": (net < 0.0).sum(axis=0) / whole,
+    }
+    return pl.DataFrame(frame).cast(HELD).sort("days", "group", descending=[True, False])
 
 
 def netted(run):

@@ -10,6 +10,7 @@ import polars as pl
 
 from engine.analysis.activity import notional
 from engine.analysis.daily import Daily, by_market, codes, rows_of
+from engine.analysis.exposure import CONTRACTS
 
 PART = 0.1  # share of a day's volume that one may be
 SURE = 0.95  # share of the fills that the capital keeps to it
@@ -30,7 +31,7 @@ CAPACITY = {
 }
 
 
-def capacity(run, market, part=PART, sure=SURE):
+def capacity(run, market, part=PART, sure=SURE, daily=None):
     """Size of positions and trades of each market against its volume and open interest.
 
     Parameters
@@ -42,6 +43,8 @@ def capacity(run, market, part=PART, sure=SURE):
         Share of a day's volume that one may be. [fraction]
     sure : float
         Share of the days with a trade that `capital` keeps to it. [fraction]
+    daily : Daily, optional
+        Of the run; made where it is not given.
 
     Returns
     -------
@@ -55,55 +58,76 @@ def capacity(run, market, part=PART, sure=SURE):
     for name, value in (("part", part), ("sure", sure)):
         if not 0.0 < value <= 1.0:
             raise ValueError(f"{name} = {value!r}: allowed is a share above 0 and up to 1")
-    daily = Daily.of(run)
-    held = _held(run, market).with_columns(
-        of_volume=pl.col("contracts") / pl.col("volume"), of_open=pl.col("contracts") / pl.col("open_interest")
-    )
-    of_volume, of_open = pl.col("of_volume"), pl.col("of_open")
-    found = held.group_by("market").agg(
-        pl.col("contracts").max(),
-        pl.col("volume", "open_interest").median(),
-        of_volume=of_volume.mean(),
-        of_volume_most=of_volume.max(),
-        of_open_interest=of_open.mean(),
-        of_open_interest_most=of_open.max(),
-        days_to_leave=of_volume.mean() / part,
-        days_to_leave_most=of_volume.max() / part,
-    )
-    share = pl.col("contracts") / pl.col("volume")
-    traded = (
-        _traded(run, market, daily)
-        .group_by("market")
-        .agg(
-            traded=share.mean(),
-            traded_most=share.max(),
-            capital=(pl.col("capital") * part / share).quantile(1.0 - sure, "linear"),
-        )
-    )
-    found = found.join(traded, on="market", how="full", coalesce=True)
-    return found.select(*CAPACITY).cast(CAPACITY).sort("capital", "market", nulls_last=True)
+    row, column, held = _held(run, market)
+    of_volume, of_open = _over(held, market.liquidity, row, column), _over(held, market.open_interest, row, column)
+    day, traded_in, traded = _traded(run, market)
+    share = _over(traded, market.liquidity, day, traded_in)
+    capital = capital_of(daily or Daily.of(run), market)[day] * part / share
+    held_in, traded_in = _groups(column, market), _groups(traded_in, market)
+    found = {
+        "contracts": _each(np.max, held, held_in),
+        "volume": _each(np.median, market.liquidity[row, column], held_in),
+        "open_interest": _each(np.median, market.open_interest[row, column], held_in),
+        "capital": _each(lambda known: np.quantile(known, 1.0 - sure), capital, traded_in),
+    }
+    for name, values, groups in (
+        ("of_volume", of_volume, held_in), ("of_open_interest", of_open, held_in),
+        ("days_to_leave", of_volume / part, held_in), ("traded", share, traded_in),
+    ):  # fmt: skip
+        found[name], found[f"{name}_most"] = _each(np.mean, values, groups), _each(np.max, values, groups)
+    frame = pl.DataFrame({"market": pl.Series(market.names, dtype=pl.String)} | found)
+    frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).filter(pl.col("contracts").is_not_null())
+    return frame.select(*CAPACITY).cast(CAPACITY).sort("capital", "market", nulls_last=True)
+
+
+def capital_of(daily, market):
+    """Capital of a run on each day of a market, nan outside of the run, array (time,). [account currency]"""
+    out = np.full(len(market.days), np.nan)
+    out[np.searchsorted(market.days, daily.days[1:])] = daily.base
+    return out
 
 
 def _held(run, market):
-    """Contracts held, without sign, by market and day, with volume and open interest of the contract of the day."""
+    """Row, column and size, without sign, of the contracts of each market that were held. [contracts]"""
     positions = by_market(run.positions())
-    held = positions.group_by("day", "market").agg(pl.col("contracts").sum().abs()).filter(pl.col("contracts") > 0.0)
-    return _with_volumes(held, market)
+    cell = rows_of(market.days, positions["day"]) * len(market.names) + codes(positions["market"], market.names)
+    return _sums(cell, positions["contracts"].to_numpy(), len(market.names))
 
 
-def _traded(run, market, daily):
-    """Contracts traded, without sign, by day and contract, with volumes, and the capital of the day."""
+def _traded(run, market):
+    """Row, column and size of what was traded of one contract on one day, both directions added. [contracts]"""
     fills = notional(run, market)
-    traded = fills.group_by("day", "market", "contract").agg(pl.col("contracts").abs().sum())
-    capital = daily.base[rows_of(daily.days, traded["day"]) - 1]
-    traded = traded.with_columns(capital=pl.Series(capital).fill_nan(None))
-    return _with_volumes(traded, market)
+    cell = fills["row"].to_numpy() * len(market.names) + fills["column"].to_numpy()
+    key, own = np.unique(cell * CONTRACTS + fills["contract"].fill_null(0).to_numpy(), return_inverse=True)
+    size = np.bincount(own, np.abs(fills["contracts"].to_numpy()), minlength=len(key))
+    return *np.divmod(key // CONTRACTS, len(market.names)), size
 
 
-def _with_volumes(frame, market):
-    column = codes(frame["market"], market.names)
-    frame = frame.with_columns(pl.col("market").cast(pl.String))
-    row = np.searchsorted(market.days, frame["day"].to_numpy().astype("datetime64[D]"))
-    told = {"volume": market.liquidity, "open_interest": market.open_interest}
-    known = {name: np.where(values[row, column] > 0.0, values[row, column], np.nan) for name, values in told.items()}
-    return frame.with_columns(**{name: pl.Series(values).fill_nan(None) for name, values in known.items()})
+def _sums(cell, contracts, columns):
+    """Row, column and net size, without sign, of each cell that has any."""
+    key, own = np.unique(cell, return_inverse=True)
+    size = np.abs(np.bincount(own, contracts, minlength=len(key)))
+    key, size = key[size > 0.0], size[size > 0.0]
+    return *np.divmod(key, max(columns, 1)), size
+
+
+def _over(size, known, row, column):
+    """Size over what the market has there; nan where that is not known."""
+    whole = known[row, column]
+    return size / np.where(whole > 0.0, whole, np.nan)
+
+
+def _groups(column, market):
+    """Rows of each market, one array a market."""
+    order = np.argsort(column, kind="stable")
+    return np.split(order, np.searchsorted(column[order], np.arange(1, len(market.names))))
+
+
+def _each(number, values, groups):
+    """A number of the known values of each market, nan where there is none; array (market,)."""
+    out = np.full(len(groups), np.nan)
+    for m, rows in enumerate(groups):
+        mine = values[rows]
+        if len(mine := mine[~np.isnan(mine)]):
+            out[m] = number(mine)
+    return out

@@ -34,7 +34,7 @@ EDGE = {
 }
 
 
-def excursions(run, market):
+def excursions(run, market, at=None):
     """Excursions of every trade of a run, in the order of its table.
 
     Parameters
@@ -42,6 +42,8 @@ def excursions(run, market):
     run : RunResult
     market : Market
         That of the run.
+    at : dict, optional
+        What `places` gives of both; made where it is not given.
 
     Returns
     -------
@@ -50,34 +52,33 @@ def excursions(run, market):
 
     Source: J. Sweeney, Maximum Adverse Excursion, 1997.
     """
-    trades, at = run.trades(), _places(run, market)
-    adverse, favourable = _reached(at, market, at["first"], at["last"], at["points"])
+    trades, at = run.trades(), at or places(run, market)
+    adverse, favourable = _reached(at, at["first"], at["last"], at["points"])
     money = at["worth"] * trades["contracts"].to_numpy()
     risk = trades["risk"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    risk, range_ = (np.where(values > 0.0, values, np.nan) for values in (risk, _ranges(at, market)))
+    risk, range_ = (np.where(values > 0.0, values, np.nan) for values in (risk, at["range"]))
     frame = {"trade": trades["trade"], "adverse": adverse, "favourable": favourable}
     for name, unit in (("money", 1.0 / money), ("r", risk / money), ("ranges", range_)):
         frame |= {f"adverse_{name}": adverse / unit, f"favourable_{name}": favourable / unit}
     return pl.DataFrame(frame).with_columns(pl.col(pl.Float64).fill_nan(None)).cast(EXCURSIONS)
 
 
-def edge(run, market, horizons=HORIZONS):
+def edge(run, market, horizons=HORIZONS, at=None):
     """Edge ratio of the entries: as long as each trade was held, and some bars after entry whatever became of it.
 
-    Run and market as for `excursions`; horizons are bars of the trade's market. DataFrame with columns EDGE. A trade
-    counts for a horizon whose bars the market still has.
+    Run, market and `at` as for `excursions`; horizons are bars of the trade's market. DataFrame with columns EDGE. A
+    trade counts for a horizon whose bars the market still has.
 
     Source: C. Faith, Way of the Turtle, 2007, ch. 5 (E-ratio; there on entries alone).
     """
-    at, rows = _places(run, market), []
-    range_ = _ranges(at, market)
-    range_ = np.where(range_ > 0.0, range_, np.nan)
-    adverse, favourable = _reached(at, market, at["first"], at["last"], at["points"])
+    at, rows = at or places(run, market), []
+    range_ = np.where(at["range"] > 0.0, at["range"], np.nan)
+    adverse, favourable = _reached(at, at["first"], at["last"], at["points"])
     rows.append((None, *_edge(adverse / range_, favourable / range_)))
     for bars in horizons:
         last = _bars_later(at, market, bars)
         there = last >= 0
-        adverse, favourable = _reached(at, market, at["first"], np.where(there, last, -1), at["points"][:, :1])
+        adverse, favourable = _reached(at, at["first"], np.where(there, last, -1), at["points"][:, :1])
         rows.append((bars, *_edge((adverse / range_)[there], (favourable / range_)[there])))
     return pl.DataFrame(rows, schema=EDGE, orient="row").with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -91,8 +92,9 @@ def _edge(adverse, favourable):
     return count, gained, against, gained / against if against > 0.0 else np.nan
 
 
-def _places(run, market):
-    """Where each trade stands in a market's arrays: column, side, entry, its whole bars first to last, single points.
+def places(run, market):
+    """Where each trade stands in a market's arrays: column, side, entry, its whole bars first to last, single points;
+    and the market's highs and lows, ready to be asked.
 
     `points`, (trade, 2), are adjusted prices beside the whole bars: the mark of the bar of entry, and the exit; nan
     where those bars count whole.
@@ -114,6 +116,8 @@ def _places(run, market):
     left = trades["exit_price"].to_numpy() + market.offset[exit_, column]
     mark = np.where(whole_entry | (entry == exit_), np.nan, market.adjusted[entry, column])
     return {
+        "tables": _tables(market),
+        "range": _ranges(market, entry, column),
         "column": column,
         "side": side,
         "entry": entry,
@@ -125,46 +129,53 @@ def _places(run, market):
     }
 
 
-def _reached(at, market, first, last, points):
-    """Adverse and favourable excursion over the whole bars first to last and the single points. [points]"""
+def _tables(market):
+    """Highest high and lowest low, as `_doubled` tells them, of the market's adjusted bars."""
     from engine.measures import extremes
 
     high, low = extremes(market)
+    return _doubled(high), _doubled(-low)
+
+
+def _reached(at, first, last, points):
+    """Adverse and favourable excursion over the whole bars first to last and the single points. [points]"""
     side, price, column = at["side"], at["price"], at["column"]
-    top = _highest(high, column, first, last)
-    bottom = -_highest(-low, column, first, last)
+    top, bottom = (_highest(table, column, first, last) for table in at["tables"])
     up = np.fmax(top, np.fmax.reduce(points, axis=1))
-    down = np.fmin(bottom, np.fmin.reduce(points, axis=1))
+    down = np.fmin(-bottom, np.fmin.reduce(points, axis=1))
     above, below = up - price, down - price
     favourable = np.where(side > 0.0, above, -below)
     adverse = np.where(side > 0.0, below, -above)
     return np.minimum(adverse, 0.0), np.maximum(favourable, 0.0)
 
 
-def _highest(values, column, first, last):
-    """Highest known value of rows first to last of a column, both included; nan of no row.
-
-    A table of the highest of 1, 2, 4... rows answers each question with two looks.
-    """
-    out = np.full(len(column), np.nan)
-    length = last - first + 1
-    level, step = np.frexp(np.maximum(length, 1))[1] - 1, 1
-    for k in range(int(level.max(initial=-1)) + 1):
-        some = np.flatnonzero((level == k) & (length > 0))
-        out[some] = np.fmax(values[first[some], column[some]], values[last[some] - step + 1, column[some]])
-        if len(values) > step:
-            values = np.vstack([np.fmax(values[:-step], values[step:]), values[-step:]])
+def _doubled(values):
+    """Highest known values of the 1, 2, 4... rows from each row on; arrays (row, market), the longer the fewer rows."""
+    out, step = [values], 1
+    while 2 * step <= len(values):
+        out.append(np.fmax(out[-1][:-step], out[-1][step:]))
         step *= 2
     return out
 
 
-def _ranges(at, market):
+def _highest(table, column, first, last):
+    """Highest known value of rows first to last of a column, both included; nan of no row. Two looks answer it."""
+    out = np.full(len(column), np.nan)
+    length = last - first + 1
+    level = np.frexp(np.maximum(length, 1))[1] - 1
+    for k in range(int(level.max(initial=-1)) + 1):
+        some = np.flatnonzero((level == k) & (length > 0))
+        end = last[some] - 2**k + 1
+        out[some] = np.fmax(table[k][first[some], column[some]], table[k][end, column[some]])
+    return out
+
+
+def _ranges(market, entry, column):
     """Average true range of each trade's market, as known before the bar of entry. [points]"""
     from engine.measures import average_range
 
     known = average_range(market, RANGE)
-    before = at["entry"] - 1
-    return np.where(before >= 0, known[before, at["column"]], np.nan)
+    return np.where(entry > 0, known[entry - 1, column], np.nan)
 
 
 def _bars_later(at, market, bars):

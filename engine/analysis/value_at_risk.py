@@ -242,4 +242,6 @@ def _moves(adjusted):
 
 def _each(columns, level):
     """Historical value at risk of each column."""
-    return -np.quantile(columns, tails.beyond(level), axis=0) if len(columns) else np.full(columns.shape[1], np.nan)
+    if len(columns) == 0:
+        return np.full(columns.shape[1], np.nan)
+    return -np.quantile(np.ascontiguousarray(columns.T), tails.beyond(level), axis=1)

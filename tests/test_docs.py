@@ -153,6 +153,7 @@ SAMPLES = {
     "continuous SERIES --maturity": ["continuous", "CL", "--maturity", "60"],
     "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
     "sweep PORTFOLIO": ["sweep", "trend", "--start", "2022-01-01", "--grid", "fast=0,10", "--grid", "slow=60"],
+    "show RUN --section": ["show", "last", "--section", "risk"],
     "warm": ["warm"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],

@@ -250,11 +250,32 @@ def _show_runs(rows):
     )
 
 
-def show(context: typer.Context, name: Run):
-    """The summary of a stored run."""
+def show(
+    context: typer.Context,
+    name: Run,
+    section: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="DIR/", help="Write the tables as CSV files into this folder.", show_default=False),
+    ] = None,
+):
+    """The summary of a stored run, or the tables of one of its sections."""
+    if csv is not None and section is None:
+        raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
+                                 param_hint="--csv")  # fmt: skip
     from engine import result
 
-    emit(context, result.load(opened(context), name).summary, _show_run)
+    archive = opened(context)
+    found = result.load(archive, name)
+    if section is None:
+        emit(context, found.summary, _show_run)
+        return
+    from app.commands import sections
+
+    sections.show(context, found, archive, section, csv)
 
 
 def replay(context: typer.Context, name: Run):
@@ -402,7 +423,7 @@ VERBS = {
     ),
     "warm": (warm, "Compile all beforehand.", "frontmonth warm"),
     "runs": (runs, "The stored runs.", "frontmonth runs"),
-    "show": (show, "The summary of a stored run.", "frontmonth show last --json"),
+    "show": (show, "A stored run: its summary, or a section.", "frontmonth show last --section risk"),
     "replay": (replay, "Prove that a run repeats, hash for hash.", "frontmonth replay last"),
     "report": (report, "A run as an HTML file or as CSV tables.", "frontmonth report last --out run.html"),
     "delete": (delete, "Delete stored runs.", "frontmonth delete 3f9a0c"),

@@ -1,0 +1,117 @@
+"""The tables of a run's regimes, as `frontmonth show RUN --section regimes` prints them."""
+
+import numpy as np
+import polars as pl
+
+from engine import keeping
+from engine.analysis import conditions
+from engine.analysis.daily import Daily
+from engine.analysis.regimes import NAMES, Labels, labels, models
+from engine.analysis.source import market_of_run
+from engine.analysis.states import Fits
+
+OVERVIEW = {"kind": pl.String} | conditions.PERFORMANCE  # what the account earned in each regime of each kind
+LATEST = {"market": pl.String} | dict.fromkeys(NAMES, pl.String)  # regime at the close of the last day; "" not known
+ALL = "all together"  # in LATEST: the markets as one, see `engine.analysis.regimes`
+HOW = "A day counts to the regime known at the close before it. Of twenty p-values one is below 0.05 by chance."
+
+
+class RegimeUnknown(ValueError):
+    """A kind of regime that there is not."""
+
+
+def regimes_of_run(archive, run, kinds=tuple(NAMES)):
+    """The regimes of a run's market: {kind: Labels}, and the names of its columns.
+
+    The models of `states` are kept with the run; all else is made again.
+    """
+    market = market_of_run(archive, run)
+    fitted = models_of_run(archive, run, market) if "states" in kinds else None
+    return {kind: labels(market, kind, fitted) for kind in kinds}, market.names
+
+
+def models_of_run(archive, run, market):
+    """What `engine.analysis.regimes.models` makes of a run's market, from the store's cache if it is there."""
+
+    def make():
+        return [[part.tolist() for part in one] for one in models(market)]
+
+    found = keeping.of_run(archive, run.id, ["states"], make)
+    return [_fits(*parts) for parts in found]
+
+
+def section(run, archive, regime=None):
+    """The tables of one kind of regime, or of all kinds the overview.
+
+    Parameters
+    ----------
+    run : RunResult
+    archive : Archive
+    regime : str, optional
+        One of `engine.analysis.regimes.NAMES`.
+
+    Returns
+    -------
+    list of (str, DataFrame, str)
+        Title, frame and a note, which may be empty.
+
+    Raises
+    ------
+    RegimeUnknown
+        Not one of the kinds.
+    """
+    if regime is not None and regime not in NAMES:
+        raise RegimeUnknown(f"--regime {regime}: there is no such kind; allowed: {', '.join(NAMES)}")
+    made, columns = regimes_of_run(archive, run, tuple(NAMES) if regime is None else (regime,))
+    daily = Daily.of(run)
+    if regime is None:
+        return [
+            ("by regime of all markets together", overview(made, columns, daily), HOW),
+            (f"at the close of {daily.days[-1]}", latest(made, columns), ""),
+        ]
+    return tables(run, daily, conditions.known_before(made[regime], columns, daily), regime)
+
+
+def tables(run, daily, known, regime):
+    """All tables of one kind of regime: title, frame, note."""
+    code, names = known.together, known.names
+    return [
+        (f"by {regime} of all markets together", conditions.performance(known, daily), HOW),
+        ("by that of each market", conditions.by_market(known, daily), ""),
+        ("trades by that of their market before the entry", conditions.trades(run, known, daily), ""),
+        ("exposure", conditions.exposure(run, known, daily), ""),
+        ("from day to day, all markets together", conditions.transitions(code[:, None], names), ""),
+        ("from day to day, each market", conditions.transitions(known.market, names), ""),
+        ("drawdowns", conditions.drawdowns(known, daily), ""),
+    ]
+
+
+def overview(made, columns, daily):
+    """What the account earned in each regime of each kind: columns OVERVIEW."""
+    frames = []
+    for kind, found in made.items():
+        known = conditions.known_before(found, columns, daily)
+        frames.append(conditions.performance(known, daily).select(pl.lit(kind).alias("kind"), *conditions.PERFORMANCE))
+    return pl.concat(frames)
+
+
+def latest(made, columns):
+    """The newest regime of each market: columns LATEST, the markets as one in the last row."""
+    told = {kind: [_name(one, code) for code in (*one.market[-1], one.together[-1])] for kind, one in made.items()}
+    return pl.DataFrame({"market": [*columns, ALL]} | told, schema=LATEST)
+
+
+def _name(one: Labels, code):
+    return one.names[code] if code >= 0 else ""
+
+
+def _fits(mean, variance, transition, told):
+    """The `Fits` of a document; one without any refit has no states to tell the number of."""
+    count = len(mean[0]) if mean else 2
+    shape = len(mean), count
+    return Fits(
+        np.array(mean, float).reshape(shape),
+        np.array(variance, float).reshape(shape),
+        np.array(transition, float).reshape(*shape, count),
+        np.array(told, bool),
+    )

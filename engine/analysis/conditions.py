@@ -2,12 +2,12 @@
 
 Rules:
 
-1. A day counts to the regime that was known at the close before it: what the run earned from that close to its own. So a
-   strategy could have acted on it. A trade counts to that of its own market before its entry.
-2. `p_value`: how often a difference at least as large, of either sign, comes about when the regimes are moved against the
-   days by any number of days, around the end. This keeps how long regimes last and how they follow each other, and what
-   the days have of memory, of swings and of what markets do together; only what they have to do with each other is gone.
-   All shifts are counted, none is drawn. Of twenty such numbers one is below 0.05 by chance.
+1. A day counts to the regime that was known at the close before it: what the run earned from that close to its own. So
+   a strategy could have acted on it. A trade counts to that of its own market before its entry.
+2. `p_value`: how often a difference at least as large, of either sign, comes about when the regimes are moved against
+   the days by any number of days, around the end. This keeps how long regimes last and how they follow each other, and
+   what the days have of memory, of swings and of what markets do together; only what regimes and days have to do with
+   each other is gone. All shifts are counted, none is drawn. Of twenty such numbers one is below 0.05 by chance.
 3. `episodes`: stretches of a regime that are `APART` days or more away from each other: nearer ones are one event. With
    fewer than `FEW` the p-value is of little worth, for the same shift of a trend would do, and the row is warned of.
 4. Days whose regime was not known have a row of their own, so that profits add up to that of the run.
@@ -35,7 +35,7 @@ PERFORMANCE = {
     "sharpe": pl.Float64,  # in excess of the interest credited [ratio]
     "difference": pl.Float64,  # `annual` less that of all other days whose regime was known [fraction a year]
     "p_value": pl.Float64,  # of the difference, rule 2 [fraction]
-    "warning": pl.String,  # why it should not be relied upon; "" if nothing is known
+    "warning": pl.String,  # why the p-value is of little worth; "" if nothing speaks against it
 }
 BY_MARKET = {
     "regime": pl.String,  # of each market by itself
@@ -84,7 +84,7 @@ DRAWDOWNS = {
     "deepest": pl.Float64,  # of the days of the regime alone, one after the other [fraction]
     "spell": pl.Float64,  # deepest fall within one unbroken stretch [fraction]
     "mean": pl.Float64,  # of the account's drawdown on its days [fraction]
-    "fall": pl.Float64,  # share of the account's deepest fall, from peak to trough, that was lost on its days [fraction]
+    "fall": pl.Float64,  # share of the account's deepest fall, peak to trough, that was lost on its days [fraction]
 }
 
 
@@ -279,12 +279,13 @@ def rotated(code, values, weights, count):
 
     Four days in two regimes, 3 earned in the first and 1 in the second; half of the rotations do as well:
 
-    >>> p, difference = rotated(np.array([[0], [0], [1], [1]]), np.array([[3.0], [3.0], [1.0], [1.0]]), np.ones((4, 1)), 2)
+    >>> code, earned = np.array([[0], [0], [1], [1]]), np.array([[3.0], [3.0], [1.0], [1.0]])
+    >>> p, difference = rotated(code, earned, np.ones((4, 1)), 2)
     >>> p.tolist(), difference.tolist()
     ([0.5, 0.5], [2.0, -2.0])
     """
     seen = np.flatnonzero((code != UNKNOWN).any(axis=1))
-    p, difference = np.full(count + 1, np.nan), np.full(count + 1, np.nan)  # the last is that of what is not known
+    p, difference = np.full(count, np.nan), np.full(count, np.nan)
     if not len(seen):
         return p, difference
     part = slice(seen[0], None)
@@ -327,7 +328,7 @@ def _told(rows, schema):
     """The frame, with warnings; what is not known has no episodes of its own."""
     for row in rows:
         few = row["episodes"] < FEW and row["regime"] != NOT_KNOWN
-        row["warning"] = "" if not few else f"{row['episodes']} episodes, fewer than {FEW}"
+        row["warning"] = f"{row['episodes']} episode{'s' * (row['episodes'] != 1)}, fewer than {FEW}" if few else ""
         if row["regime"] == NOT_KNOWN:
             row |= {"difference": None, "p_value": None}
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)

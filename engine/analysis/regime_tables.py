@@ -6,12 +6,15 @@ import polars as pl
 from engine import keeping
 from engine.analysis import conditions
 from engine.analysis.daily import Daily
-from engine.analysis.regimes import NAMES, Labels, labels, models
+from engine.analysis.regimes import NAMES, UNKNOWN, labels, models
 from engine.analysis.source import market_of_run
 from engine.analysis.states import Fits
 
 OVERVIEW = {"kind": pl.String} | conditions.PERFORMANCE  # what the account earned in each regime of each kind
-LATEST = {"market": pl.String} | dict.fromkeys(NAMES, pl.String)  # regime at the close of the last day; "" not known
+LATEST = {  # the newest regimes of each market; "" not known
+    "market": pl.String,
+    "day": pl.Date,  # of the newest; null if there is none
+} | dict.fromkeys(NAMES, pl.String)
 ALL = "all together"  # in LATEST: the markets as one, see `engine.analysis.regimes`
 HOW = "A day counts to the regime known at the close before it. Of twenty p-values one is below 0.05 by chance."
 
@@ -67,7 +70,7 @@ def section(run, archive, regime=None):
     if regime is None:
         return [
             ("by regime of all markets together", overview(made, columns, daily), HOW),
-            (f"at the close of {daily.days[-1]}", latest(made, columns), ""),
+            ("newest regimes", latest(made, columns), "Of a market that has ended: those of its last day."),
         ]
     return tables(run, daily, conditions.known_before(made[regime], columns, daily), regime)
 
@@ -96,13 +99,15 @@ def overview(made, columns, daily):
 
 
 def latest(made, columns):
-    """The newest regime of each market: columns LATEST, the markets as one in the last row."""
-    told = {kind: [_name(one, code) for code in (*one.market[-1], one.together[-1])] for kind, one in made.items()}
-    return pl.DataFrame({"market": [*columns, ALL]} | told, schema=LATEST)
-
-
-def _name(one: Labels, code):
-    return one.names[code] if code >= 0 else ""
+    """The newest regimes of each market: columns LATEST, the markets as one in the last row."""
+    codes = {kind: np.column_stack([one.market, one.together]) for kind, one in made.items()}
+    days, rows = next(iter(made.values())).days, []
+    for m, name in enumerate((*columns, ALL)):
+        seen = np.flatnonzero(np.any([code[:, m] != UNKNOWN for code in codes.values()], axis=0))
+        now = {kind: code[seen[-1], m] if len(seen) else UNKNOWN for kind, code in codes.items()}
+        told = {kind: made[kind].names[code] if code != UNKNOWN else "" for kind, code in now.items()}
+        rows.append({"market": name, "day": days[seen[-1]].astype(object) if len(seen) else None} | told)
+    return pl.DataFrame(rows, schema=LATEST, orient="row")
 
 
 def _fits(mean, variance, transition, told):

@@ -12,10 +12,12 @@ Five kinds, each a code a day, -1 where it is not known yet or the market is not
 
 Rules:
 
-1. Row t reads rows 0..t of prices, and nothing else: labels of a part of the history are those of the whole, bit for bit.
+1. Row t reads rows 0..t of prices, and nothing else: labels of a part of the history are those of the whole, bit for
+   bit.
 2. A state is entered at its bound and left a band behind it, so that a value near the bound does not flicker.
 3. All markets together are one more market, the `basket`: each of them long at equal risk. Its volatility, trend and
-   states are measured as those of any market; its term structure is that of most markets, its risk the mean of all pairs.
+   states are measured as those of any market. Their term structure is by how many more are in backwardation than in
+   contango, a third of all being the bound; their risk is by the mean of all pairs.
 4. A price at or below zero is no special case: moves are in points, over volatilities in points (DOMAIN T2, T14).
 """
 
@@ -43,6 +45,7 @@ PAST, LEAST = 1260, 252  # bars among which a place is told, five years; and of 
 QUARTERS = (0.25, 0.75, 0.05)  # bounds of a place, and the band [1]
 TREND = (-0.5, 0.5, 0.1)  # of a year's move in its volatilities: without a drift it is flat 38 % of the time [1]
 CARRY = (-0.1, 0.1, 0.05)  # of a year's carry in its volatilities [1]
+BALANCE = (-1 / 3, 1 / 3, 0.1)  # of markets in backwardation less those in contango, of all [1]
 LENGTH = 252  # of the trend [bars]
 SLOW = 252.0  # memory of the volatility by which a market is weighed in the basket [bars]
 SMOOTH = 90.0  # memory of the carry, as that of the strategy [bars]
@@ -103,7 +106,7 @@ def usual_moves(adjusted):
 
 
 def basket(market):
-    r"""Daily profit of all markets long at equal risk: the mean of their moves, each in its volatility of the day before.
+    r"""Daily profit of all markets long at equal risk: the mean of their moves, in their volatilities of the day before.
 
     .. math:: b_t = \frac{1}{n_t} \sum_m (a_{t,m} - a_{t-1,m}) / \sigma_{t-1,m}
 
@@ -127,7 +130,7 @@ def basket(market):
 
 
 def with_basket(market):
-    """Adjusted prices (time, market + 1), the last column the basket's; its level means nothing, as that of the others."""
+    """Adjusted prices (time, market + 1), the last column the basket's, whose level means as little as that of others."""
     profit = basket(market)
     price = np.where(np.isnan(profit), np.nan, np.cumsum(np.nan_to_num(profit)))
     return np.column_stack([market.adjusted, price])
@@ -157,7 +160,7 @@ def _term(market):
     traded = np.where(np.asarray(market.available), code, UNKNOWN)
     known, share = (traded >= 0).sum(axis=1), ((traded == 2).sum(axis=1) - (traded == 0).sum(axis=1))
     balance = np.where(known > 0, share / np.maximum(known, 1), np.nan)
-    return np.column_stack([code, banded(balance[:, None], -1 / 3, 1 / 3, 0.1)])
+    return np.column_stack([code, banded(balance[:, None], *BALANCE)])
 
 
 def _risk(market):
@@ -209,7 +212,6 @@ def banded(values, low, high, band):
     return out
 
 
-@kernel
 def correlation(moves, window, present):
     r"""Mean absolute correlation of each market with the others over the last rows, and that of all pairs.
 
@@ -229,33 +231,34 @@ def correlation(moves, window, present):
     array (time, market + 1)
         0 to 1 [1], the last column all pairs; nan until there are `window` rows, and for fewer than two markets.
 
-    Source: J.P. Morgan, RiskMetrics Technical Document, 4th ed., 1996, ch. 5 (mean taken as zero). The sign is left out,
-    for that of a currency or a bond depends on how it is quoted. Markets that close at other hours seem less alike than
-    they are; that is the same every day.
+    Source: J.P. Morgan, RiskMetrics Technical Document, 4th ed., 1996, ch. 5 (mean taken as zero). The sign is left
+    out, for that of a currency or a bond depends on how it is quoted. Markets that close at other hours seem less alike
+    than they are; that is the same every day.
 
     >>> correlation(np.array([[1.0, -2.0], [1.0, -2.0]]), 2, 1.0)
     array([[nan, nan, nan],
            [ 1.,  1.,  1.]])
     """
+    there = ~np.isnan(moves)
+    bars = np.cumsum(there, axis=0)
+    bars[window:] -= bars[:-window].copy()
+    return _correlations(np.where(there, moves, 0.0), bars >= present * window, window)
+
+
+@kernel
+def _correlations(moves, present, window):
+    """See `correlation`; a market takes part on the rows on which it is present."""
     rows, count = moves.shape
-    out = np.full((rows, count + 1), np.nan)
-    there = np.zeros(count)
-    both = np.empty((count, count))
-    clean = np.where(np.isnan(moves), 0.0, moves)
-    for t in range(rows):
-        for m in range(count):
-            there[m] += not np.isnan(moves[t, m])
-            if t >= window:
-                there[m] -= not np.isnan(moves[t - window, m])
-        if t + 1 >= window:
-            _products(clean, t + 1 - window, t + 1, both)
-            _means(both, there >= present * window, out[t])
+    out, both = np.full((rows, count + 1), np.nan), np.empty((count, count))
+    for t in range(window - 1, rows):
+        _products(moves, t + 1 - window, t + 1, both)
+        _means(both, present[t], out[t])
     return out
 
 
 @kernel
 def _products(moves, first, end, both):
-    """Sums of products of each pair over some rows, into the upper half of `both`; a window's sum is of its rows alone."""
+    """Sums of products of each pair over some rows alone, into the upper half of `both`."""
     both[:] = 0.0
     for s in range(first, end):
         for i in range(moves.shape[1]):

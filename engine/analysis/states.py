@@ -3,14 +3,14 @@
 Rules:
 
 1. A move is normal with a mean and a variance of its state; the state of a bar depends on that of the bar before alone.
-2. The model is fitted again on the first bar of each calendar year, on all bars before that day, and is left alone until
-   the next year. Nothing is told before `least` bars were seen.
-3. Told are *filtered* probabilities: what the bars up to t say about bar t. Smoothed ones, which read the bars after t as
-   well, occur in the fit alone, where all bars that they read lie before the day of the fit (DOMAIN T47).
+2. The model is fitted again on the first bar of each calendar year, on all bars before that day, and is left alone
+   until the next year. Nothing is told before `least` bars were seen.
+3. Told are *filtered* probabilities: what the bars up to t say about bar t. Smoothed ones, which read the bars after t
+   as well, occur in the fit alone, where all bars that they read lie before the day of the fit (DOMAIN T47).
 4. States are numbered by their variance, from the lowest: a refit cannot swap their names.
-5. A fit counts only if the bars are better told by several states than by one, for the parameters it takes (BIC), and if
-   every state lasts `LASTING` bars or more on average. Else nothing is told for the year: white noise has no regimes, and
-   a market with fat tails has outliers, which are no regimes either.
+5. A fit counts only if the bars are better told by several states than by one, for the parameters it takes (BIC), and
+   if every state lasts `LASTING` bars or more on average. Else nothing is told for the year: white noise has no regimes,
+   and a market with fat tails has outliers, which are no regimes either.
 
 Why not a Gaussian mixture: it knows no yesterday, so that it leaves its state after every quiet day of a wild month.
 docs/regimes.md has both, measured on planted states.
@@ -80,11 +80,10 @@ def told(moves, days, models):
     """Filtered probabilities (time, market, state) by models that are known; see `states`."""
     out = np.full((*moves.shape, models[0].mean.shape[1] if models else 2), np.nan)
     for m, ((rows, x), model) in enumerate(zip(_columns(moves), models, strict=True)):
-        out[rows, m] = filtered_yearly(x, _bars_before(rows, days), *model)
-        last = np.maximum.accumulate(np.where(np.isin(np.arange(len(days)), rows), np.arange(len(days)), -1))
-        held = out[last, m]
-        held[last < 0] = np.nan
-        out[:, m] = held
+        if len(rows):
+            chances = filtered_yearly(x, _bars_before(rows, days), *model)
+            newest = np.searchsorted(rows, np.arange(len(days)), "right") - 1
+            out[rows[0] :, m] = chances[newest[rows[0] :]]
     return out
 
 
@@ -165,8 +164,8 @@ def _passed(log_density, transition, start, seen, ahead):
 def log_normal(x, mean, variance):
     """Logarithm of the normal density of each bar in each state, array (time, state).
 
-    >>> log_normal(np.array([1.0]), np.array([1.0]), np.array([1.0 / (2.0 * np.pi)]))
-    array([[0.]])
+    >>> log_normal(np.array([3.0]), np.array([1.0]), np.array([1.0 / (2.0 * np.pi)])) / np.pi
+    array([[-4.]])
     """
     out = np.empty((len(x), len(mean)))
     level, half = -0.5 * np.log(2.0 * np.pi * variance), 0.5 / variance
@@ -176,18 +175,14 @@ def log_normal(x, mean, variance):
     return out
 
 
-@kernel
 def begun(x, count):
-    """Where a fit begins that has none before it: means, variances and transition, from the variance of all bars alone."""
-    mean, variance = np.full(count, np.mean(x)), np.empty(count)
+    """Where a fit begins that has none before it: means, variances and transition, by mean and variance of all bars."""
+    variance = np.var(x) * np.geomspace(0.5, 2.0, count)
     transition = np.full((count, count), (1.0 - STAYS) / (count - 1))
-    for k in range(count):
-        variance[k] = np.var(x) * 4.0 ** (k / (count - 1.0) - 0.5)  # from half to double
-        transition[k, k] = STAYS
-    return mean, variance, transition
+    np.fill_diagonal(transition, STAYS)
+    return np.full(count, np.mean(x)), variance, transition
 
 
-@kernel
 def fitted(x, mean, variance, transition, rounds=ROUNDS, gain=GAIN):
     r"""Model of greatest likelihood, by expectation and maximisation.
 
@@ -207,26 +202,29 @@ def fitted(x, mean, variance, transition, rounds=ROUNDS, gain=GAIN):
     Returns
     -------
     (array (state,), array (state,), array (state, state), float)
-        Means, variances from the lowest, transition, log-likelihood. Before the first bar all states are equally likely.
+        Means, variances from the lowest, transition, log-likelihood. Of the first bar all states are equally likely.
 
     Source: J. Hamilton, Time Series Analysis, 1994, eq. 22.3.8 and 22.4.14 to 22.4.16.
     """
-    count, floor = len(mean), FLOOR * np.var(x)
     mean, variance, transition = mean.copy(), variance.copy(), transition.copy()
+    likelihood = _climbed(x, mean, variance, transition, rounds, gain, FLOOR * np.var(x))
+    order = np.argsort(variance)
+    return mean[order], variance[order], transition[np.ix_(order, order)], likelihood
+
+
+@kernel
+def _climbed(x, mean, variance, transition, rounds, gain, floor):
+    """The rounds of a fit, in place; returns the log-likelihood of the last."""
+    count = len(mean)
     seen, ahead, start = np.empty((len(x), count)), np.empty((len(x), count)), np.full(count, 1.0 / count)
-    last = -np.inf
+    last = likelihood = -np.inf
     for _ in range(rounds):
         likelihood = _passed(log_normal(x, mean, variance), transition, start, seen, ahead)
         if likelihood - last < gain:
             break
         last = likelihood
         _maximised(x, mean, variance, transition, seen, ahead, floor)
-    order = np.argsort(variance)
-    swapped = np.empty((count, count))
-    for k in range(count):
-        for j in range(count):
-            swapped[k, j] = transition[order[k], order[j]]
-    return mean[order], variance[order], swapped, likelihood
+    return likelihood
 
 
 @kernel
@@ -254,7 +252,6 @@ def _maximised(x, mean, variance, transition, seen, ahead, floor):
         transition[k] = joint[k] / joint[k].sum()
 
 
-@kernel
 def counts(x, variance, transition, likelihood):
     r"""Whether a model of several states counts, see rule 5: by BIC against one state, and by how long states last.
 
@@ -269,24 +266,22 @@ def counts(x, variance, transition, likelihood):
     return better and np.diag(transition).min() >= 1.0 - 1.0 / LASTING
 
 
-@kernel
 def fitted_yearly(x, before, count, least):
     """The fields of `Fits` of a series whose n-th refit reads its first `before[n]` bars."""
     mean, variance = np.full((len(before), count), np.nan), np.full((len(before), count), np.nan)
-    transition, good = np.full((len(before), count, count), np.nan), np.zeros(len(before), dtype=np.bool_)
+    transition, good = np.full((len(before), count, count), np.nan), np.zeros(len(before), bool)
     for n in range(len(before)):
         past = x[: before[n]]
         if len(past) >= least and np.var(past) > 0.0:
-            known = n > 0 and good[n - 1]  # then last year's model is near, and takes a third of the rounds
+            known = n > 0 and good[n - 1]  # then last year's model is near: a third of the rounds
             begin = (mean[n - 1], variance[n - 1], transition[n - 1]) if known else begun(past, count)
-            mean[n], variance[n], transition[n], likelihood = fitted(past, begin[0], begin[1], begin[2])
+            mean[n], variance[n], transition[n], likelihood = fitted(past, *begin)
             good[n] = counts(past, variance[n], transition[n], likelihood)
     return mean, variance, transition, good
 
 
-@kernel
 def filtered_yearly(x, before, mean, variance, transition, good):
-    """Filtered chances (bar, state) of a series, each year by its own fit from the first bar on; nan where none counts."""
+    """Filtered chances (bar, state), each year by its own fit and from the first bar on; nan where none counts."""
     bars, count = len(x), mean.shape[1]
     out = np.full((bars, count), np.nan)
     start = np.full(count, 1.0 / count)

@@ -101,7 +101,7 @@ def test_a_trade_counts_to_the_regime_of_its_market_before_the_entry():
     code = np.array([[0, 1], [0, 1], [0, 1], [1, 1], [1, 1]], np.int8)  # rows of the days 1 to 5
     found = conditions.trades(run, Known(CALM, code[:, 0], code), account(np.zeros((5, 2))))
     assert found.select("trades", "net", "win_rate", "bars").rows() == [(1, 10.0, 1.0, 2.0), (2, -1.0, 0.5, 2.0)]
-    assert found["difference"].to_list() == [10.5, -10.5]
+    assert found["difference_money"].to_list() == [10.5, -10.5]
 
 
 def test_what_was_held_in_each_regime():
@@ -126,10 +126,10 @@ def test_drawdowns_of_the_days_of_a_regime_alone():
     85: 20 of its 25 in the wild days, which gave 5 back."""
     found = drawdowns(known(0, 0, 1, 1, 0), account([10, -4, -20, 5, -6], compounding=False))
     rows = {row["regime"]: row for row in found.to_dicts()}
-    assert rows["calm"]["deepest"] == pytest.approx(-10 / 110) and rows["calm"]["spell"] == pytest.approx(-0.06)
-    assert rows["wild"]["deepest"] == pytest.approx(-0.20) == rows["wild"]["spell"]
-    assert rows["calm"]["fall"] == pytest.approx(10 / 25) and rows["wild"]["fall"] == pytest.approx(15 / 25)
-    assert rows["wild"]["mean"] == pytest.approx(-(24 + 19) / 110 / 2)
+    assert rows["calm"]["deepest"] == pytest.approx(-10 / 110) and rows["calm"]["deepest_spell"] == pytest.approx(-0.06)
+    assert rows["wild"]["deepest"] == pytest.approx(-0.20) == rows["wild"]["deepest_spell"]
+    assert rows["calm"]["fall_share"] == pytest.approx(10 / 25) and rows["wild"]["fall_share"] == pytest.approx(15 / 25)
+    assert rows["wild"]["mean_drawdown"] == pytest.approx(-(24 + 19) / 110 / 2)
 
 
 def test_stretches_that_are_near_are_one_episode():
@@ -212,7 +212,7 @@ def test_the_parts_are_the_whole_of_a_run():
     assert markets["profit"].sum() == pytest.approx(daily.profit[:, :-1].sum())
     assert trades["net"].sum() == pytest.approx(run.trades()["net"].sum())
     assert trades["trades"].sum() == len(run.trades()) and held["days"].sum() == whole["days"].sum()
-    assert falls["fall"].sum() == pytest.approx(1.0)
+    assert falls["fall_share"].sum() == pytest.approx(1.0)
     assert whole["share"].sum() == pytest.approx(1.0) == markets["share"].sum()
 
 

@@ -58,16 +58,16 @@ TRADES = {
     "profit_factor": pl.Float64,  # sum won over sum lost [ratio]
     "expectancy": pl.Float64,  # mean [account currency a trade]
     "bars": pl.Float64,  # mean time held [bars]
-    "difference": pl.Float64,  # `expectancy` less that of all other trades [account currency a trade]
+    "difference_money": pl.Float64,  # `expectancy` less that of all other trades [account currency a trade]
     "p_value": pl.Float64,  # [fraction]
     "warning": pl.String,
 }
 EXPOSURE = {
     "regime": pl.String,
     "days": pl.Int64,
-    "gross": pl.Float64,  # mean of what is held, long and short, over equity at the close [ratio]
-    "net": pl.Float64,  # mean of long less short [ratio]
-    "margin": pl.Float64,  # mean of the account's margin over equity [ratio]
+    "leverage": pl.Float64,  # mean of what is held, long and short, over equity at the close [ratio]
+    "net_leverage": pl.Float64,  # mean of long less short [ratio]
+    "margin_to_equity": pl.Float64,  # mean, of the account's margin [fraction]
     "markets": pl.Float64,  # mean number of markets with a position
     "in_market": pl.Float64,  # share of the days with any position [fraction]
 }
@@ -82,9 +82,9 @@ TRANSITIONS = {
 DRAWDOWNS = {
     "regime": pl.String,
     "deepest": pl.Float64,  # of the days of the regime alone, one after the other [fraction]
-    "spell": pl.Float64,  # deepest fall within one unbroken stretch [fraction]
-    "mean": pl.Float64,  # of the account's drawdown on its days [fraction]
-    "fall": pl.Float64,  # share of the account's deepest fall, peak to trough, that was lost on its days [fraction]
+    "deepest_spell": pl.Float64,  # within one unbroken stretch [fraction]
+    "mean_drawdown": pl.Float64,  # of the account's drawdown on its days [fraction]
+    "fall_share": pl.Float64,  # of the account's deepest fall, peak to trough, what was lost on its days [fraction]
 }
 
 
@@ -167,7 +167,7 @@ def trades(run, known, daily):
             "regime": name, "trades": len(own), "episodes": episodes(known.market, k), "net": float(own.sum()),
             "win_rate": trade_metrics.win_rate(own), "payoff": trade_metrics.payoff(own),
             "profit_factor": trade_metrics.profit_factor(own), "expectancy": trade_metrics.expectancy(own),
-            "bars": _mean(bars[code == k]), "difference": difference[k], "p_value": p[k],
+            "bars": _mean(bars[code == k]), "difference_money": difference[k], "p_value": p[k],
         })  # fmt: skip
     return _told(rows, TRADES)
 
@@ -182,7 +182,10 @@ def exposure(run, known, daily):
     number = np.bincount(days_of.rows_of(daily.days, markets["day"]) - 1, minlength=count)
     equity = np.where(daily.equity[1:] > 0.0, daily.equity[1:], np.nan)
     margin = run.equity()["margin"].to_numpy()[1:] / equity
-    told = {"gross": gross / equity, "net": net / equity, "margin": margin, "markets": number, "in_market": number > 0}
+    told = {
+        "leverage": gross / equity, "net_leverage": net / equity, "margin_to_equity": margin, "markets": number,
+        "in_market": number > 0,
+    }  # fmt: skip
     rows = []
     for k, name in _regimes(known.names, known.together[:, None]):
         inside = known.together == k
@@ -330,5 +333,5 @@ def _told(rows, schema):
         few = row["episodes"] < FEW and row["regime"] != NOT_KNOWN
         row["warning"] = f"{row['episodes']} episode{'s' * (row['episodes'] != 1)}, fewer than {FEW}" if few else ""
         if row["regime"] == NOT_KNOWN:
-            row |= {"difference": None, "p_value": None}
+            row |= dict.fromkeys({"difference", "difference_money", "p_value"} & row.keys())
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)

@@ -14,7 +14,7 @@ OVERVIEW = {"kind": pl.String} | conditions.PERFORMANCE  # what the account earn
 LATEST = {  # the newest regimes of each market; "" not known
     "market": pl.String,
     "day": pl.Date,  # of the newest; null if there is none
-} | dict.fromkeys(NAMES, pl.String)
+} | {f"{kind}_regime": pl.String for kind in NAMES}
 ALL = "all together"  # in LATEST: the markets as one, see `engine.analysis.regimes`
 HOW = "A day counts to the regime known at the close before it. Of twenty p-values one is below 0.05 by chance."
 
@@ -69,8 +69,8 @@ def section(run, archive, regime=None):
     daily = Daily.of(run)
     if regime is None:
         return [
-            ("by regime of all markets together", overview(made, columns, daily), HOW),
-            ("newest regimes", latest(made, columns), "Of a market that has ended: those of its last day."),
+            ("By regime of all markets together", overview(made, columns, daily), HOW),
+            ("Newest regimes", latest(made, columns), "Those of a market that has ended are of its last day."),
         ]
     return tables(run, daily, conditions.known_before(made[regime], columns, daily), regime)
 
@@ -79,13 +79,13 @@ def tables(run, daily, known, regime):
     """All tables of one kind of regime: title, frame, note."""
     code, names = known.together, known.names
     return [
-        (f"by {regime} of all markets together", conditions.performance(known, daily), HOW),
-        ("by that of each market", conditions.by_market(known, daily), ""),
-        ("trades by that of their market before the entry", conditions.trades(run, known, daily), ""),
-        ("exposure", conditions.exposure(run, known, daily), ""),
-        ("from day to day, all markets together", conditions.transitions(code[:, None], names), ""),
-        ("from day to day, each market", conditions.transitions(known.market, names), ""),
-        ("drawdowns", conditions.drawdowns(known, daily), ""),
+        (f"By {regime} of all markets together", conditions.performance(known, daily), HOW),
+        (f"By {regime} of each market", conditions.by_market(known, daily), "Episodes are those of a market."),
+        (f"Trades by {regime} of their market", conditions.trades(run, known, daily), "As it was before the entry."),
+        ("Exposure", conditions.exposure(run, known, daily), "Means of the days of each."),
+        ("From day to day", conditions.transitions(code[:, None], names), "Of all markets together."),
+        ("From day to day of a market", conditions.transitions(known.market, names), "Of each market by itself."),
+        ("Drawdowns", conditions.drawdowns(known, daily), "Deepest: of the days of the regime one after the other."),
     ]
 
 
@@ -105,7 +105,7 @@ def latest(made, columns):
     for m, name in enumerate((*columns, ALL)):
         seen = np.flatnonzero(np.any([code[:, m] != UNKNOWN for code in codes.values()], axis=0))
         now = {kind: code[seen[-1], m] if len(seen) else UNKNOWN for kind, code in codes.items()}
-        told = {kind: made[kind].names[code] if code != UNKNOWN else "" for kind, code in now.items()}
+        told = {f"{kind}_regime": made[kind].names[code] if code != UNKNOWN else "" for kind, code in now.items()}
         rows.append({"market": name, "day": days[seen[-1]].astype(object) if len(seen) else None} | told)
     return pl.DataFrame(rows, schema=LATEST, orient="row")
 

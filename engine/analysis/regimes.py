@@ -106,7 +106,7 @@ def usual_moves(adjusted):
 
 
 def basket(market):
-    r"""Daily profit of all markets long at equal risk: the mean of their moves, in their volatilities of the day before.
+    r"""Daily profit of all markets long at equal risk: the mean of their moves, each in its volatility before.
 
     .. math:: b_t = \frac{1}{n_t} \sum_m (a_{t,m} - a_{t-1,m}) / \sigma_{t-1,m}
 
@@ -130,7 +130,7 @@ def basket(market):
 
 
 def with_basket(market):
-    """Adjusted prices (time, market + 1), the last column the basket's, whose level means as little as that of others."""
+    """Adjusted prices (time, market + 1), the last column the basket's, whose level means as little as theirs."""
     profit = basket(market)
     price = np.where(np.isnan(profit), np.nan, np.cumsum(np.nan_to_num(profit)))
     return np.column_stack([market.adjusted, price])

@@ -9,8 +9,8 @@ Rules:
    as well, occur in the fit alone, where all bars that they read lie before the day of the fit (DOMAIN T47).
 4. States are numbered by their variance, from the lowest: a refit cannot swap their names.
 5. A fit counts only if the bars are better told by several states than by one, for the parameters it takes (BIC), and
-   if every state lasts `LASTING` bars or more on average. Else nothing is told for the year: white noise has no regimes,
-   and a market with fat tails has outliers, which are no regimes either.
+   if every state lasts `LASTING` bars or more on average. Else nothing is told for the year: white noise has no
+   regimes, and a market with fat tails has outliers, which are no regimes either.
 
 Why not a Gaussian mixture: it knows no yesterday, so that it leaves its state after every quiet day of a wild month.
 docs/regimes.md has both, measured on planted states.

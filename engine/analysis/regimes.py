@@ -242,45 +242,62 @@ def correlation(moves, window, present):
     there = ~np.isnan(moves)
     bars = np.cumsum(there, axis=0)
     bars[window:] -= bars[:-window].copy()
-    return _correlations(np.where(there, moves, 0.0), bars >= present * window, window)
-
-
-@kernel
-def _correlations(moves, present, window):
-    """See `correlation`; a market takes part on the rows on which it is present."""
-    rows, count = moves.shape
-    out, both = np.full((rows, count + 1), np.nan), np.empty((count, count))
-    for t in range(window - 1, rows):
-        _products(moves, t + 1 - window, t + 1, both)
-        _means(both, present[t], out[t])
+    clean = np.ascontiguousarray(np.where(there, moves, 0.0).T)
+    sums, taking = _correlated(clean, np.ascontiguousarray((bars >= present * window).T), window)
+    count = taking.sum(axis=0)
+    others = np.where(taking & (count > 1), count - 1.0, np.nan)
+    every = np.where(count > 1, count * (count - 1.0), np.nan)
+    out = np.column_stack([(sums / others).T, sums.sum(axis=0) / every])
+    out[: window - 1] = np.nan
     return out
 
 
 @kernel
-def _products(moves, first, end, both):
-    """Sums of products of each pair over some rows alone, into the upper half of `both`."""
-    both[:] = 0.0
-    for s in range(first, end):
-        for i in range(moves.shape[1]):
-            if moves[s, i] != 0.0:
-                for j in range(i, moves.shape[1]):
-                    both[i, j] += moves[s, i] * moves[s, j]
+def _correlated(moves, present, window):
+    """Sum of the absolute correlations of each market with the others, and where it takes part; (market, time) each.
+
+    Pair by pair along time, so that a step is the same for a whole row of numbers; who does not take part has an
+    infinite deviation.
+    """
+    count, rows = moves.shape
+    out, root, taking = np.zeros((count, rows)), np.empty((count, rows)), np.zeros((count, rows), dtype=np.bool_)
+    product, part, double, total = np.empty(rows), np.empty(rows), np.empty(rows), np.empty(rows)
+    for i in range(count):
+        for t in range(rows):
+            product[t] = moves[i, t] * moves[i, t]
+        _window_sums(product, window, part, double, total)
+        for t in range(rows):
+            taking[i, t] = present[i, t] and total[t] > 0.0
+            root[i, t] = np.sqrt(total[t]) if taking[i, t] else np.inf
+    for i in range(count):
+        for j in range(i + 1, count):
+            for t in range(rows):
+                product[t] = moves[i, t] * moves[j, t]
+            _window_sums(product, window, part, double, total)
+            for t in range(rows):
+                value = abs(total[t]) / (root[i, t] * root[j, t])
+                out[i, t] += value
+                out[j, t] += value
+    return out, taking
 
 
 @kernel
-def _means(both, present, out):
-    """Mean absolute correlations of those present, into `out`."""
-    total, pairs = 0.0, 0
-    sums, others = np.zeros(len(both)), np.zeros(len(both))
-    for i in range(len(both)):
-        for j in range(i + 1, len(both)):
-            if present[i] and present[j] and both[i, i] > 0.0 and both[j, j] > 0.0:
-                value = abs(both[i, j]) / np.sqrt(both[i, i] * both[j, j])
-                total, pairs = total + value, pairs + 1
-                sums[i], sums[j] = sums[i] + value, sums[j] + value
-                others[i], others[j] = others[i] + 1.0, others[j] + 1.0
-    for i in range(len(both)):
-        if others[i] > 0.0:
-            out[i] = sums[i] / others[i]
-    if pairs:
-        out[-1] = total / pairs
+def _window_sums(values, length, part, double, total):
+    """Sum over each window of `length` rows, into `total`; rows before `length - 1` mean nothing.
+
+    Windows of 1, 2, 4... rows are each made of two halves, see `engine.indicators._window_gaps`: what is added, and in
+    which order, depends on the window alone.
+    """
+    total[:] = 0.0
+    part[:] = values
+    width, done = 1, 0
+    while width <= length:
+        if length & width:
+            for t in range(done, len(values)):
+                total[t] += part[t - done]
+            done += width
+        double[:] = part
+        for t in range(width, len(values)):
+            double[t] += part[t - width]
+        part[:] = double
+        width *= 2

@@ -89,6 +89,9 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "probability": ("probability", percent), "spells": ("spells", _count),
     "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
     "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
+    "kind": ("kind", _text), "regime": ("regime", _text), "next": ("the day after", _text),
+    "warning": ("warning", _text), "volatility_regime": ("volatility", _text), "trend_regime": ("trend", _text),
+    "term_regime": ("term structure", _text), "risk_regime": ("risk", _text), "states_regime": ("states", _text),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from engine import result
 from store import open_archive
 
 NAMES = list(sections.SECTIONS)
+LEAST = {"regimes": 2}  # tables; the others have nine or more
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,11 +24,11 @@ def test_a_section_is_tables_with_a_title_and_how_they_are_read(name, call, docu
     for table in found["tables"]:
         assert table["title"] and table["note"].endswith(".")
         assert f"{table['title']}. {table['note']}" in shown
-    assert len({table["title"] for table in found["tables"]}) == len(found["tables"]) > 8
+    assert len({table["title"] for table in found["tables"]}) == len(found["tables"]) >= LEAST.get(name, 9)
     assert not [table for table in found["tables"] if table["title"] == "Left out"]
 
 
-@pytest.mark.parametrize("name", ["risk", "trades"])
+@pytest.mark.parametrize("name", ["risk", "trades", "regimes"])
 def test_every_column_of_a_section_has_a_heading_and_those_of_a_table_are_unlike(name, ran):
     store, run = ran
     archive = open_archive(store)
@@ -36,6 +37,16 @@ def test_every_column_of_a_section_has_a_heading_and_those_of_a_table_are_unlike
         assert set(frame.columns) <= known, title
         wanted = [c for c in frame.columns if c not in HIDDEN and frame[c].null_count() < len(frame)]
         assert len(columns(frame, "USD")) == len(wanted), title
+
+
+def test_a_kind_of_regime_has_tables_of_its_own_and_a_wrong_one_names_the_others(call, document, ran):
+    store, run = ran
+    found = document("show", run, "--section", "regimes", "--regime", "trend", "--store", store)
+    assert found["tables"][0]["title"] == "By trend of all markets together"
+    assert len(found["tables"]) == 7 and all(table["rows"] for table in found["tables"])
+    wrong = call("show", run, "--section", "regimes", "--regime", "moon", "--store", store, code=1).err
+    assert "allowed: volatility, trend, term, risk, states" in wrong
+    assert "--section regimes" in call("show", run, "--regime", "trend", "--store", store, code=2).err
 
 
 def test_the_numbers_of_the_summary_stand_in_its_sections(document, ran):

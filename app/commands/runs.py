@@ -255,14 +255,22 @@ def show(
     name: Run,
     section: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades.", show_default=False),
+        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades, regimes.", show_default=False),
     ] = None,
     csv: Annotated[
         str | None,
         typer.Option(metavar="DIR/", help="Write the tables as CSV files into this folder.", show_default=False),
     ] = None,
+    regime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", help="Of --section regimes: volatility, trend, term, risk, states.", show_default=False
+        ),
+    ] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""
+    if regime is not None and section != "regimes":
+        raise typer.BadParameter("is for --section regimes", param_hint="--regime")
     if csv is not None and section is None:
         raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
                                  param_hint="--csv")  # fmt: skip
@@ -275,7 +283,7 @@ def show(
         return
     from app.commands import sections
 
-    sections.show(context, found, archive, section, csv)
+    sections.show(context, found, archive, section, csv, **({"regime": regime} if regime else {}))
 
 
 def replay(context: typer.Context, name: Run):

@@ -13,15 +13,23 @@ from app.commands.output import emit, say, table
 from app.commands.risks import risk, trades
 from app.commands.tables import columns
 
-SECTIONS = {"risk": risk, "trades": trades}
+
+def regimes(run, archive, regime=None):
+    """What was earned in which conditions; of one kind of regime, all that is told of it."""
+    from engine.analysis.regime_tables import section
+
+    return section(run, archive, regime)
 
 
-def show(context, run, archive, section, folder=None):
-    """Print a section, or write it as one CSV file a table into a folder."""
+SECTIONS = {"risk": risk, "trades": trades, "regimes": regimes}
+
+
+def show(context, run, archive, section, folder=None, **asked):
+    """Print a section, or write it as one CSV file a table into a folder; what is `asked` is for that section alone."""
     if section not in SECTIONS:
         allowed = ", ".join(SECTIONS)
         raise typer.BadParameter(f"{section!r} is no section; allowed are {allowed}", param_hint="--section")
-    made = SECTIONS[section](run, archive)
+    made = SECTIONS[section](run, archive, **asked)
     summary = run.summary
     told = {key: summary[key] for key in ("run", "portfolio", "simulated")}
     told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section}

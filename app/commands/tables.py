@@ -83,6 +83,15 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "roll_fills": ("of rolls", _count), "profit": ("profit [{currency}]", money), "commission": ("commission", money),
     "slippage": ("slippage", money), "roll_costs": ("rolls", money), "roll_gap": ("roll gap", money),
     "drag": ("cost drag", _small), "roll_drag": ("of rolls ", _small),
+    "episodes": ("episodes", _count), "market_days": ("market days", _count), "annual": ("a year", percent),
+    "difference": ("difference", percent), "difference_money": ("difference [{currency}]", money),
+    "p_value": ("p", _chance), "in_market": ("in market", percent), "times": ("times", _count),
+    "probability": ("probability", percent), "spells": ("spells", _count),
+    "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
+    "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
+    "kind": ("kind", _text), "regime": ("regime", _text), "next": ("the day after", _text),
+    "warning": ("warning", _text), "volatility_regime": ("volatility", _text), "trend_regime": ("trend", _text),
+    "term_regime": ("term structure", _text), "risk_regime": ("risk", _text), "states_regime": ("states", _text),
 }  # fmt: skip
 
 

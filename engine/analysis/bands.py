@@ -77,6 +77,20 @@ def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None):
     return pl.DataFrame(rows, schema=types).fill_nan(None)
 
 
+def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
+    """The `bands` of a run, from the store's cache if they are there."""
+    import polars as pl
+
+    from engine import keeping
+    from engine.analysis.daily import account
+
+    def make():
+        return bands(account(run), resamples, seed, level).to_dict(as_series=False)
+
+    found = keeping.of_run(archive, run.id, ["bands", resamples, seed, level], make)
+    return pl.DataFrame(found, schema={name: getattr(pl, kind) for name, kind in BANDS.items()})
+
+
 def blocks(values):
     """Mean length of a block that keeps both what the values and what their squares follow. [rows]
 

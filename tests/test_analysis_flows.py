@@ -19,6 +19,7 @@ def test_the_rate_that_spreadsheets_document():
     when = days("2008-01-01", "2008-03-01", "2008-10-30", "2009-02-15", "2009-04-01")
     amounts = np.array([10_000.0, -2750.0, -4250.0, -3250.0, -2750.0])
     assert money_weighted(when, amounts, 365.0) == pytest.approx(0.373362535, abs=5e-9)
+    assert money_weighted(when, amounts) - 0.373362535 == pytest.approx(0.0003, abs=2e-5)  # by years of 365.25 days
 
 
 def test_paid_in_at_the_wrong_moment_by_hand():
@@ -87,7 +88,7 @@ def test_the_payments_of_a_run(paying):
     equity = paying.equity()
     for row in found.rows(named=True):
         at = equity["day"].to_list().index(row["booked"])
-        assert row["equity"] == equity["equity"][at - 1] and row["day"] == equity["day"][at - 1] < row["booked"]
+        assert row["equity_before"] == equity["equity"][at - 1] and row["day"] == equity["day"][at - 1] < row["booked"]
 
 
 def test_the_returns_of_a_run_with_payments(paying):
@@ -103,7 +104,7 @@ def test_the_returns_of_a_run_with_payments(paying):
     assert abs(worth) < 1e-3
     since = [*flows(paying)["since"].to_list()]
     growth = (1 + since[0]) * (1 + since[1])
-    last = equity["equity"][-1] / (rows[1]["equity"] + rows[1]["paid"])
+    last = equity["equity"][-1] / (rows[1]["equity_before"] + rows[1]["paid"])
     assert growth * last - 1 == pytest.approx(paying.metrics()["total_return"], rel=1e-9)
 
 

@@ -124,7 +124,9 @@ def _show_run(summary):
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
     if "benchmark" in summary:
-        _show_benchmark(summary["benchmark"])
+        from app.commands.certainty import show_benchmark
+
+        show_benchmark(summary["benchmark"])
     table(_sums(summary["ledger"]), {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     if summary["identity_holds"] is None:
         say(f"identity unknown: {summary['program']} tells no contracts")
@@ -144,17 +146,6 @@ def _show_run(summary):
         _show_profile(summary["profile"])
     elif took := summary["seconds"]:
         _show_seconds(took)
-
-
-def _show_benchmark(beside):
-    from engine.analysis.benchmark import NUMBERS
-
-    say(f"beside {beside['name']}, {beside['from']} to {beside['to']}:")
-    rows = [
-        (label, percent(beside[key]) if kind == "percent" else number(beside[key], ",.2f"))
-        for key, (label, kind, *_) in NUMBERS.items()
-    ]
-    table(rows, {"": lambda row: row[0], " ": lambda row: row[1]})
 
 
 def _show_seconds(took):

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import typer
 
+from app.commands.certainty import benchmark, certainty, payments
 from app.commands.output import emit, say, table
 from app.commands.risks import risk, trades
 from app.commands.tables import columns
 
-SECTIONS = {"risk": risk, "trades": trades}
+SECTIONS = {
+    "risk": risk, "trades": trades, "certainty": certainty, "benchmark": benchmark, "payments": payments,
+}  # fmt: skip
 
 
 def show(context, run, archive, section, folder=None):

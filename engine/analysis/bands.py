@@ -125,6 +125,12 @@ def of_days(account, block, seed, resamples, threads=None):
             "sharpe": np.where(sample > 0, over / sample * np.sqrt(YEAR), np.nan),
             "sortino": _ratio(over, np.sqrt(s["excess_below"] / count)) * np.sqrt(YEAR),
             "calmar": _ratio(annual, -s["deepest"]),
+            "mar": _ratio(annual, -s["deepest"]),
+            "best_day": s["most"],
+            "worst_day": s["least"],
+            "positive_days": s["rises"] / count,
+            "tail_ratio": _ratio(np.abs(s["upper"]), np.abs(s["var_95"])),
+            "underwater": s["under"] / count,
             "max_drawdown": s["deepest"],
             "max_drawdown_days": s["deepest_days"],
             "downside_deviation": np.sqrt(s["below"] / count * YEAR),
@@ -165,10 +171,10 @@ def of_trades(account, block, seed, resamples, threads=None):
 
 _OF_DAYS = (
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
-    "var_95", "var_99", "cvar_95", "cvar_99", "downside_deviation", "omega", "ulcer", "pain", "longest_drawdown_days",
-    "skew", "kurtosis", "gaussian_var_95", "gaussian_var_99", "gaussian_cvar_95", "gaussian_cvar_99", "modified_var_95",
-    "modified_var_99", "modified_cvar_95", "modified_cvar_99", "expected_shortfall_95", "expected_shortfall_99",
-    "kelly_growth",
+    "var_95", "var_99", "cvar_95", "cvar_99", "best_day", "worst_day", "positive_days", "mar", "tail_ratio",
+    "underwater", "downside_deviation", "omega", "ulcer", "pain", "longest_drawdown_days", "skew", "kurtosis",
+    "gaussian_var_95", "gaussian_var_99", "gaussian_cvar_95", "gaussian_cvar_99", "modified_var_95", "modified_var_99",
+    "modified_cvar_95", "modified_cvar_99", "expected_shortfall_95", "expected_shortfall_99", "kelly_growth",
 )  # fmt: skip
 NUMBERS = {
     "days": _OF_DAYS,

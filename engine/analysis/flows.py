@@ -15,7 +15,7 @@ FLOWS = {  # column -> polars type
     "day": "Date",  # the close from which on the payment earns
     "booked": "Date",  # the bar before which it was booked
     "paid": "Float64",  # in, out negative [account currency]
-    "equity": "Float64",  # just before [account currency]
+    "equity_before": "Float64",  # just before [account currency]
     "since": "Float64",  # return from the payment before, or from the start [fraction]
 }
 TURNS = 200  # of the search for a rate
@@ -41,7 +41,7 @@ def flows(run):
         "day": daily.days[rows],
         "booked": daily.days[rows + 1],
         "paid": daily.paid[rows],
-        "equity": daily.equity[rows],
+        "equity_before": daily.equity[rows],
         "since": growth[rows] / growth[began] - 1.0,
     }
     return pl.DataFrame(columns, schema={name: getattr(pl, kind) for name, kind in FLOWS.items()})

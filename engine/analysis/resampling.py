@@ -24,6 +24,7 @@ DAILY = (
     "total",  # growth of one unit, less one
     "deepest", "deepest_days", "longest_days", "depth", "depth_square",  # of the drawdown; the last two are sums
     "least", "most", "excess_least", "excess_most",  # that was drawn
+    "rises", "under", "upper",  # days that rose; days below the peak; the quantile 0.95
     "var_95", "cvar_95", "shortfall_95", "var_99", "cvar_99", "shortfall_99",
 )  # fmt: skip
 TRADES = (
@@ -217,7 +218,7 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
     for number in range(out.shape[0]):
         _begin(state, seed, first + number)
         times[:] = 0
-        s1 = s2 = s3 = s4 = e1 = e2 = below = excess_below = gains = losses = 0.0
+        s1 = s2 = s3 = s4 = e1 = e2 = below = excess_below = gains = losses = rises = under = 0.0
         least, most, low, high = np.inf, -np.inf, np.inf, -np.inf
         equity = peak = 1.0
         deepest = deepest_days = longest = depths = depths2 = 0.0
@@ -240,6 +241,7 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
                 below += min(value, 0.0) ** 2
                 losses -= min(value, 0.0)
                 gains += max(value, 0.0)
+                rises += value > 0.0
                 least, most = min(least, value), max(most, value)
                 low, high = min(low, over), max(high, over)
                 equity = equity * (1.0 + value) if compounding else equity + value
@@ -255,6 +257,7 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
                     depth = (equity - peak) / peak
                     depths -= depth
                     depths2 += depth * depth
+                    under += 1.0
                     if depth < deepest:
                         deepest, ours = depth, True
                 i = i + 1 if i + 1 < count else 0
@@ -266,9 +269,28 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
         row[0], row[1], row[2], row[3], row[4], row[5] = s1, s2, s3, s4, e1, e2
         row[6], row[7], row[8], row[9], row[10] = below, excess_below, gains, losses, equity - 1.0
         row[11], row[12], row[13], row[14], row[15] = deepest, deepest_days, longest, depths, depths2
-        row[16], row[17], row[18], row[19] = least, most, low, high
+        row[16], row[17], row[18], row[19], row[20], row[21] = least, most, low, high, rises, under
+        row[22] = _upper(times, ordered, 1.0 - tails[0])
         for level in range(len(tails)):
-            _tail(times, ordered, tails[level], row, 20 + 3 * level)
+            _tail(times, ordered, tails[level], row, 23 + 3 * level)
+
+
+@kernel
+def _upper(times, ordered, share):
+    """A high quantile of values drawn so many times, interpolated linearly; walked from the top."""
+    count = len(ordered)
+    reach = (count - 1) * share
+    lower = int(np.floor(reach))
+    upper = min(lower + 1, count - 1)
+    seen, high, j = count, ordered[count - 1], count - 1  # how many values are at or below ordered[j]
+    while True:
+        if times[j] > 0:
+            if seen - times[j] <= upper < seen:
+                high = ordered[j]
+            if seen - times[j] <= lower < seen:
+                return ordered[j] + (high - ordered[j]) * (reach - lower)
+            seen -= times[j]
+        j -= 1
 
 
 @kernel

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine import periods, ratios, risk, tails, trade_metrics
+from engine import periods, ratios, risk, significance, tails, trade_metrics
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,22 @@ _MORE = [
     Metric("sqn", "System quality number", "ratio", trade_metrics.sqn, ("trade_net",)),
     Metric("kelly_trades", "Kelly share, trades", "percent", trade_metrics.kelly_trades, ("trade_net",)),
     Metric("kelly_growth", "Kelly multiple, returns", "ratio", ratios.kelly_growth, ("returns", "interest")),
+    Metric("lo_sharpe", "Sharpe ratio, serial correlation", "ratio", significance.lo_sharpe, ("returns", "interest")),
+    Metric("sharpe_error", "Its standard error", "ratio", significance.sharpe_error, ("returns", "interest")),
+    Metric(
+        "probabilistic_sharpe",
+        "Sharpe above 0, surely",
+        "percent",
+        significance.probabilistic_sharpe,
+        ("returns", "interest"),
+    ),
+    Metric(
+        "track_record_years",
+        "Years needed for 95 %",
+        "ratio",
+        significance.track_record_years,
+        ("returns", "interest"),
+    ),
 ]
 METRICS = {metric.name: metric for metric in _MAIN + _MORE}
 SUMMARY = tuple(metric.name for metric in _MAIN)  # what `run --json` shows

@@ -123,6 +123,10 @@ def _show_run(summary):
     half = (len(rows) + 1) // 2
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
+    if "benchmark" in summary:
+        from app.commands.certainty import show_benchmark
+
+        show_benchmark(summary["benchmark"])
     table(_sums(summary["ledger"]), {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     if summary["identity_holds"] is None:
         say(f"identity unknown: {summary['program']} tells no contracts")

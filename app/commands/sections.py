@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from app.commands.certainty import benchmark, certainty, payments
 from app.commands.output import emit, say, table
 from app.commands.risks import risk, trades
 from app.commands.tables import columns
@@ -21,7 +22,10 @@ def regimes(run, archive, regime=None):
     return section(run, archive, regime)
 
 
-SECTIONS = {"risk": risk, "trades": trades, "regimes": regimes}
+SECTIONS = {
+    "risk": risk, "trades": trades, "certainty": certainty, "benchmark": benchmark, "payments": payments,
+    "regimes": regimes,
+}  # fmt: skip
 
 
 def show(context, run, archive, section, folder=None, **asked):

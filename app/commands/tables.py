@@ -5,7 +5,8 @@ Shares are fractions in JSON and CSV, percent on the screen.
 
 from app.commands.output import money, number, percent
 
-HIDDEN = ("format", "caution")  # columns that the screen tells in another way
+HIDDEN = ("format", "caution", "metric")  # columns that the screen tells in another way
+OF_A_METRIC = ("value", "low", "median", "high", "error")  # shown as the row's `format` says
 LEFT = ("Left out", "Tables that cannot be made of this run, and why.")
 
 
@@ -78,6 +79,10 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "adverse_money": ("adverse [{currency}]", money), "favourable_money": ("favourable [{currency}]", money),
     "adverse_r": ("adverse [R]", ratio), "favourable_r": ("favourable [R]", ratio),
     "adverse_ranges": ("adverse [ranges]", ratio), "favourable_ranges": ("favourable [ranges]", ratio),
+    "error": ("error", ratio), "low": ("low", ratio), "high": ("high", ratio), "defined": ("defined", percent),
+    "block": ("block", lambda value: number(value, ",.1f")), "resamples": ("resamples", _count),
+    "run": ("run", percent), "benchmark": ("benchmark", percent), "paid": ("paid [{currency}]", money),
+    "since": ("since", percent), "equity_before": ("equity before [{currency}]", money),
     "long": ("long", percent), "short": ("short", percent),
     "equity": ("mean equity [{currency}]", money), "turnover": ("turnover", ratio), "fills": ("fills", _count),
     "roll_fills": ("of rolls", _count), "profit": ("profit [{currency}]", money), "commission": ("commission", money),
@@ -129,8 +134,8 @@ def columns(frame, currency):
     found = {}
     for name in frame.columns:
         heading, show_ = COLUMNS.get(name, (name.replace("_", " "), _usual))
-        if name == "value":
-            found["value"] = lambda row: _as(row["format"], row["value"])
+        if name in OF_A_METRIC and "format" in frame.columns:
+            found[name] = lambda row, name=name: _as(row["format"], row[name])
         elif name not in HIDDEN and frame[name].null_count() < len(frame):
             found[heading.format(currency=currency)] = lambda row, name=name, show_=show_: show_(row[name])
     return found

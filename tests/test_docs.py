@@ -153,6 +153,7 @@ SAMPLES = {
     "continuous SERIES --maturity": ["continuous", "CL", "--maturity", "60"],
     "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
     "warm": ["warm"],
+    "explain RUN": ["explain", "last", "1"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
     "verify": ["verify"],

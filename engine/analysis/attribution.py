@@ -85,6 +85,11 @@ class Attribution:
         return float(self.parts.amount.sum())
 
     @property
+    def curved(self):
+        """Whether `price` is split into `spot` and `roll_yield`."""
+        return self._curve is not None
+
+    @property
     def dimensions(self):
         """Those that this one has."""
         lacking = {"currency": self._curve is None, "regime": self._regimes is None}

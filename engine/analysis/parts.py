@@ -29,7 +29,10 @@ CAUSES = (
     "roll_slippage", "roll_impact", "roll_commission", "interest", "fx", "fee", "transfer",
 )  # fmt: skip
 SPOT, ROLL_YIELD, PRICE, ENTRY, EXIT = range(5)
-ROLLS = ("roll out", "roll in")  # kinds of fills
+COSTS = (
+    "entry_slippage", "exit_slippage", "impact", "commission", "roll_slippage", "roll_impact", "roll_commission",
+)  # fmt: skip
+ROLLS, FORCED = ("roll out", "roll in"), ("margin call", "capital floor")  # kinds of fills
 CENT, RELATIVE = 0.005, 1e-12  # of the sum [account currency], of all that was moved [1]
 CRUMB = 1e-10  # of the largest fill of a line, below which a position summed up of its fills is none [1]
 
@@ -61,6 +64,7 @@ class Parts:
     trades: pl.DataFrame  # `RunResult.trades()` by line and number
     unknown: np.ndarray  # (line,) days on which a position was carried and no next contract known; of no curve 0
     carried: np.ndarray  # (line,) days on which a position was carried
+    cut: np.ndarray  # bool (trade,): a margin call or the capital floor sold some of it
 
 
 def parts(run, curve=None):
@@ -94,7 +98,8 @@ def parts(run, curve=None):
     others, cells = made.others()
     amount, cause, cell = (np.concatenate(column) for column in zip(*rows, *others, strict=True))
     found = Parts(
-        amount, cause, cell, cells, made.owner, made.causes, made.lines, days, made.trades, unknown, carried
+        amount, cause, cell, cells, made.owner, made.causes, made.lines, days, made.trades, unknown, carried,
+        made.forced()
     )  # fmt: skip
     _add_up(run, amount.sum())
     return found
@@ -145,7 +150,9 @@ class _Tables:
         self.fills = fills[order]
         self.fill_line, self.fill_day = self.fills["line"].to_numpy().astype(np.int64), self._row(self.fills["day"])
         kind, named = _numbers(self.fills["kind"])
-        self.rolls = np.isin(kind, [k for k, name in enumerate(named) if name in ROLLS])
+        self.rolls, self.cuts = (
+            np.isin(kind, [k for k, name in enumerate(named) if name in kinds]) for kinds in (ROLLS, FORCED)
+        )
         self.fill_trade, self.opened, self.closed = self._episodes()
         self.held = np.zeros((len(self.days), self.account))
         where = self._row(positions["day"]), positions["line"].to_numpy()
@@ -252,13 +259,23 @@ class _Tables:
         counts = (np.bincount(line[x], minlength=self.account) for x in (np.isnan(slope), slice(None)))
         return np.bincount(piece, amount, len(self.of)), *counts
 
+    def _before(self):
+        """The trade of each fill, of one through zero the one that it ends."""
+        return self.fill_trade - (self.closed > 0.0) * (self.opened > 0.0)
+
+    def forced(self):
+        """Trades of which a margin call or the capital floor sold some."""
+        out = np.zeros(len(self.owner), bool)
+        out[self._before()[self.cuts]] = True
+        return out
+
     # ---- parts
 
     def costs(self):
         """Parts of the fills (rules 1 and 2): of a fill through zero two."""
         size = np.abs(self.fills["contracts"].to_numpy())
         share = {"exit": self.closed / size, "entry": self.opened / size}
-        before = self.fill_trade - (self.closed > 0.0) * (self.opened > 0.0)  # through zero: the one that it ends
+        before = self._before()
         for cause in ("slippage", "impact", "commission"):
             amount = self.fills[cause].to_numpy() if cause in self.fills.columns else np.zeros(len(size))
             amount = np.nan_to_num(amount)

@@ -8,13 +8,26 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine import inputs
 from engine.backtest import market_of, within_the_day
 from engine.market import ahead
+from engine.members import seen
 from engine.rows import carried
+from engine.sizing.sizer import point_risk
+from engine.wishes import decided
 
 
 class SourceChanged(ValueError):
     """The data of a run are not there any more as it used them; the message says what differs and what to do."""
+
+
+class Given(NamedTuple):
+    """What a run was given, made again; arrays begin with the first row of the run."""
+
+    inputs: object  # engine.inputs.Inputs, of days
+    forecast: np.ndarray  # (time, member) as each market can still trade it; 1 is the usual long
+    risk: np.ndarray  # (time, line) daily volatility of one contract by the sizing rule's memory, nan where it has none
+    # [account currency]
 
 
 class Curve(NamedTuple):
@@ -72,6 +85,34 @@ def curve_of_run(archive, run):
     known = after_rolls(archive, run, market)
     first = int(np.searchsorted(market.days, np.datetime64(run.summary["start"], "D")))
     return curve(market, known, first)
+
+
+def given_of_run(archive, run):
+    """What a run was given (`Given`): its market, forecasts, sizes and costs; of bars within the day those of days."""
+    return given(market_of_run(archive, run), run)
+
+
+def given(market, run):
+    """The `Given` of a run and its market, which has all history."""
+    portfolio = run.portfolio
+    first = int(np.searchsorted(market.days, np.datetime64(run.summary["start"], "D")))
+    known, _ = inputs.with_margins(market, portfolio, first)
+    made = inputs.made(known, portfolio, first)
+    placed = made.layout
+    wanted, columns, _ = decided(known, seen(known, _spreads(known, portfolio)), portfolio, placed)
+    forecast = [one.decision.forecast[:, mine] for one, mine in zip(wanted, columns, strict=True)]
+    forecast = np.concatenate(forecast, axis=1)[first:]
+    called = np.array([wanted[s].decision.program is not None for s in placed.strategy])
+    span = getattr(portfolio.sizing, "span", None)
+    risk = np.full((len(forecast), len(placed.lines.member)), np.nan)
+    if span is not None:
+        risk = point_risk(known, placed.lines.instrument, span)[first:]
+    return Given(made, np.where(called, np.nan, forecast), risk)
+
+
+def _spreads(market, portfolio):
+    traded = {name for _, name in portfolio.members(market.names)}
+    return {name: spread.legs for name, spread in sorted(portfolio.spreads.items()) if name in traded}
 
 
 def curve(market, after=None, first=0):

@@ -75,7 +75,7 @@ class Attribution:
     def __init__(self, run, told, curve, regimes):
         self.parts, self._curve, self._regimes = told, curve, regimes
         self._trades, self._lines = len(told.trades), len(told.lines)
-        self._known = {}
+        self._known, self._reduced = {}, {}
         self._group = np.where(told.cells.trade >= 0, told.cells.trade, self._trades + told.cells.line)
         self.id = run.id
 
@@ -147,20 +147,29 @@ class Attribution:
 
     def by_trade(self):
         """Trade by trade the amount of each cause, array (trade, cause), in the order of `parts.trades`."""
-        _, amount = self._by_cause
-        count = len(self.parts.causes)
-        return amount[: self._trades * count].reshape(self._trades, count)
+        return self._causes_of_groups[: self._trades]
 
     # ---- tables of sums
 
     def _table(self, by):
         """(places, amounts) of the smallest table that has all these dimensions; places by level."""
-        levels = {self._level(name) for name in by}
-        if "cell" in levels or levels >= {"group", "day"}:
-            if "cause" not in levels:
-                return self._by_cell
-            return self._places(self.parts.cell) | {"cause": self.parts.cause}, self.parts.amount
-        return self._by_day if "day" in levels else self._by_cause
+        levels = {self._level(name): name for name in by}
+        if "cell" in levels:
+            if "cause" in levels:
+                return self._places(self.parts.cell) | {"cause": self.parts.cause}, self.parts.amount
+            return self._by_cell
+        if levels.keys() == {"group", "day"}:
+            return self._by_group_and(levels["day"])
+        return self._small("day" if "day" in levels else "group", "cause" in levels)
+
+    def _small(self, level, by_cause):
+        """Sums of groups or of days, by cause or in all."""
+        key = level, by_cause
+        if key not in self._reduced:
+            sums = self._causes_of_days if level == "day" else self._causes_of_groups
+            row, cause = np.nonzero(sums) if by_cause else (np.arange(len(sums)), 0)
+            self._reduced[key] = {level: row, "cause": cause}, sums[row, cause] if by_cause else sums.sum(axis=1)
+        return self._reduced[key]
 
     def _places(self, cells):
         """The place of each cell in arrays of each level."""
@@ -172,21 +181,38 @@ class Attribution:
         cells = np.arange(len(self._group))
         return self._places(cells), np.bincount(self.parts.cell, self.parts.amount, len(cells))
 
-    @cached_property
-    def _by_cause(self):
-        """Sums of a trade, line or account by cause."""
-        count, groups = len(self.parts.causes), self._trades + self._lines + 1
-        key = self._group[self.parts.cell] * count + self.parts.cause
-        every = np.arange(groups * count)
-        return {"group": every // count, "cause": every % count}, np.bincount(key, self.parts.amount, len(every))
+    def _by_group_and(self, name):
+        """Sums of a trade (or line, or account) by the label of the days."""
+        if name not in self._reduced:
+            places, amount = self._by_cell
+            code, labels = self._dimension(name)
+            code, group = code[places["day"]], places["group"]
+            size, groups = len(labels), self._trades + self._lines + 1
+            head = np.flatnonzero(np.append(True, (group[1:] != group[:-1]) | (code[1:] != code[:-1]))[: len(group)])
+            if 2 * len(head) < len(group) or groups * size > len(group):  # runs of one label, as of a year
+                sums = np.add.reduceat(amount, head) if len(head) else amount
+                self._reduced[name] = {"group": group[head], "day": places["day"][head]}, sums
+            else:
+                sums = np.bincount(group * size + code, amount, groups * size)
+                some = np.flatnonzero(sums)
+                day = np.zeros(size, np.int64)
+                day[code] = places["day"]  # any day with the label
+                self._reduced[name] = {"group": some // size, "day": day[some % size]}, sums[some]
+        return self._reduced[name]
 
     @cached_property
-    def _by_day(self):
-        """Sums of a day by cause."""
-        count = len(self.parts.causes)
+    def _causes_of_groups(self):
+        """Sums of a trade, line or account by cause, array (group, cause)."""
+        count, groups = len(self.parts.causes), self._trades + self._lines + 1
+        key = self._group[self.parts.cell] * count + self.parts.cause
+        return np.bincount(key, self.parts.amount, groups * count).reshape(groups, count)
+
+    @cached_property
+    def _causes_of_days(self):
+        """Sums of a day by cause, array (day, cause)."""
+        count, days = len(self.parts.causes), len(self.parts.days)
         key = self.parts.cells.day[self.parts.cell] * count + self.parts.cause
-        every = np.arange(len(self.parts.days) * count)
-        return {"day": every // count, "cause": every % count}, np.bincount(key, self.parts.amount, len(every))
+        return np.bincount(key, self.parts.amount, days * count).reshape(days, count)
 
     # ---- dimensions
 

@@ -155,6 +155,7 @@ SAMPLES = {
     "sweep PORTFOLIO": ["sweep", "trend", "--start", "2022-01-01", "--grid", "fast=0,10", "--grid", "slow=60"],
     "show RUN --section": ["show", "last", "--section", "risk"],
     "warm": ["warm"],
+    "explain RUN": ["explain", "last", "1"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
     "verify": ["verify"],

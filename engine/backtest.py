@@ -146,7 +146,7 @@ def _benchmark(archive, market, portfolio, snapshot):
         series = benchmark.read(benchmark.place_of(portfolio.benchmark.file, archive.path))
         told, traded = benchmark.digest(series), None
     else:
-        first = market.days[_first_row(market, portfolio)].astype("datetime64[D]").item()
+        first = market.days[first_row(market, portfolio)].astype("datetime64[D]").item()
         wanted = benchmark.portfolio_of(portfolio, market.roots, first)
         known, _ = specified(archive, snapshot)
         traded = market_of(archive, wanted, roots_of(wanted, known, refused(archive, snapshot)), snapshot)

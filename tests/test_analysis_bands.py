@@ -130,6 +130,15 @@ def test_the_frame_has_its_columns_and_a_band_around_each_median():
     assert found.filter(of="days")["block"][0] == blocks(one.returns) > 5.0  # quiet and wild times stay together
 
 
+def test_one_wild_day_does_not_shorten_the_blocks():
+    """Blocks are those of the sizes of the days; one day of 40 % leaves nothing of the squares' correlation."""
+    returns = wild(3000)
+    plain = blocks(returns)
+    returns[1234] = 0.4
+    assert blocks(returns) == pytest.approx(plain, rel=0.3) and plain > 15.0 > 3.0 * resampling.block_length(returns)
+    assert resampling.block_length((returns - returns.mean()) ** 2) < plain / 3.0
+
+
 def test_a_ruined_run_and_one_without_trades_have_no_bands():
     ruined = account([0.01, -0.02, np.nan])
     found = bands(ruined, 200)

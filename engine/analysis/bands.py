@@ -6,7 +6,8 @@ number is made of each drawn series. What a band says, and what it does not:
 * `low` and `high` are quantiles of what the drawn series came to; of 100 runs in a world that goes on like this past,
   about 95 have their number between them. A world that changes is in no band.
 * Blocks keep what follows each other together. Their mean length is that of `resampling.block_length` for the returns
-  or for their squares, whichever is longer: quiet and wild times are part of a drawdown.
+  or for their sizes, whichever is longer: quiet and wild times are part of a drawdown. Sizes, not squares: one wild day
+  would hide from squares what all the others do.
 * Days and trades are drawn apart: trades as if they were independent of those of other markets at the same time.
 * A drawn series has the days of the run, as many returns, and the interest that belongs to them.
 """
@@ -92,13 +93,13 @@ def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
 
 
 def blocks(values):
-    """Mean length of a block that keeps both what the values and what their squares follow. [rows]
+    """Mean length of a block that keeps both what the values and what their sizes follow. [rows]
 
     >>> blocks(np.array([1.0, -1.0]))
     1.0
     """
     apart = values - np.mean(values)
-    return max(resampling.block_length(values), resampling.block_length(apart**2))
+    return max(resampling.block_length(values), resampling.block_length(np.abs(apart)))
 
 
 def of_days(account, block, seed, resamples, threads=None):

@@ -59,6 +59,7 @@ def _run(archive, portfolio, snapshot, force, stages):
     roots = roots_of(portfolio, known, undecided)
     market = market_of(archive, portfolio, roots, snapshot)
     market, bars, within = within_the_day(archive, market, portfolio, snapshot)
+    market, beside = _benchmark(archive, market, portfolio, snapshot)
     loaded = time.perf_counter() - began
     stages("load")
     run_id = identity(market, portfolio)
@@ -67,7 +68,7 @@ def _run(archive, portfolio, snapshot, force, stages):
         stored = result.load(archive, run_id)
         stages("read")
         return stored, True
-    made = backtest(market, portfolio, bars, within, stages)
+    made = beside(backtest(market, portfolio, bars, within, stages))
     made.summary["seconds"]["load"] = round(loaded, 4)
     made.summary["seconds"]["total"] = round(time.perf_counter() - began, 4)
     if portfolio.markets == "all" and any(sleeve.markets == "all" for sleeve in portfolio.strategies):
@@ -96,7 +97,8 @@ def replay(archive, name):
     portfolio = before.portfolio
     market = market_of(archive, portfolio, before.summary["markets"], snapshot)
     market, bars, within = within_the_day(archive, market, portfolio, snapshot)
-    return before, backtest(market, portfolio, bars, within)
+    market, beside = _benchmark(archive, market, portfolio, snapshot)
+    return before, beside(backtest(market, portfolio, bars, within))
 
 
 def market_of(archive, portfolio, roots, snapshot):
@@ -132,6 +134,33 @@ def within_the_day(archive, market, portfolio, snapshot):
     if within is not None:
         told = told | {"data": within.market.hashes["data"]}
     return replace(market, hashes=told), bars, within
+
+
+def _benchmark(archive, market, portfolio, snapshot):
+    """(market, beside): what the benchmark is made of is an input of the run, too; `beside` tells a run beside it."""
+    if portfolio.benchmark.kind == "none":
+        return market, lambda made: made
+    from engine.analysis import benchmark
+
+    if portfolio.benchmark.kind == "file":
+        series = benchmark.read(benchmark.place_of(portfolio.benchmark.file, archive.path))
+        told, traded = benchmark.digest(series), None
+    else:
+        first = market.days[first_row(market, portfolio)].astype("datetime64[D]").item()
+        wanted = benchmark.portfolio_of(portfolio, market.roots, first)
+        known, _ = specified(archive, snapshot)
+        traded = market_of(archive, wanted, roots_of(wanted, known, refused(archive, snapshot)), snapshot)
+        told = finer.digest(*sorted(traded.hashes.values()))
+
+    def beside(made):
+        if traded is not None:
+            name = benchmark.told(portfolio, len(set(traded.roots)))
+            benchmark.attach(made, benchmark.series_of(backtest(traded, wanted), name))
+        else:
+            benchmark.attach(made, series)
+        return made
+
+    return replace(market, hashes=market.hashes | {"benchmark": told}), beside
 
 
 def _covered(archive, market, bars, snapshot):

@@ -7,8 +7,9 @@
 
 The same names of `frontmonth continuous` are research: `.c.` holds there through expiry, which a run never does.
 
-And the bars of contracts that were rolled out of (`left_bars`), for positions that roll over several days. They are
-kept in the folder `left` of the store's cache, as `store.derived` keeps series: of the same files, facts and code.
+And the bars of contracts that were rolled out of (`left_bars`), for positions that roll over several days, and those of
+contracts that follow the ones rolled into (`after_rolls`). They are kept in the folders `left` and `ahead` of the
+store's cache, as `store.derived` keeps series: of the same files, facts and code.
 """
 
 import contextlib
@@ -221,23 +222,86 @@ def left_bars(request, series):
         close are those of the moment of the held contract's bar, else nan: a spread is of one moment (DOMAIN T54). With
         the bars, on the day of a roll, of the contract rolled into.
     """
-    folder, inputs = request.archive.cache / "left", _hash([request.inputs, code_hash(_ENGINE)])
+    frame = _kept(request, series, "left", _left)
+    return frame["key"].to_numpy(), frame.select("open", "settle", "close", "volume").to_numpy()
+
+
+def after_rolls(request, series):
+    """What follows the contracts that a series rolls into, on the day of each roll.
+
+    Returns
+    -------
+    polars.DataFrame
+        `day`; `contract`, which is rolled into, and `next_contract`, which follows it as the series lists it then;
+        `mark` and `next_mark` of the two at the moment of the roll, by one field, settle before close, null where one
+        of them has none [points]; `next_days` between their last trades [calendar days].
+    """
+    return _kept(request, series, "ahead", _ahead)
+
+
+def _kept(request, series, kind, made):
+    """The frame `made(request, series)`, from the folder `kind` of the store's cache if it is there."""
+    folder, inputs = request.archive.cache / kind, _hash([request.inputs, code_hash(_ENGINE)])
     states = (kept.read(folder, request.name) or {}).get("states", [])
     mine = next((one for one in states if one["inputs"] == inputs and one["files"] == request.files), None)
     frame = kept.get(folder, mine["bars"]) if mine else None
     if frame is None:
-        frame = _left(request, series)
+        frame = made(request, series)
         with contextlib.suppress(OSError):  # then it only costs time
             state = {"inputs": inputs, "files": request.files, "bars": kept.put(folder, request.name, frame)}
             states = [state, *(one for one in states if one != mine)]
             kept.write(folder, request.name, {"states": states[:STATES]})
             kept.drop(folder, {one["bars"] for one in states[STATES:]} - {one["bars"] for one in states[:STATES]})
-    return frame["key"].to_numpy(), frame.select("open", "settle", "close", "volume").to_numpy()
+    return frame
 
 
 def _left(request, series):
     """The bars of `left_bars` as a frame."""
-    wanted, plan = _wanted(series), request.plan
+    volume, now = pl.col("volume"), pl.col("time") == pl.col("moment")
+    made = (
+        _bars(request, series, _wanted(series))
+        .group_by("day", "contract", maintain_order=True)
+        .agg(
+            pl.col("open").drop_nulls().first(),
+            pl.col("settle", "close").filter(now).last(),
+            pl.when(volume.count() > 0).then(volume.sum()).alias("volume"),
+        )
+    )
+    key = pl.col("day").to_physical().cast(pl.Int64) * MONTHS + pl.col("contract")
+    return made.select(key.alias("key"), pl.col("open", "settle", "close", "volume").fill_null(float("nan")))
+
+
+def _ahead(request, series):
+    """The frame of `after_rolls`."""
+    first = series.frame.select("contract", "time", "next_contract", "next_days").sort("time", maintain_order=True)
+    first = first.drop("time").unique("contract", keep="first", maintain_order=True)
+    rolls = series.legs.filter(pl.col("to_price").is_not_null()).select("day", "time", contract="to_contract")
+    rolls = rolls.join(first, on="contract", how="left", maintain_order="left").filter(pl.col("next_contract") > 0)
+    legs = [
+        rolls.select("contract", "day", moment="time"),
+        rolls.select("day", contract="next_contract", moment="time"),
+    ]
+    wanted = pl.concat([leg.select("contract", "day", "moment") for leg in legs]).unique(maintain_order=True)
+    bars = _bars(request, series, wanted).filter(pl.col("time") == pl.col("moment"))
+    bars = bars.unique(["day", "contract"], keep="last", maintain_order=True).select(
+        "day", "contract", "settle", "close"
+    )
+    found = rolls.join(bars, on=["day", "contract"], how="left", maintain_order="left").join(
+        bars.rename({"contract": "next_contract"}), on=["day", "next_contract"], how="left", suffix="_next",
+        maintain_order="left",
+    )  # fmt: skip
+    settled = pl.col("settle").is_not_null() & pl.col("settle_next").is_not_null()
+    return found.select(
+        "day", "contract", "next_contract",
+        pl.when(settled).then("settle").otherwise("close").alias("mark"),
+        pl.when(settled).then("settle_next").otherwise("close_next").alias("next_mark"),
+        "next_days",
+    )  # fmt: skip
+
+
+def _bars(request, series, wanted):
+    """The bars with a price of the rows (contract, day, moment) of `wanted`, by day, contract and time."""
+    plan = request.plan
     parts = [(plan.own(), pl.lit(True))]
     parts += [(plan.lent(), pl.col("day") < (series.begin or plan.until))] if plan.proxy_source else []
     names = ("contract", "day", "time", "open", "settle", "close", "volume")
@@ -249,19 +313,7 @@ def _left(request, series):
         .collect(engine="in-memory")
         for files, of in parts
     ]
-    volume, now = pl.col("volume"), pl.col("time") == pl.col("moment")
-    made = (
-        pl.concat(bars)
-        .sort("day", "contract", "time")
-        .group_by("day", "contract", maintain_order=True)
-        .agg(
-            pl.col("open").drop_nulls().first(),
-            pl.col("settle", "close").filter(now).last(),
-            pl.when(volume.count() > 0).then(volume.sum()).alias("volume"),
-        )
-    )
-    key = pl.col("day").to_physical().cast(pl.Int64) * MONTHS + pl.col("contract")
-    return made.select(key.alias("key"), pl.col("open", "settle", "close", "volume").fill_null(float("nan")))
+    return pl.concat(bars).sort("day", "contract", "time")
 
 
 def _wanted(series):

@@ -9,6 +9,9 @@ A market lies in the folder `markets` of the store's cache (`store.mapped`) unde
 
 What was made while somebody edited those files is not kept. A market that is refused raises before anything is kept.
 Qualities of markets lie beside them, in the folder `quality`: they serve other questions about the same data, too.
+
+What took long to find out about a run lies in the folder `analysis`, under the run's id and the hash of the question
+and the code; the run's own folder is never written to.
 """
 
 import contextlib
@@ -85,6 +88,28 @@ def judged(archive, roots, snapshot, day, master):
     found = quality.score(archive, roots, snapshot, day)
     with contextlib.suppress(OSError):  # then it only costs time
         kept.write(folder, name, {root: asdict(parts) for root, parts in found.items()})
+    return found
+
+
+def of_run(archive, run_id, question, make):
+    """A document about a run, from the cache if it is there, else made and kept.
+
+    Parameters
+    ----------
+    archive : Archive
+    run_id : str
+    question : list
+        What is asked, with all that the answer depends on beside the run and the code: plain values.
+    make : function without arguments
+        Gives the document, of plain values; nan is kept as such.
+    """
+    name = f"{run_id}-{_hash([question, [code_hash(package) for package in _PACKAGES], np.__version__])[:16]}"
+    folder = archive.cache / "analysis"
+    found = kept.read(folder, name)
+    if found is None:
+        found = make()
+        with contextlib.suppress(OSError):  # then it only costs time
+            kept.write(folder, name, found)
     return found
 
 

@@ -17,6 +17,7 @@ from engine.columns import (
     MarketUnknown,
     RuleRefused,
     RuleUnknown,
+    after_rolls,
     checked_rule,
     checked_rules,
     columns,
@@ -218,6 +219,14 @@ def _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress,
         quality=keeping.judged(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
         hashes=hashes(read, digest, [*known.values(), rate, *(behind.values() if followed else ())], master),
     ), specs
+
+
+def ahead(archive, names, rule, snapshot):
+    """{column: what follows the contracts that it rolls into, see `engine.columns.after_rolls`}."""
+    master = Master.load(archive.path)
+    wanted, plans = _plans(archive, names, master, snapshot)
+    read, _ = _read(archive, snapshot, wanted, plans, requests(wanted, plans, rule, master), None)
+    return {one.name: after_rolls(one.request, one.made) for one in read}
 
 
 def _hours(specs, days):

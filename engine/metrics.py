@@ -1,4 +1,5 @@
-"""The numbers of a run, all listed in METRICS; the functions lie in `ratios`, `risk`, `tails`, `trade_metrics`.
+"""The numbers of a run, all listed in METRICS; the functions lie in `ratios`, `periods`, `risk`, `tails`,
+`trade_metrics`.
 
 Ratios are fractions, not percent. What is undefined (no trade, no losing trade, no volatility, ruin, a run of one day)
 is nan, which is null in JSON: never 0 and never infinity. Each function says when.
@@ -10,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine import ratios, risk, tails, trade_metrics
+from engine import periods, ratios, risk, significance, tails, trade_metrics
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ class Account:
         """Maximum drawdown. [fraction]"""
         return risk.max_drawdown(self.equity)
 
+    @cached_property
+    def monthly(self):
+        """Return of each month. [fraction]"""
+        return periods.by_period(self.equity, self.days, "M", self.compounding)[1]
+
+    @cached_property
+    def yearly(self):
+        """Return of each calendar year. [fraction]"""
+        return periods.by_period(self.equity, self.days, "Y", self.compounding)[1]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -79,6 +90,16 @@ def both_levels(name, label, function, caution=None):
     ]
 
 
+def of_periods(unit, reads):
+    """Best, worst and share of gains of the days, months or years."""
+    numbers = (("best", "Best", periods.best), ("worst", "Worst", periods.worst))
+    found = [
+        Metric(f"{name}_{unit}", f"{label} {unit}", "percent", number, (reads,)) for name, label, number in numbers
+    ]
+    share = Metric(f"positive_{unit}s", f"Winning {unit}s", "percent", periods.positive_share, (reads,))
+    return [*found, share]
+
+
 _MAIN = [
     Metric("total_return", "Total return", "percent", ratios.total_return, ("equity",)),
     Metric("annual_return", "Annual return", "percent", ratios.annual_return, ("total", "years", "compounding")),
@@ -100,6 +121,17 @@ _MAIN = [
     Metric("final_equity", "Final equity", "money", ratios.final_equity, ("equity",)),
 ]
 _MORE = [
+    *of_periods("day", "returns"),
+    *of_periods("month", "monthly"),
+    *of_periods("year", "yearly"),
+    Metric("mar", "MAR ratio", "ratio", ratios.mar, ("annual", "deepest")),
+    Metric(
+        "recent_calmar", "Calmar, last 36 months", "ratio", periods.recent_calmar, ("equity", "days", "compounding")
+    ),
+    Metric("gain_to_pain", "Gain to pain, months", "ratio", periods.gain_to_pain, ("monthly",)),
+    Metric("tail_ratio", "Tail ratio", "ratio", tails.tail_ratio, ("returns",)),
+    Metric("autocorrelation", "Autocorrelation, a day", "ratio", ratios.autocorrelation, ("returns",)),
+    Metric("underwater", "Time underwater", "percent", risk.underwater, ("equity",)),
     Metric("downside_deviation", "Downside deviation", "percent", ratios.downside_deviation, ("returns",)),
     Metric("omega", "Omega", "ratio", ratios.omega, ("returns",)),
     Metric("ulcer", "Ulcer index", "percent", risk.ulcer, ("equity",)),
@@ -111,11 +143,29 @@ _MORE = [
     *both_levels("gaussian_cvar", "Gaussian CVaR", tails.gaussian_cvar),
     *both_levels("modified_var", "Cornish-Fisher VaR", tails.modified_var, tails.cornish_fisher_caution),
     *both_levels("modified_cvar", "Cornish-Fisher CVaR", tails.modified_cvar, tails.cornish_fisher_caution),
+    *both_levels("filtered_var", "Filtered VaR", tails.filtered_var),
+    *both_levels("filtered_cvar", "Filtered CVaR", tails.filtered_cvar),
     *both_levels("expected_shortfall", "Expected shortfall", tails.expected_shortfall),
     Metric("payoff", "Mean win / mean loss", "ratio", trade_metrics.payoff, ("trade_net",)),
     Metric("sqn", "System quality number", "ratio", trade_metrics.sqn, ("trade_net",)),
     Metric("kelly_trades", "Kelly share, trades", "percent", trade_metrics.kelly_trades, ("trade_net",)),
     Metric("kelly_growth", "Kelly multiple, returns", "ratio", ratios.kelly_growth, ("returns", "interest")),
+    Metric("lo_sharpe", "Sharpe ratio, serial correlation", "ratio", significance.lo_sharpe, ("returns", "interest")),
+    Metric("sharpe_error", "Its standard error", "ratio", significance.sharpe_error, ("returns", "interest")),
+    Metric(
+        "probabilistic_sharpe",
+        "Sharpe above 0, surely",
+        "percent",
+        significance.probabilistic_sharpe,
+        ("returns", "interest"),
+    ),
+    Metric(
+        "track_record_years",
+        "Years needed for 95 %",
+        "ratio",
+        significance.track_record_years,
+        ("returns", "interest"),
+    ),
 ]
 METRICS = {metric.name: metric for metric in _MAIN + _MORE}
 SUMMARY = tuple(metric.name for metric in _MAIN)  # what `run --json` shows

@@ -12,7 +12,7 @@ from engine.columns import column
 from engine.costs import Costs, SideCost, table_hash
 from engine.inner import kinds_of
 from engine.members import Spread
-from engine.sections import Execution, Limits, Margin, Rolls
+from engine.sections import SECTIONS, Benchmark, Execution, Limits, Margin, Rolls
 from engine.settings import ConfigError, Markets
 from engine.sizing import SIZERS, Sizer, VolatilityTarget
 from engine.strategies import STRATEGIES
@@ -45,9 +45,6 @@ class Sleeve(param.Parameterized):
         """Refuse a strategy that stops before it starts."""
         if self.start and self.stop and self.stop <= self.start:
             raise ConfigError(f"{place} stop = {self.stop} is not after start = {self.start}; allowed: a later day")
-
-
-SECTIONS = {"costs": Costs, "cash": Cash, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution}
 
 
 class Portfolio(param.Parameterized):
@@ -85,6 +82,7 @@ class Portfolio(param.Parameterized):
     limits = param.ClassSelector(class_=Limits, allow_None=False, default=Limits(), doc="Most that may be held.")
     rolls = param.ClassSelector(class_=Rolls, allow_None=False, default=Rolls(), doc="Rolls.")
     execution = param.ClassSelector(class_=Execution, allow_None=False, default=Execution(), doc="Fills.")
+    benchmark = param.ClassSelector(class_=Benchmark, allow_None=False, default=Benchmark(), doc="Told beside it.")
 
     @classmethod
     def from_toml(cls, source: Path | str) -> "Portfolio":
@@ -266,6 +264,7 @@ def _checked(made: Portfolio, place: str) -> Portfolio:
             f"of all strategies that sum to 1, or of none"
         )
     made.cash.check(made.capital, f"{place}: [cash]")
+    made.benchmark.check(f"{place}: [benchmark]")
     if made.start and made.end and made.start > made.end:
         raise ConfigError(
             f"{place}: [portfolio] end = {made.end} is before start = {made.start}; allowed: {made.start} or later"

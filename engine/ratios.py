@@ -243,6 +243,40 @@ def calmar(annual, deepest):
     return ratio(annual, -deepest)
 
 
+def mar(annual, deepest):
+    r"""Annual return since the beginning for each unit of the deepest drawdown since then.
+
+    .. math:: R_{annual} / |D_{max}|
+
+    [ratio]; nan as `calmar`. It is what `calmar` is here, over the whole run; of the last 36 months is
+    `engine.periods.recent_calmar`.
+
+    Source: L. Rose, Managed Account Reports, 1978.
+
+    >>> mar(0.1, -0.2)
+    0.5
+    """
+    return ratio(annual, -deepest)
+
+
+def autocorrelation(returns, lag=1):
+    r"""How much a day's return says of that of `lag` days later.
+
+    .. math:: \rho_k = \sum_{t > k} (r_t - \mu)(r_{t-k} - \mu) / \sum_t (r_t - \mu)^2
+
+    Returns [fraction]. [number], -1 to 1; nan with no more than `lag` returns, or if all are alike.
+
+    Source: G. Box, G. Jenkins, G. Reinsel, Time Series Analysis, 4th ed., 2008, eq. 2.1.13.
+
+    >>> autocorrelation(np.array([0.01, -0.01, 0.01, -0.01]))
+    -0.75
+    """
+    if len(returns) <= lag or not deviation(returns, 0) > 0.0:
+        return np.nan
+    apart = returns - np.mean(returns)
+    return float(apart[lag:] @ apart[: len(apart) - lag] / (apart @ apart))
+
+
 def omega(returns, threshold=0.0):
     r"""What the returns above a threshold add up to, for each unit of those below.
 

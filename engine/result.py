@@ -1,7 +1,8 @@
 """RunResult: what a run leaves, as tables that add up, saved under the hash of all that went in.
 
     runs/<id>/run.json          summary, portfolio, events, hashes
-    runs/<id>/<table>.parquet   equity, trades, contract_trades, positions, ledger, fills, sleeves, events
+    runs/<id>/<table>.parquet   equity, trades, contract_trades, positions, ledger, fills, sleeves, events, and, where
+                                the portfolio names one, benchmark
 
 A run's folder is written beside its place, synced and renamed: it is there whole or not at all.
 """
@@ -27,6 +28,7 @@ from store.archive import Conflict, Damaged
 LAST = "last-run"  # in the cache: the run that was asked for last
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "events")
 BEFORE = ("fills", "sleeves", "events")  # tables that a run of 0.4 does not have
+SOME = ("benchmark",)  # that only some runs have
 
 
 class RunUnknown(ValueError):
@@ -136,6 +138,12 @@ class RunResult:
         """One row an event: day, line, kind, contracts wanted and allowed; `first_events` lists the first."""
         return self._table("events")
 
+    def benchmark(self):
+        """day, equity, benchmark: the run beside its benchmark; RunUnknown where its portfolio names none."""
+        if "benchmark" not in self._tables:
+            raise RunUnknown(f"run {self.id} has no benchmark; name one in the section [benchmark] of its portfolio")
+        return self._table("benchmark")
+
     def event_groups(self):
         """Events by kind and market, the rarest kind first: `kind`, `market` ("": the account), `count`, `first` and
         `last` day."""
@@ -216,7 +224,7 @@ class RunResult:
     def _write(self, folder):
         """Write all files of the run into a folder and flush them."""
         files = {}
-        for name in TABLES:
+        for name in (*TABLES, *(name for name in SOME if name in self._tables)):
             buffer = BytesIO()
             self._table(name).write_parquet(buffer, compression="zstd")
             durable.write_new(folder / f"{name}.parquet", buffer.getvalue())
@@ -242,7 +250,7 @@ class RunResult:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        written = [name for name in TABLES if name in self._tables]
+        written = [name for name in (*TABLES, *SOME) if name in self._tables]
         for name in written:
             frame = self._table(name)
             texts = [c for c, t in frame.schema.items() if t == pl.Categorical or isinstance(t, pl.Enum)]
@@ -290,7 +298,7 @@ def load(archive, name):
     written = record.get("files") or dict.fromkeys(f"{table}.parquet" for table in TABLES if table not in BEFORE)
     tables = {
         table: partial(_read, archive, fits[0], table, record.get("files"))
-        for table in TABLES
+        for table in (*TABLES, *SOME)
         if f"{table}.parquet" in written
     }
 

@@ -138,6 +138,22 @@ def pain(equity):
     return float(np.mean(np.abs(depth))) if len(depth) else np.nan
 
 
+def underwater(equity):
+    r"""Share of the days that ended below the highest equity so far.
+
+    .. math:: \#\{D_t < 0\} / n
+
+    Equity as for `ulcer`. [fraction]; nan without a day.
+
+    Source: as `drawdown`.
+
+    >>> underwater(np.array([100.0, 80.0, 100.0, 110.0, 90.0]))
+    0.5
+    """
+    depth = drawdown(equity)[1:]
+    return float(np.mean(depth < 0.0)) if len(depth) and not np.isnan(depth).any() else np.nan
+
+
 def ratio(top, bottom):
     """Quotient; nan where the bottom is not positive, or so small that it is only rounding.
 

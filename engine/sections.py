@@ -1,4 +1,4 @@
-"""Sections of a portfolio: margin, limits, rolls and execution, each an object of params.
+"""Sections of a portfolio: margin, limits, rolls, execution and benchmark, each an object of params; SECTIONS has all.
 
 `numbers` of a section are the fields of `book.Account` that are said in it.
 """
@@ -7,6 +7,10 @@ import numpy as np
 import param
 
 from engine import book
+from engine.cash import Cash
+from engine.costs import Costs
+from engine.settings import ConfigError, Markets, shown
+from engine.sizing.shares import InstrumentWeights
 
 RULE = r"^ *[A-Za-z0-9][A-Za-z0-9_:@+/,=. -]*\Z"  # what it means is read with the store, see `market.checked_rule`
 RULE_LABEL = (
@@ -251,3 +255,54 @@ class Execution(param.Parameterized):
             "participation": np.inf if self.participation is None else float(self.participation),
             "stale_leg_days": int(self.stale_leg_days),
         }
+
+
+class Benchmark(param.Parameterized):
+    """What a run is told beside: traded by the same engine, with rolls and costs, or read from a file."""
+
+    kind = param.Selector(
+        default="none",
+        objects=["none", "one_contract", "equal_risk", "mix", "file"],
+        doc="One contract of one market, long; all markets long at equal risk; notionals in fixed shares of the "
+        "capital, long; or a file of prices or returns.",
+    )
+    markets = Markets(default="all", doc="Of `one_contract`: a list of one. Of `equal_risk`: roots; all: the run's.")
+    weights = InstrumentWeights(
+        default={}, doc="Of `mix`: share of the capital that each root's notional is, {root: share}. [1]"
+    )
+    target = param.Number(
+        default=None,
+        allow_None=True,
+        bounds=(0, 5),
+        inclusive_bounds=(False, True),
+        doc="Of `equal_risk`: volatility aimed at; none: that of `sizing.target`, where the rule has one, or 0.2. "
+        "[1/√year]",
+    )
+    file = param.String(
+        default="",
+        doc="Of `file`: a CSV with the columns day, and price or return [fraction]; its path, or its name in the "
+        "folder `benchmarks` of the store.",
+    )
+
+    def check(self, place: str) -> None:
+        """Refuse what the kind needs and does not have, and what it does not read."""
+        reads = {"one_contract": ["markets"], "equal_risk": ["markets", "target"], "mix": ["weights"], "file": ["file"]}
+        mine = reads.get(self.kind, [])
+        for key in ("markets", "weights", "target", "file"):
+            if key not in mine and getattr(self, key) != self.param[key].default:
+                told = f"allowed with {', '.join(mine)}" if mine else f"allowed: one of {', '.join(reads)}"
+                raise ConfigError(f"{place} {key} is not read by kind = {shown(self.kind)}; {told}")
+        if self.kind == "one_contract" and (self.markets == "all" or len(self.markets) != 1):
+            raise ConfigError(
+                f"{place} markets = {shown(self.markets)} is not allowed for one_contract; allowed: a list of one root"
+            )
+        if self.kind == "mix" and not any(self.weights.values()):
+            raise ConfigError(f"{place} mix has no weights; allowed: a table such as {{ES = 0.6, ZN = 0.4}}")
+        if self.kind == "file" and not self.file:
+            raise ConfigError(f'{place} no file; allowed: a path, such as file = "index.csv"')
+
+
+SECTIONS = {
+    "costs": Costs, "cash": Cash, "margin": Margin, "limits": Limits, "rolls": Rolls, "execution": Execution,
+    "benchmark": Benchmark,
+}  # fmt: skip

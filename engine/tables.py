@@ -134,6 +134,11 @@ def _line_columns(rows, market, layout):
     }
 
 
+def _number(rows, layout):
+    """Number of each row's line; -1 of the account."""
+    return np.where(rows < len(layout.labels), rows, -1).astype(np.int32)
+
+
 def _equity(ledger, market, capital, compounding):
     """Money paid in or out is no gain and no loss: the drawdown is that of the starting capital alone."""
     equity = np.concatenate([[capital], ledger.equity])
@@ -179,6 +184,7 @@ def _trade_frame(rows, market, layout):
             "risk": pl.Series(f["risk"]).fill_nan(None),
             "ambiguous": f["ambiguous"].astype(np.int32),
             "open": f["exit_reason"] == EXITS.index("open"),
+            "line": _number(line, layout),
         },
     )
 
@@ -210,6 +216,7 @@ def _positions(ledger, market, layout):
             "contract": contract[t, m].astype(np.int32), "contracts": q, "mark": price[t, m],
             "notional": q * price[t, m] * worth,
             "margin": np.abs(q) * market.initial_margin[t, m] * market.fx[t, m],
+            "line": _number(line, layout),
         }  # fmt: skip
         frames.append(pl.DataFrame({"day": market.days[t], **_line_columns(line, market, layout), **columns}))
     return pl.concat(frames).sort("day", maintain_order=True) if len(frames) > 1 else frames[0]
@@ -232,6 +239,7 @@ def _ledger(ledger, market, layout):
             **_line_columns(line, market, layout),
             "cause": _named(cause, CAUSES),
             "amount": ledger.amount[t, line, cause],
+            "line": _number(line, layout),
         }
     )
 
@@ -260,6 +268,7 @@ def _fills(ledger, market, layout):
             "slippage": f["slippage"],
             "impact": f["impact"],
             "commission": f["commission"],
+            "line": _number(line, layout),
         }
     )
 
@@ -286,5 +295,6 @@ def _events(ledger, market, layout):
             "kind": _named(f["kind"].astype(np.int64), EVENTS),
             "wanted": f["wanted"],
             "allowed": f["allowed"],
+            "line": _number(line, layout),
         }
     )

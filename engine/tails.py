@@ -4,13 +4,17 @@ A value at risk is told as a positive loss (a negative one means that even that 
 and nan in gives nan out.
 """
 
+from itertools import accumulate
 from statistics import NormalDist
 
 import numpy as np
 
-from engine.risk import ROUNDING, deviation
+from engine.risk import ROUNDING, deviation, ratio
 
 NORMAL = NormalDist()
+DECAY = 0.94  # of the volatility of days, RiskMetrics 1996
+WARM_UP = 60  # days after which less than 3 % of that volatility is of its first day
+CALM = 0.1  # of the usual volatility: below it nothing was held, and a move says nothing of the next
 
 
 def var(returns, level=0.95):
@@ -155,11 +159,32 @@ def cornish_fisher_var(returns, level=0.95):
     >>> round(cornish_fisher_var(np.array([-0.01, 0.01]), 0.95), 6)
     0.016852
     """
-    z, s, k = NORMAL.inv_cdf(beyond(level)), skew(returns), kurtosis(returns) - 3.0
+    s, k = skew(returns), kurtosis(returns) - 3.0
     if np.isnan(s):
         return np.nan
-    bent = z + (z**2 - 1) * s / 6 + (z**3 - 3 * z) * k / 24 - (2 * z**3 - 5 * z) * s**2 / 36
-    return -float(np.mean(returns) + bent * deviation(returns, 0))
+    return -float(np.mean(returns) + bent_quantile(level, s, k) * deviation(returns, 0))
+
+
+def bent_quantile(level, skew, excess):
+    """Quantile 1 - level of a standard normal number, bent by skew and excess kurtosis as `cornish_fisher_var` says.
+
+    Skew and excess kurtosis are numbers, or arrays of one shape.
+
+    >>> round(bent_quantile(0.95, -0.0825624552, -0.5675462059), 6)
+    -1.679648
+    """
+    z = NORMAL.inv_cdf(beyond(level))
+    return z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * excess / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
+
+
+def in_domain(skew, excess):
+    """Whether the bent quantile rises with the plain one, see `cornish_fisher_caution`; of nan it does not.
+
+    >>> in_domain(0.1, 0.5), in_domain(-2.68, 16.2)
+    (True, False)
+    """
+    square, constant = excess / 8 - skew**2 / 6, 1 - excess / 8 + 5 * skew**2 / 36
+    return (square >= 0.0) & (skew**2 / 9 <= 4 * square * constant)
 
 
 def cornish_fisher_cvar(returns, level=0.95):
@@ -201,8 +226,7 @@ def cornish_fisher_caution(returns):
     s, k = skew(returns), kurtosis(returns) - 3.0
     if np.isnan(s):
         return "skew and kurtosis are undefined (too few returns, or all alike); the historical number is shown"
-    square, constant = k / 8 - s**2 / 6, 1 - k / 8 + 5 * s**2 / 36
-    if square >= 0.0 and s**2 / 9 <= 4 * square * constant:
+    if in_domain(s, k):
         return ""
     return (
         f"skew {s:.2f} and excess kurtosis {k:.2f} are outside the domain of the Cornish-Fisher expansion; "
@@ -230,6 +254,114 @@ def modified_cvar(returns, level=0.95):
     0.03
     """
     return cvar(returns, level) if cornish_fisher_caution(returns) else cornish_fisher_cvar(returns, level)
+
+
+def tail_ratio(returns, level=0.95):
+    r"""How far the best days reach for each unit that the worst do.
+
+    .. math:: |Q_{level}(r)| / |Q_{1 - level}(r)|
+
+    Returns and level as for `var`. [ratio]; nan without returns, or if the lower quantile is 0.
+
+    Source: definition of the library empyrical; quantiles as for `var`.
+
+    >>> round(tail_ratio(np.array([-0.02, 0.0, 0.02, 0.04, 0.06]), 0.75), 12)
+    nan
+    >>> round(tail_ratio(np.array([-0.04, -0.02, 0.02, 0.04, 0.06]), 0.75), 12)
+    2.0
+    """
+    if len(returns) == 0:
+        return np.nan
+    low, high = np.quantile(returns, [beyond(level), 1.0 - beyond(level)])
+    return ratio(abs(high), abs(low))
+
+
+def ewma(returns, decay=DECAY):
+    r"""Volatility of a day with recent days weighing most, as known at the end of each day.
+
+    .. math:: v_1 = r_1^2, \quad v_t = \lambda v_{t-1} + (1 - \lambda) r_t^2, \quad \sigma_t = \sqrt{v_t}
+
+    Parameters
+    ----------
+    returns : array (time,)
+        [fraction]
+    decay : float
+        lambda, between 0 and 1.
+
+    Returns
+    -------
+    array (time,)
+        [fraction a day]; from an unknown return on nan.
+
+    Source: J.P. Morgan, RiskMetrics Technical Document, 4th ed., 1996, ch. 5 (mean taken as zero).
+
+    >>> ewma(np.array([0.02, -0.02, 0.0]), 0.25)
+    array([0.02, 0.02, 0.01])
+    """
+    squares = (returns * returns).tolist()
+    variance = accumulate(squares, lambda before, square: decay * before + (1.0 - decay) * square)
+    return np.sqrt(np.fromiter(variance, float, len(squares)))
+
+
+def standardised(returns, decay=DECAY):
+    r"""Returns for each unit of the volatility that was known the day before.
+
+    .. math:: z_t = r_t / \sigma_{t-1}
+
+    Arguments as for `ewma`. Array (time,) [number]; nan on the first `WARM_UP` days, which remember where the
+    volatility began, and after days so calm (less than `CALM` of the usual of all days before) that nothing can have
+    been held. Row t reads rows 0..t.
+
+    Source: G. Barone-Adesi, K. Giannopoulos, L. Vosper, VaR without Correlations for Portfolios of Derivative
+    Securities, Journal of Futures Markets 1999.
+
+    >>> moves = np.append(np.tile([0.01, -0.01], 30), 0.03)
+    >>> float(standardised(moves)[-1].round(12)), int(np.isnan(standardised(moves)).sum())
+    (3.0, 60)
+    """
+    if len(returns) == 0:
+        return np.zeros(0)
+    before = np.append(np.nan, ewma(returns, decay)[:-1])
+    usual = np.append(np.nan, np.sqrt(np.cumsum(returns**2)[:-1] / np.arange(1, len(returns))))
+    known = (before > CALM * usual) & (np.arange(len(returns)) >= WARM_UP)
+    return np.divide(returns, before, out=np.full(len(returns), np.nan), where=known)
+
+
+def filtered_var(returns, level=0.95, decay=DECAY):
+    r"""Filtered historical value at risk of the next day: past surprises at the volatility of now.
+
+    .. math:: VaR_{n+1} = -\sigma_n Q_{1 - level}(z)
+
+    Returns and level as for `var`, decay as for `ewma`. [fraction], positive for a loss; nan where no day can be
+    standardised (`standardised`).
+
+    Source: as `standardised`.
+
+    >>> moves = np.tile([0.01, -0.01], 40)
+    >>> round(filtered_var(moves), 12), round(filtered_var(np.append(moves, 0.04)), 6)
+    (0.01, 0.013784)
+    """
+    return _filtered(returns, level, decay, var)
+
+
+def filtered_cvar(returns, level=0.95, decay=DECAY):
+    """Mean loss beyond `filtered_var`.
+
+    Arguments as for `filtered_var`. [fraction]; nan as `filtered_var`. Source: as `standardised`.
+
+    >>> round(filtered_cvar(np.tile([0.01, -0.01], 40)), 12)
+    0.01
+    """
+    return _filtered(returns, level, decay, cvar)
+
+
+def _filtered(returns, level, decay, number):
+    """A number of all surprises, at the volatility of now."""
+    surprises = standardised(returns, decay)
+    known = surprises[~np.isnan(surprises)]
+    if np.isnan(returns).any() or len(known) == 0:
+        return np.nan
+    return float(ewma(returns, decay)[-1] * number(known, level))
 
 
 def beyond(level):

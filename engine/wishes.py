@@ -82,11 +82,7 @@ def wishes(market, view, portfolio, placed):
     -------
     book.Wishes, book.Orders, book.Programs or None
     """
-    columns = [placed.column[placed.strategy == s] for s in range(len(portfolio.strategies))]
-    _refuse(market, portfolio, columns)
-    moment = None if market.hours is None else Moment(market, view, portfolio.execution.decision)
-    pairs = list(zip(portfolio.strategies, columns, strict=True))
-    wanted = [_wanted(view, moment, portfolio, sleeve, mine) for sleeve, mine in pairs]
+    wanted, columns, moment = decided(market, view, portfolio, placed)
     decisions = [one.decision for one in wanted]
     weight, usual, flat = _sizes(view, moment, wanted, columns, portfolio, placed)
     asked, ordered = orders(decisions, columns)
@@ -100,6 +96,15 @@ def wishes(market, view, portfolio, placed):
         contracts=flat,
     )
     return made, asked, programs
+
+
+def decided(market, view, portfolio, placed):
+    """([Wanted] of the strategies, the columns of the members of each, the `Moment` or None); arguments of `wishes`."""
+    columns = [placed.column[placed.strategy == s] for s in range(len(portfolio.strategies))]
+    _refuse(market, portfolio, columns)
+    moment = None if market.hours is None else Moment(market, view, portfolio.execution.decision)
+    pairs = zip(portfolio.strategies, columns, strict=True)
+    return [_wanted(view, moment, portfolio, sleeve, mine) for sleeve, mine in pairs], columns, moment
 
 
 def _refuse(market, portfolio, columns):

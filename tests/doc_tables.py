@@ -11,6 +11,7 @@ from engine.portfolio import SECTIONS, Portfolio, Sleeve, _head
 from engine.sizing import SIZERS
 from engine.strategies import STRATEGIES
 from store import ingest
+from tests import peers
 from tests.conftest import REPO
 
 PLACES = {
@@ -18,6 +19,7 @@ PLACES = {
     "sizing": "docs/portfolio.md",
     "metrics": "docs/numbers.md",
     "vendors": "docs/data.md",
+    "accuracy": "docs/accuracy.md",
 }
 
 
@@ -87,7 +89,17 @@ def vendors():
     return [*rows, ""]
 
 
-MAKERS = {"portfolio": portfolio, "sizing": sizing, "metrics": metrics, "vendors": vendors}
+def accuracy():
+    """Where a library has another number: both of the same series, the cause, who is right."""
+    rows = ["| library | number | ours | theirs | cause | who is right |", "| --- | --- | --- | --- | --- | --- |"]
+    for one in peers.DIFFERENCES:
+        values = " | ".join(f"{of(peers.BACON):.6g}" for of in (one.ours, one.theirs))
+        rows.append(f"| {one.library} | `{one.number}` | {values} | {one.cause} | {one.right} |")
+    same = [f"{library} ({', '.join(f'`{number}`' for number in found)})" for library, found in peers.SAME.items()]
+    return [*rows, "", f"The same to seven digits: {'; '.join(same)}."]
+
+
+MAKERS = {"portfolio": portfolio, "sizing": sizing, "metrics": metrics, "vendors": vendors, "accuracy": accuracy}
 
 
 def written(name):

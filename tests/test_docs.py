@@ -153,7 +153,9 @@ SAMPLES = {
     "continuous SERIES --maturity": ["continuous", "CL", "--maturity", "60"],
     "run PORTFOLIO": ["run", "trend", "--start", "2020-01-01"],
     "sweep PORTFOLIO": ["sweep", "trend", "--start", "2022-01-01", "--grid", "fast=0,10", "--grid", "slow=60"],
+    "show RUN --section": ["show", "last", "--section", "risk"],
     "warm": ["warm"],
+    "explain RUN": ["explain", "last", "1"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
     "verify": ["verify"],
@@ -229,6 +231,9 @@ def assert_columns(folder):
 
 def test_the_names_for_python_are_there():
     import engine
+    import engine.analysis.bands
+    import engine.analysis.flows
+    import engine.significance
     import engine.trials
     import store
     import store.constant
@@ -238,7 +243,7 @@ def test_the_names_for_python_are_there():
 
     page = (REPO / "docs" / READER).read_text(encoding="utf-8")
     names = re.findall(r"^\| `((?:store|engine)\.[\w.]+)", page, flags=re.M)
-    assert len(names) == 12
+    assert len(names) == 15
     for name in names:
         found = {"store": store, "engine": engine}[name.partition(".")[0]]
         for part in name.split(".")[1:]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from test_engine_ratios import RETURNS, growth
 
-from engine import ratios, risk, tails, trade_metrics
+from engine import exceedances, periods, ratios, risk, significance, tails, trade_metrics
 from engine.metrics import METRICS, SUMMARY, summary
 
 NAMES = [
@@ -42,7 +42,7 @@ def test_every_metric_says_what_it_is(metric):
     assert len(metric.reads) <= len(taken) and set(metric.fixed) <= set(taken)
 
 
-@pytest.mark.parametrize("module", [ratios, risk, tails, trade_metrics])
+@pytest.mark.parametrize("module", [exceedances, periods, ratios, risk, significance, tails, trade_metrics])
 def test_every_formula_carries_its_unit_and_an_example(module):
     for name, function in inspect.getmembers(module, inspect.isfunction):
         doc = inspect.getdoc(function)

@@ -146,7 +146,7 @@ WRONG = {
     "[portfolio]\nstart = 2001-01-01T00:00:00\n": "[portfolio] start = ",
     "[portfolio]\nstart = 2010-01-01\nend = 2009-01-01\n": "[portfolio] end = 2009-01-01 is before start = 2010-01-01",
     "[sizng]\ntarget = 0.2\n": "unknown section [sizng]; allowed: portfolio, strategies, spreads, sizing, costs, "
-    "cash, margin, limits, rolls, execution; nearest: sizing",
+    "cash, margin, limits, rolls, execution, benchmark; nearest: sizing",
     '[sizing]\nrule = "volatilty"\n': f'[sizing] rule = "volatilty" is unknown; allowed: {RULES}; nearest: volatility',
     '[sizing]\nrule = "fixed"\ntarget = 0.2\n': "[sizing] target: unknown key; allowed: rule, rounding, buffer, "
     "contracts",

@@ -25,19 +25,20 @@ COLUMNS = {
     "trades": [
         "trade", *LINE, "sector", "direction", "contracts", "entry_day", "exit_day", "entry_contract", "exit_contract",
         "entry_price", "exit_price", "rolls", "bars", "gross", "costs", "net", "entry_reason", "exit_reason", "risk",
-        "ambiguous", "open",
+        "ambiguous", "open", "line",
     ],
     "contract_trades": [
         "trade", *LINE, "sector", "direction", "contracts", "entry_day", "exit_day", "contract", "entry_price",
-        "exit_price", "bars", "gross", "costs", "net", "entry_reason", "exit_reason", "ambiguous",
+        "exit_price", "bars", "gross", "costs", "net", "entry_reason", "exit_reason", "ambiguous", "line",
     ],
-    "positions": ["day", *LINE, "contract", "contracts", "mark", "notional", "margin"],
-    "ledger": ["day", *LINE, "cause", "amount"],
+    "positions": ["day", *LINE, "contract", "contracts", "mark", "notional", "margin", "line"],
+    "ledger": ["day", *LINE, "cause", "amount", "line"],
     "fills": [
         "day", *LINE, "contract", "kind", "contracts", "price", "shown", "slippage", "impact", "commission",
+        "line",
     ],
     "sleeves": ["day", "sleeve", "equity"],
-    "events": ["day", *LINE, "kind", "wanted", "allowed"],
+    "events": ["day", *LINE, "kind", "wanted", "allowed", "line"],
 }  # fmt: skip
 
 
@@ -242,7 +243,7 @@ def test_an_export_holds_no_zero_with_a_sign(made, tmp_path):
     made._tables = made._tables | {"ledger": made.ledger().with_columns(amount=pl.lit(-0.0))}
     made.export(tmp_path)
     text = (tmp_path / "ledger.csv").read_text()
-    assert ",0.0\n" in text and "-0.0" not in text
+    assert ",0.0," in text and "-0.0" not in text
 
 
 def test_an_export_holds_no_formula(archive, made, tmp_path):

@@ -96,3 +96,10 @@ def test_drawdowns_are_bounded_and_do_not_know_the_unit_of_money(returns, unit):
 def test_more_days_never_make_the_deepest_drawdown_shallower(returns, later):
     longer = growth(np.concatenate([returns, later]))
     assert risk.max_drawdown(longer) <= risk.max_drawdown(growth(returns))
+
+
+def test_time_underwater_counts_the_days_below_the_peak():
+    """Of five days two are at a new peak and one is back at the old one."""
+    assert risk.underwater(np.array([100.0, 110.0, 105.0, 110.0, 109.0, 120.0])) == 2 / 5
+    assert risk.underwater(np.array([100.0, 100.0])) == 0.0
+    assert np.isnan(risk.underwater(np.array([100.0]))) and np.isnan(risk.underwater(np.array([100.0, np.nan])))

@@ -156,3 +156,61 @@ def test_leverage_scales_every_tail(returns, level, leverage):
     assume(np.ptp(returns) > 1e-6)
     for tail in (tails.var, tails.expected_shortfall, tails.gaussian_var, tails.cornish_fisher_cvar):
         assert tail(returns * leverage, level) == pytest.approx(leverage * tail(returns, level), rel=1e-6, abs=1e-9)
+
+
+def test_tail_ratio_as_empyrical_s_tests_print_it():
+    """Their mixed series begins with an empty day, which they count as 0: 7.2 % over 7.6 %."""
+    assert tails.tail_ratio(np.append(0.0, MIXED)) == pytest.approx(0.9473684210526313, abs=1e-12)
+    assert tails.tail_ratio(MIXED) == pytest.approx(0.0755 / 0.079, abs=1e-12)
+    assert np.isnan(tails.tail_ratio(np.array([]))) and np.isnan(tails.tail_ratio(np.append(MIXED, np.nan)))
+
+
+def test_the_volatility_of_riskmetrics_begun_with_the_first_square():
+    """DOMAIN 2.9: 1, -2, 1.5, -0.5, 2 % at 0.94 end at 1.16338950 % a day."""
+    found = tails.ewma(np.array([0.01, -0.02, 0.015, -0.005, 0.02]))
+    assert found[-1] == pytest.approx(0.0116338950, abs=1e-10)
+    assert found[-1] * np.sqrt(252) == pytest.approx(0.1846823571, abs=1e-9)
+    np.testing.assert_allclose(found[:2] ** 2, [0.0001, 0.94 * 0.0001 + 0.06 * 0.0004], rtol=1e-14)
+
+
+def test_a_surprise_is_a_return_over_the_volatility_of_the_day_before():
+    moves = np.random.default_rng(5).standard_t(5, 400) / 100
+    found = tails.standardised(moves)
+    variance = moves[0] ** 2
+    for t in range(1, len(moves)):  # one step at a time
+        if t >= 60:
+            assert found[t] == pytest.approx(moves[t] / np.sqrt(variance), rel=1e-12)
+        variance = 0.94 * variance + 0.06 * moves[t] ** 2
+    assert np.isnan(found[:60]).all()
+    known = found[60:]
+    assert tails.filtered_var(moves) == pytest.approx(-np.sqrt(variance) * naive.quantile(known, 0.05), rel=1e-12)
+    assert tails.filtered_cvar(moves) == pytest.approx(np.sqrt(variance) * naive.cvar(known, 0.95), rel=1e-12)
+
+
+def test_twice_the_moves_of_now_are_twice_the_filtered_value_at_risk():
+    moves = np.tile([0.01, -0.01], 100)
+    assert tails.filtered_var(moves) == pytest.approx(0.01, rel=1e-12)
+    # after the change some moves are up to two deviations of the day before: they lie just beyond the quantile
+    assert 0.02 <= tails.filtered_var(np.concatenate([moves, 2 * moves])) < 0.0215
+    assert tails.var(np.concatenate([moves, 2 * moves])) == pytest.approx(0.02, rel=1e-3)
+    assert tails.filtered_var(np.concatenate([2 * moves, moves])) == pytest.approx(0.01, rel=1e-3)
+    assert tails.var(np.concatenate([2 * moves, moves])) == pytest.approx(0.02, rel=1e-3)  # history remembers
+
+
+def test_days_on_which_nothing_was_held_are_no_measure_of_the_next():
+    """Interest of 0.0001 % a day for a year, then trades: the first trade is no surprise of 10,000 deviations."""
+    rng = np.random.default_rng(3)
+    moves = np.concatenate([rng.normal(size=300), np.full(250, 1e-6), rng.normal(size=300)]) / 100
+    found = tails.standardised(moves)
+    assert np.nanmax(np.abs(found)) < 50.0 and np.isnan(found[550])
+    assert np.isnan(tails.filtered_var(np.zeros(300)))
+    assert np.isnan(tails.filtered_var(np.append(moves, np.nan))) and np.isnan(tails.filtered_var(moves[:60]))
+
+
+def test_surprises_and_their_volatility_read_the_past_alone():
+    moves = np.random.default_rng(6).standard_t(4, 300) / 100
+    whole = tails.standardised(moves), tails.ewma(moves)
+    for end in (61, 150, 299):
+        part = tails.standardised(moves[:end]), tails.ewma(moves[:end])
+        np.testing.assert_array_equal(part[0], whole[0][:end])
+        np.testing.assert_array_equal(part[1], whole[1][:end])

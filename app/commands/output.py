@@ -105,7 +105,7 @@ def _rich(cells, headings, right, title):
         title=title, box=box.SIMPLE_HEAD if head else None, title_justify="left", pad_edge=False, show_header=head
     )
     for heading, numeric in zip(headings, right, strict=True):
-        grid.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        grid.add_column(escape(heading), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         grid.add_row(*map(escape, row))
     width = None if sys.stdout.isatty() else WIDE

@@ -141,6 +141,10 @@ def _show_run(summary):
     half = (len(rows) + 1) // 2
     pairs = [rows[k] + (rows[k + half] if k + half < len(rows) else ("", "")) for k in range(half)]
     table(pairs, {" " * k: (lambda row, k=k: row[k]) for k in range(4)})
+    if "benchmark" in summary:
+        from app.commands.certainty import show_benchmark
+
+        show_benchmark(summary["benchmark"])
     table(_sums(summary["ledger"]), {"cause": lambda c: c[0], currency: lambda c: money(c[1])})
     if summary["identity_holds"] is None:
         say(f"identity unknown: {summary['program']} tells no contracts")
@@ -268,11 +272,40 @@ def _show_runs(rows):
     )
 
 
-def show(context: typer.Context, name: Run):
-    """The summary of a stored run."""
+def show(
+    context: typer.Context,
+    name: Run,
+    section: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades, regimes.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="DIR/", help="Write the tables as CSV files into this folder.", show_default=False),
+    ] = None,
+    regime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", help="Of --section regimes: volatility, trend, term, risk, states.", show_default=False
+        ),
+    ] = None,
+):
+    """The summary of a stored run, or the tables of one of its sections."""
+    if regime is not None and section != "regimes":
+        raise typer.BadParameter("is for --section regimes", param_hint="--regime")
+    if csv is not None and section is None:
+        raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
+                                 param_hint="--csv")  # fmt: skip
     from engine import result
 
-    emit(context, result.load(opened(context), name).summary, _show_run)
+    archive = opened(context)
+    found = result.load(archive, name)
+    if section is None:
+        emit(context, found.summary, _show_run)
+        return
+    from app.commands import sections
+
+    sections.show(context, found, archive, section, csv, **({"regime": regime} if regime else {}))
 
 
 def replay(context: typer.Context, name: Run):
@@ -420,7 +453,7 @@ VERBS = {
     ),
     "warm": (warm, "Compile all beforehand.", "frontmonth warm"),
     "runs": (runs, "The stored runs.", "frontmonth runs"),
-    "show": (show, "The summary of a stored run.", "frontmonth show last --json"),
+    "show": (show, "A stored run: its summary, or a section.", "frontmonth show last --section risk"),
     "replay": (replay, "Prove that a run repeats, hash for hash.", "frontmonth replay last"),
     "report": (report, "A run as an HTML file or as CSV tables.", "frontmonth report last --out run.html"),
     "delete": (delete, "Delete stored runs.", "frontmonth delete 3f9a0c"),

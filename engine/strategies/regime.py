@@ -193,7 +193,7 @@ def settling(values, length):
 
 
 @kernel
-def place(values, least):
+def place(values, least, window=0):
     """Share of a market's earlier values that lie below the newest, equal ones half.
 
     Parameters
@@ -202,6 +202,8 @@ def place(values, least):
         nan is no value and keeps the last place.
     least : int
         Earlier values that there must be. [bars]
+    window : int
+        Earlier values that are looked at, the newest of them; all, if 0. [bars]
 
     Returns
     -------
@@ -212,6 +214,8 @@ def place(values, least):
 
     >>> place(np.array([[3.0], [1.0], [2.0], [np.nan], [3.0]]), 2).ravel()
     array([       nan,        nan, 0.5       , 0.5       , 0.83333333])
+    >>> place(np.array([[3.0], [1.0], [2.0], [2.5]]), 2, 2).ravel()
+    array([nan, nan, 0.5, 1. ])
     """
     out = np.full(values.shape, np.nan)
     for m in range(values.shape[1]):
@@ -220,13 +224,12 @@ def place(values, least):
         count, value = 0, np.nan
         for t in range(values.shape[0]):
             if not np.isnan(values[t, m]):
+                if window and count > window:
+                    _put(tree, rank[count - window - 1], -1.0)
                 if count >= least:
                     below, up_to = _counted(tree, rank[count] - 1), _counted(tree, rank[count])
-                    value = (below + 0.5 * (up_to - below)) / count
-                k = rank[count]
-                while k < len(tree):
-                    tree[k] += 1.0
-                    k += k & -k
+                    value = (below + 0.5 * (up_to - below)) / (min(count, window) if window else count)
+                _put(tree, rank[count], 1.0)
                 count += 1
             out[t, m] = value
     return out
@@ -243,6 +246,14 @@ def _ranks(values):
     for k in range(1, len(values)):
         rank[order[k]] = rank[order[k - 1]] + (values[order[k]] > values[order[k - 1]])
     return rank
+
+
+@kernel
+def _put(tree, rank, amount):
+    """Put a value of this rank into the tree, or take it out."""
+    while rank < len(tree):
+        tree[rank] += amount
+        rank += rank & -rank
 
 
 @kernel

@@ -1,0 +1,337 @@
+"""What a run earned, held and traded in each regime, and how sure that is.
+
+Rules:
+
+1. A day counts to the regime that was known at the close before it: what the run earned from that close to its own. So
+   a strategy could have acted on it. A trade counts to that of its own market before its entry.
+2. `p_value`: how often a difference at least as large, of either sign, comes about when the regimes are moved against
+   the days by any number of days, around the end. This keeps how long regimes last and how they follow each other, and
+   what the days have of memory, of swings and of what markets do together; only what regimes and days have to do with
+   each other is gone. All shifts are counted, none is drawn. Of twenty such numbers one is below 0.05 by chance.
+3. `episodes`: stretches of a regime that are `APART` days or more away from each other: nearer ones are one event. With
+   fewer than `FEW` the p-value is of little worth, for the same shift of a trend would do, and the row is warned of.
+4. Days whose regime was not known have a row of their own, so that profits add up to that of the run.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from engine import ratios, risk, trade_metrics
+from engine.analysis import daily as days_of
+from engine.analysis.regimes import UNKNOWN
+
+APART, FEW = 21, 10  # [days], [episodes]
+NOT_KNOWN = "not known"  # regime of the days on which none was
+PERFORMANCE = {
+    "regime": pl.String,
+    "days": pl.Int64,
+    "share": pl.Float64,  # of all days [fraction]
+    "episodes": pl.Int64,  # that are independent of each other, rule 3
+    "profit": pl.Float64,  # after costs, of the account [account currency]
+    "annual": pl.Float64,  # mean return of a day x 252 [fraction a year]
+    "volatility": pl.Float64,  # of daily returns [fraction a year]
+    "sharpe": pl.Float64,  # in excess of the interest credited [ratio]
+    "difference": pl.Float64,  # `annual` less that of all other days whose regime was known [fraction a year]
+    "p_value": pl.Float64,  # of the difference, rule 2 [fraction]
+    "warning": pl.String,  # why the p-value is of little worth; "" if nothing speaks against it
+}
+BY_MARKET = {
+    "regime": pl.String,  # of each market by itself
+    "market_days": pl.Int64,  # days x markets
+    "share": pl.Float64,  # of all [fraction]
+    "episodes": pl.Int64,  # of a market, in the mean
+    "profit": pl.Float64,  # after costs [account currency]
+    "annual": pl.Float64,  # what a market earned on the capital, mean of a day x 252 [fraction a year]
+    "difference": pl.Float64,  # less that of all other days and markets [fraction a year]
+    "p_value": pl.Float64,  # markets are moved together, rule 2 [fraction]
+    "warning": pl.String,
+}
+TRADES = {
+    "regime": pl.String,  # of its own market before its entry
+    "trades": pl.Int64,
+    "episodes": pl.Int64,  # of a market, in the mean
+    "net": pl.Float64,  # sum after costs [account currency]
+    "win_rate": pl.Float64,  # [fraction]
+    "payoff": pl.Float64,  # mean winner over mean loser [ratio]
+    "profit_factor": pl.Float64,  # sum won over sum lost [ratio]
+    "expectancy": pl.Float64,  # mean [account currency a trade]
+    "bars": pl.Float64,  # mean time held [bars]
+    "difference_money": pl.Float64,  # `expectancy` less that of all other trades [account currency a trade]
+    "p_value": pl.Float64,  # [fraction]
+    "warning": pl.String,
+}
+EXPOSURE = {
+    "regime": pl.String,
+    "days": pl.Int64,
+    "leverage": pl.Float64,  # mean of what is held, long and short, over equity at the close [ratio]
+    "net_leverage": pl.Float64,  # mean of long less short [ratio]
+    "margin_to_equity": pl.Float64,  # mean, of the account's margin [fraction]
+    "markets": pl.Float64,  # mean number of markets with a position
+    "in_market": pl.Float64,  # share of the days with any position [fraction]
+}
+TRANSITIONS = {
+    "regime": pl.String,  # of a day
+    "next": pl.String,  # of the day after
+    "times": pl.Int64,
+    "probability": pl.Float64,  # of all days in the first that have a day after [fraction]
+    "spells": pl.Int64,  # unbroken stretches of the first
+    "lasts": pl.Float64,  # mean length of one, the last one as long as it was seen [days]
+}
+DRAWDOWNS = {
+    "regime": pl.String,
+    "deepest": pl.Float64,  # of the days of the regime alone, one after the other [fraction]
+    "deepest_spell": pl.Float64,  # within one unbroken stretch [fraction]
+    "mean_drawdown": pl.Float64,  # of the account's drawdown on its days [fraction]
+    "fall_share": pl.Float64,  # of the account's deepest fall, peak to trough, what was lost on its days [fraction]
+}
+
+
+class Known(NamedTuple):
+    """Regimes of a run's days as they were known at the close before."""
+
+    names: tuple  # of the codes
+    together: np.ndarray  # (time,) int8: code, -1 not known
+    market: np.ndarray  # (time, market) int8, in the order of `Daily.names`; -1 too for what is no market, as a spread
+
+
+def known_before(labels, columns, daily):
+    """The `Known` of a run.
+
+    Parameters
+    ----------
+    labels : Labels
+    columns : sequence of str
+        Names of its markets.
+    daily : Daily
+    """
+    row = np.searchsorted(labels.days, daily.days[1:].astype("datetime64[D]")) - 1
+    place = {name: m for m, name in enumerate(columns)}
+    empty = np.full(len(labels.days), UNKNOWN, np.int8)
+    market = np.column_stack([labels.market[:, place[n]] if n in place else empty for n in daily.names] or [empty])
+    first = row >= 0
+    together, own = np.where(first, labels.together[row], UNKNOWN), np.where(first[:, None], market[row], UNKNOWN)
+    return Known(labels.names, together.astype(np.int8), own.astype(np.int8))
+
+
+def performance(known, daily):
+    """What the account earned in each regime: columns PERFORMANCE, a row a regime."""
+    returns, profit = daily.returns, daily.profit.sum(axis=1)
+    code = known.together[:, None]
+    p, difference = rotated(code, returns[:, None], ~np.isnan(returns[:, None]), len(known.names))
+    rows = []
+    for k, name in _regimes(known.names, code):
+        inside = known.together == k
+        own = returns[inside & ~np.isnan(returns)]
+        rows.append({
+            "regime": name, "days": int(inside.sum()), "share": float(inside.mean()), "episodes": episodes(code, k),
+            "profit": float(profit[inside].sum()), "annual": _mean(own) * ratios.YEAR,
+            "volatility": ratios.volatility(own), "difference": difference[k] * ratios.YEAR, "p_value": p[k],
+            "sharpe": ratios.sharpe(own, (daily.interest / daily.base)[inside & ~np.isnan(returns)]),
+        })  # fmt: skip
+    return _told(rows, PERFORMANCE)
+
+
+def by_market(known, daily):
+    """What markets earned in the regime of each: columns BY_MARKET, a row a regime."""
+    shares, code = daily.shares[:, : len(daily.names)], known.market
+    p, difference = rotated(code, shares, ~np.isnan(shares), len(known.names))
+    rows = []
+    for k, name in _regimes(known.names, code):
+        inside = code == k
+        rows.append({
+            "regime": name, "market_days": int(inside.sum()), "share": float(inside.mean()),
+            "episodes": episodes(code, k), "profit": float(daily.profit[:, : len(daily.names)][inside].sum()),
+            "annual": _mean(shares[inside & ~np.isnan(shares)]) * ratios.YEAR,
+            "difference": difference[k] * ratios.YEAR, "p_value": p[k],
+        })  # fmt: skip
+    return _told(rows, BY_MARKET)
+
+
+def trades(run, known, daily):
+    """What trades earned by the regime of their market before the entry: columns TRADES, a row a regime."""
+    frame = days_of.by_market(run.trades())
+    row = days_of.rows_of(daily.days, frame["entry_day"]) - 1
+    column = days_of.codes(frame["market"], daily.names)
+    net, bars = frame["net"].to_numpy(), frame["bars"].to_numpy()
+    code, shape = known.market[row, column], known.market.shape
+    flat = row * shape[1] + column
+    earned = np.bincount(flat, net, shape[0] * shape[1]).reshape(shape)
+    begun = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+    p, difference = rotated(known.market, earned, begun, len(known.names))
+    rows = []
+    for k, name in _regimes(known.names, code):
+        own = net[code == k]
+        rows.append({
+            "regime": name, "trades": len(own), "episodes": episodes(known.market, k), "net": float(own.sum()),
+            "win_rate": trade_metrics.win_rate(own), "payoff": trade_metrics.payoff(own),
+            "profit_factor": trade_metrics.profit_factor(own), "expectancy": trade_metrics.expectancy(own),
+            "bars": _mean(bars[code == k]), "difference_money": difference[k], "p_value": p[k],
+        })  # fmt: skip
+    return _told(rows, TRADES)
+
+
+def exposure(run, known, daily):
+    """What was held at the close of the days of each regime: columns EXPOSURE, a row a regime."""
+    held = days_of.by_market(run.positions())
+    row, count = days_of.rows_of(daily.days, held["day"]) - 1, len(known.together)
+    notional = held["notional"].to_numpy()
+    gross, net = np.bincount(row, np.abs(notional), count), np.bincount(row, notional, count)
+    markets = held.select("day", "market").unique()
+    number = np.bincount(days_of.rows_of(daily.days, markets["day"]) - 1, minlength=count)
+    equity = np.where(daily.equity[1:] > 0.0, daily.equity[1:], np.nan)
+    margin = run.equity()["margin"].to_numpy()[1:] / equity
+    told = {
+        "leverage": gross / equity, "net_leverage": net / equity, "margin_to_equity": margin, "markets": number,
+        "in_market": number > 0,
+    }  # fmt: skip
+    rows = []
+    for k, name in _regimes(known.names, known.together[:, None]):
+        inside = known.together == k
+        rows.append({"regime": name, "days": int(inside.sum())} | {n: _mean(v[inside]) for n, v in told.items()})
+    return pl.DataFrame(rows, schema=EXPOSURE, orient="row").fill_nan(None)
+
+
+def transitions(code, names):
+    """How regimes follow each other from day to day: columns TRANSITIONS, a row a pair that may occur.
+
+    Parameters
+    ----------
+    code : array (time, series)
+        -1 is not known, and no regime that follows another.
+    names : tuple
+        Of the codes.
+
+    >>> transitions(np.array([[0], [0], [1], [0]]), ("calm", "wild")).select("probability", "lasts").rows()
+    [(0.5, 1.5), (0.5, 1.5), (1.0, 1.0), (0.0, 1.0)]
+    """
+    before, after = code[:-1], code[1:]
+    count = len(names)
+    both = (before != UNKNOWN) & (after != UNKNOWN)
+    pairs = np.bincount(before[both].astype(np.int64) * count + after[both], minlength=count * count)
+    first = np.concatenate([code[:1] != UNKNOWN, (after != before) & (after != UNKNOWN)])
+    rows = []
+    for k, name in enumerate(names):
+        total, spells = pairs[k * count : (k + 1) * count].sum(), int((first & (code == k)).sum())
+        lasts = float((code == k).sum() / spells) if spells else np.nan
+        for j, other in enumerate(names):
+            times = int(pairs[k * count + j])
+            rows.append((name, other, times, times / total if total else np.nan, spells, lasts))
+    return pl.DataFrame(rows, schema=TRANSITIONS, orient="row").fill_nan(None)
+
+
+def drawdowns(known, daily):
+    """How deep the account fell in each regime: columns DRAWDOWNS, a row a regime."""
+    returns, alone = np.nan_to_num(daily.returns), daily.alone
+    depth = risk.drawdown(alone)
+    trough = int(np.nanargmin(depth)) if np.isfinite(depth).any() else 0
+    peak = int(np.nanargmax(alone[: trough + 1])) if trough else 0
+    lost, falling = np.diff(alone), np.zeros(len(returns), bool)
+    falling[peak:trough] = True
+    total = lost[falling].sum()
+    rows = []
+    for k, name in _regimes(known.names, known.together[:, None]):
+        inside = known.together == k
+        begin = np.flatnonzero(inside & ~np.append(False, inside[:-1]))
+        end = np.flatnonzero(inside & ~np.append(inside[1:], False)) + 1
+        falls = [_deepest(returns[a:b], daily.compounding) for a, b in zip(begin, end, strict=True)]
+        share = float(lost[falling & inside].sum() / total) if total < 0.0 else np.nan
+        deepest, mean = _deepest(returns[inside], daily.compounding), _mean(depth[1:][inside])
+        rows.append((name, deepest, min(falls, default=0.0), mean, share))
+    return pl.DataFrame(rows, schema=DRAWDOWNS, orient="row").fill_nan(None)
+
+
+def episodes(code, k, apart=APART):
+    """Stretches of a regime that lie `apart` days or more from each other; of several series the mean, rounded down.
+
+    >>> episodes(np.array([[0], [1], [0], [1], [1], [1], [0]]), 0, apart=3)
+    2
+    """
+    count = [1 + int((np.diff(at) > apart).sum()) for at in map(np.flatnonzero, (code == k).T) if len(at)]
+    return int(np.mean(count)) if count else 0
+
+
+def rotated(code, values, weights, count):
+    r"""For each regime, how often a difference of means as large comes about when regimes are moved against the days.
+
+    .. math:: d_s = \frac{\sum_t 1_{t} x_{t+s}}{\sum_t 1_t w_{t+s}} - \frac{\sum_t 0_{t} x_{t+s}}{\sum_t 0_t w_{t+s}},
+              \quad p = \frac{1}{T} \#\{s: |d_s| \ge |d_0|\}
+
+    with 1 the days of the regime and 0 those of the others, days counted around the end. All sums of a regime are one
+    product of Fourier transforms.
+
+    Parameters
+    ----------
+    code : array (time, series)
+        -1 is not known.
+    values : array (time, series)
+        nan counts nothing.
+    weights : array (time, series)
+        How many a value is the sum of.
+    count : int
+        Regimes.
+
+    Returns
+    -------
+    (array (count,), array (count,))
+        p from 1/T to 1, and the difference in the unit of the values; nan where the regime, or no other, occurs.
+
+    Source: rotations are a group of rearrangements, so the test is exact where days are alike: E. Lehmann, J. Romano,
+    Testing Statistical Hypotheses, 3rd ed., 2005, th. 15.2.1.
+
+    Four days in two regimes, 3 earned in the first and 1 in the second; half of the rotations do as well:
+
+    >>> code, earned = np.array([[0], [0], [1], [1]]), np.array([[3.0], [3.0], [1.0], [1.0]])
+    >>> p, difference = rotated(code, earned, np.ones((4, 1)), 2)
+    >>> p.tolist(), difference.tolist()
+    ([0.5, 0.5], [2.0, -2.0])
+    """
+    seen = np.flatnonzero((code != UNKNOWN).any(axis=1))
+    p, difference = np.full(count, np.nan), np.full(count, np.nan)
+    if not len(seen):
+        return p, difference
+    part = slice(seen[0], None)
+    code, time = code[part], len(code) - seen[0]
+    number = np.where(np.isnan(values[part]), 0.0, weights[part])
+    moving = [np.fft.rfft(x, axis=0) for x in (np.where(number > 0.0, np.nan_to_num(values[part]), 0.0), number)]
+    all_sum, all_number = _moved(code != UNKNOWN, moving, time)
+    for k in range(count):
+        own_sum, own_number = _moved(code == k, moving, time)
+        rest = all_number - own_number
+        there = (own_number > 0.5) & (rest > 0.5)  # they are whole, but for the rounding of the transform
+        if there[0]:
+            apart = own_sum[there] / own_number[there] - (all_sum - own_sum)[there] / rest[there]
+            difference[k], p[k] = apart[0], np.mean(np.abs(apart) >= abs(apart[0]) * (1.0 - 1e-9))
+    return p, difference
+
+
+def _moved(inside, moving, time):
+    """Sums over the days inside, for each number of days by which they are moved."""
+    fixed = np.conj(np.fft.rfft(inside.astype(np.float64), axis=0))
+    return [np.fft.irfft((fixed * other).sum(axis=1), time) for other in moving]
+
+
+def _regimes(names, code):
+    """(code, name) of each regime, and of what is not known where there is any."""
+    return [*enumerate(names), *([(UNKNOWN, NOT_KNOWN)] if (code == UNKNOWN).any() else [])]
+
+
+def _mean(values):
+    return float(np.mean(values)) if len(values) else np.nan
+
+
+def _deepest(returns, compounding):
+    """Deepest drawdown of returns one after the other. [fraction]"""
+    grown = np.cumprod(1.0 + returns) if compounding else 1.0 + np.cumsum(returns)
+    return risk.max_drawdown(np.append(1.0, grown))
+
+
+def _told(rows, schema):
+    """The frame, with warnings; what is not known has no episodes of its own."""
+    for row in rows:
+        few = row["episodes"] < FEW and row["regime"] != NOT_KNOWN
+        row["warning"] = f"{row['episodes']} episode{'s' * (row['episodes'] != 1)}, fewer than {FEW}" if few else ""
+        if row["regime"] == NOT_KNOWN:
+            row |= dict.fromkeys({"difference", "difference_money", "p_value"} & row.keys())
+    return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)

@@ -1,0 +1,140 @@
+"""A run by days: equity, returns and the profit of each market, as arrays that the other analyses read.
+
+Row t of an array (time, ...) is the day `days[t + 1]`: row 0 of `days` and `equity` is the starting capital.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from engine.book import CAUSES, COSTS_OF, INTEREST, TRANSFER
+from engine.metrics import Account
+from engine.ratios import period_returns, unpaid
+
+ACCOUNT = "account"  # how what belongs to no market is called beside markets: interest, fees
+UNKNOWN = "other"  # sector of a market that was held and never traded
+COSTS = tuple(CAUSES[k] for k in COSTS_OF)  # causes that are costs
+PAID = CAUSES[TRANSFER]  # money paid in or out, which is no profit
+
+
+@dataclass(frozen=True)
+class Daily:
+    """What a run had and earned by day."""
+
+    days: np.ndarray  # (time + 1,) datetime64[D]
+    equity: np.ndarray  # (time + 1,) [account currency]
+    paid: np.ndarray  # (time,) paid in, out negative, before the day's trades [account currency]
+    profit: np.ndarray  # (time, market + 1) after costs; the last column is the account's own [account currency]
+    interest: np.ndarray  # (time,) credited [account currency]
+    names: tuple  # one a market
+    sectors: tuple  # one a market
+    compounding: bool
+
+    @classmethod
+    def of(cls, run):
+        """The days of a run."""
+        equity = run.equity()
+        days, ledger = equity["day"].to_numpy().astype("datetime64[D]"), by_market(run.ledger())
+        sectors = sectors_of(run)
+        names = tuple(sorted(set(sectors) | (set(ledger["market"].cast(pl.String).unique()) - {""})))
+        time, count = len(days) - 1, len(names) + 1
+        rows, amount = rows_of(days, ledger["day"]) - 1, ledger["amount"].to_numpy()
+        column = codes(ledger["market"], (*names, ""))
+        cause = codes(ledger["cause"], CAUSES)
+        paid, credited = cause == TRANSFER, cause == INTEREST
+        own = ~paid
+        flat = rows * count + column
+        profit = np.bincount(flat[own], amount[own], minlength=time * count).reshape(time, count)
+        of_days = (np.bincount(rows[one], amount[one], minlength=time) for one in (paid, credited))
+        told = tuple(sectors.get(name, UNKNOWN) for name in names)
+        compounding = getattr(run.portfolio, "compounding", True)
+        return cls(days, equity["equity"].to_numpy(), next(of_days), profit, next(of_days), names, told, compounding)
+
+    @cached_property
+    def base(self):
+        """Capital that a day's profit is a share of, (time,); nan where it is not positive. [account currency]"""
+        base = self.equity[:-1] + self.paid if self.compounding else np.full(len(self.paid), self.equity[0])
+        return np.where(base > 0.0, base, np.nan)
+
+    @property
+    def capital(self):
+        """Capital after the last day, which the next day's profit will be a share of. [account currency]"""
+        return float(self.equity[-1] if self.compounding else self.equity[0])
+
+    @cached_property
+    def returns(self):
+        """Return of each day, (time,). [fraction]"""
+        return period_returns(self.equity, self.compounding, self.paid)
+
+    @cached_property
+    def shares(self):
+        """Profit of each market as a share of the capital, (time, market + 1); a row sums to its return. [fraction]"""
+        return self.profit / self.base[:, None]
+
+    @cached_property
+    def alone(self):
+        """Equity as it would have gone with the starting capital alone, (time + 1,). [account currency]"""
+        return unpaid(self.equity, self.paid, self.compounding)
+
+
+def account(run, daily=None):
+    """What the numbers of `engine.metrics` read of a run; what only its simulation knows (notional) is nan."""
+    daily = daily or Daily.of(run)
+    ledger, trades = by_market(run.ledger()), run.trades()
+    costs = np.isin(codes(ledger["cause"], CAUSES), COSTS_OF)
+    of_lines = ledger.filter(~costs).group_by("strategy", "market").agg(pl.col("amount").sum())
+    lines = of_lines.filter(pl.col("market").cast(pl.String) != "")
+    held = np.isin(daily.days[1:], run.positions()["day"].unique().to_numpy().astype("datetime64[D]"))
+    return Account(
+        daily.returns,
+        daily.days,
+        daily.alone,
+        trades["net"].to_numpy(),
+        costs=-float(ledger.filter(costs)["amount"].sum()),
+        line_gross=lines["amount"].to_numpy(),
+        contracts=held.astype(float),
+        interest=daily.interest / daily.base,
+        compounding=daily.compounding,
+    )
+
+
+def by_market(frame):
+    """The rows with the name of their market, which is the root in a run of before 0.5.
+
+    >>> by_market(pl.DataFrame({"root": ["ES"], "contracts": [2.0]})).columns
+    ['root', 'contracts', 'market']
+    """
+    return frame if "market" in frame.columns else frame.with_columns(market=pl.col("root"))
+
+
+def codes(column, names):
+    """Number in `names` of each text of a column, which may be stored as numbers itself; array (row,) of int.
+
+    >>> codes(pl.Series(["b", "a", "b"], dtype=pl.Enum(["a", "b"])), ("b", "a")).tolist()
+    [0, 1, 0]
+    """
+    place = {name: k for k, name in enumerate(names)}
+    if isinstance(column.dtype, pl.Enum):
+        known = np.array([place.get(name, -1) for name in column.dtype.categories], np.int64)
+        return known[column.to_physical().to_numpy()]
+    if not len(column):
+        return np.zeros(0, np.int64)
+    return column.replace_strict(place, return_dtype=pl.Int64).to_numpy()
+
+
+def sectors_of(run):
+    """{market: its sector} of the markets that a run traded."""
+    pairs = by_market(run.trades()).select("market", "sector").unique().cast(pl.String)
+    return {market: sector or UNKNOWN for market, sector in pairs.rows()}
+
+
+def rows_of(days, column):
+    """Row of the sorted `days` at which each date of a column stands.
+
+    >>> from datetime import date
+    >>> rows_of(np.array(["2024-01-01", "2024-01-03"], "datetime64[D]"), pl.Series([date(2024, 1, 3)])).tolist()
+    [1]
+    """
+    return np.searchsorted(days, column.to_numpy().astype("datetime64[D]"))

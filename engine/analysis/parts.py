@@ -1,0 +1,343 @@
+"""Every cent of a run by cause, line, trade and day: the parts that an attribution adds up.
+
+How the money of the ledger belongs to trades (flat to flat, resizes and rolls inside):
+
+1. The fills of a line in their order make its trades: the first from flat begins one, one that ends flat ends it, one
+   that goes through zero ends one and begins the next. Fills of rolls belong to the trade that is open.
+2. The costs of a fill are those of its trade; of a fill through zero by contracts, as the trades themselves are told.
+   The slippage of contracts that a fill adds to a position is the entry's, of those that it takes off the exit's.
+3. `price` of a day on which one trade was open is that trade's. Where one ended and another began, the first has what
+   its gross profit lacks after the days before, the last what the ended ones leave.
+4. `roll_gap` of such a day is that of the trade that began last if that rolled on the day, else of the first.
+5. `roll_yield` is that of the position carried into the day: of the trade that was open at the end of the day before.
+6. `interest`, `fx`, `fee` and `transfer` are of no trade (`engine.book.OF_TRADES`).
+
+`price` = `spot` + `roll_yield`, and slippage = entry_slippage + exit_slippage; without a curve `price` stays whole.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from engine.book import CAUSES as BOOKED
+from engine.book import OF_TRADES
+
+CAUSES = (
+    "spot", "roll_yield", "price", "entry_slippage", "exit_slippage", "impact", "commission", "roll_gap",
+    "roll_slippage", "roll_impact", "roll_commission", "interest", "fx", "fee", "transfer",
+)  # fmt: skip
+SPOT, ROLL_YIELD, PRICE, ENTRY, EXIT = range(5)
+COSTS = (
+    "entry_slippage", "exit_slippage", "impact", "commission", "roll_slippage", "roll_impact", "roll_commission",
+)  # fmt: skip
+ROLLS, FORCED = ("roll out", "roll in"), ("margin call", "capital floor")  # kinds of fills
+CENT, RELATIVE = 0.005, 1e-12  # of the sum [account currency], of all that was moved [1]
+CRUMB = 1e-10  # of the largest fill of a line, below which a position summed up of its fills is none [1]
+
+
+class Torn(ValueError):
+    """Tables of a run that do not fit each other."""
+
+
+class Cells(NamedTuple):
+    """Arrays (cell,): a cell is a trade on a day, or an amount of no trade."""
+
+    trade: np.ndarray  # row of `Parts.trades`; -1 of no trade
+    line: np.ndarray  # number in `Parts.lines`; the number after the last is the account
+    day: np.ndarray  # row of `Parts.days`
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Arrays (part,) of every amount, and what its numbers stand for."""
+
+    amount: np.ndarray  # [account currency]
+    cause: np.ndarray  # number in `causes`
+    cell: np.ndarray  # number in `cells`
+    cells: Cells
+    owner: np.ndarray  # (trade,) number in `lines`
+    causes: tuple  # `CAUSES`, and after them what an imported run names beside
+    lines: tuple  # (strategy, market) each
+    days: np.ndarray  # datetime64[D], of the run
+    trades: pl.DataFrame  # `RunResult.trades()` by line and number
+    unknown: np.ndarray  # (line,) days on which a position was carried and no next contract known; of no curve 0
+    carried: np.ndarray  # (line,) days on which a position was carried
+    cut: np.ndarray  # bool (trade,): a margin call or the capital floor sold some of it
+
+
+def parts(run, curve=None):
+    """The `Parts` of a run.
+
+    Parameters
+    ----------
+    run : RunResult
+    curve : Curve, optional
+        Of `engine.analysis.source.curve_of_run`; without one `price` is not split.
+
+    Returns
+    -------
+    Parts
+
+    Raises
+    ------
+    Torn
+        The fills of a line make other trades than its table of trades has.
+    """
+    days = run.equity()["day"].to_numpy().astype("datetime64[D]")[1:]
+    made = _Tables(run, days)
+    price, gap = made.profit()
+    rows = [gap, *made.costs()]
+    unknown = carried = np.zeros(len(made.lines), np.int64)
+    if curve is None:
+        rows.append(made.of_pieces(price, PRICE))
+    else:
+        yields, unknown, carried = made.roll_yield(curve)
+        rows += [made.of_pieces(price - yields, SPOT), made.of_pieces(yields, ROLL_YIELD)]
+    others, cells = made.others()
+    amount, cause, cell = (np.concatenate(column) for column in zip(*rows, *others, strict=True))
+    found = Parts(
+        amount, cause, cell, cells, made.owner, made.causes, made.lines, days, made.trades, unknown, carried,
+        made.forced()
+    )  # fmt: skip
+    _add_up(run, amount.sum())
+    return found
+
+
+def _add_up(run, total):
+    """Refuse parts that are not the change of equity to the cent."""
+    equity = run.equity()["equity"]
+    change = equity[-1] - equity[0]
+    if not abs(total - change) < max(CENT, RELATIVE * np.abs(run.ledger()["amount"].to_numpy()).sum()):
+        raise Torn(
+            f"run {run.id}: its parts sum to {total:.2f}, its equity changed by {change:.2f}; its tables do not fit "
+            "each other: run it again with --force, then tell us"
+        )
+
+
+class _Tables:
+    """A run's tables as arrays; a piece is a trade on a day, in the order of `trades` and of days."""
+
+    def __init__(self, run, days):
+        frames = [run.trades(), run.ledger(), run.fills(), run.positions()]
+        if any("line" not in frame.columns for frame in frames):
+            frames = _numbered(frames)
+        trades, self.ledger, fills, positions = frames
+        self.days = days
+        self.lines = _lines(frames)
+        self.account = len(self.lines)
+        self.trades = trades.sort("line", "trade")
+        self.owner = self.trades["line"].to_numpy().astype(np.int64)
+        self.begin, self.end = (self._row(self.trades[name]) for name in ("entry_day", "exit_day"))
+        self.start = np.concatenate([[0], np.cumsum(self.end - self.begin + 1)])  # first piece of each trade
+        self.of = np.repeat(np.arange(len(self.owner)), self.end - self.begin + 1)  # trade of each piece
+        self.on = np.arange(self.start[-1]) - self.start[self.of] + self.begin[self.of]  # day of each piece
+        self.first = np.searchsorted(self.owner, np.arange(self.account + 1))  # first trade of each line
+        self.key = self.owner * len(days) + self.begin
+        self._read(fills, positions)
+
+    def _read(self, fills, positions):
+        """The ledger, the fills and the positions as arrays."""
+        ledger = self.ledger
+        code, named = _numbers(ledger["cause"])
+        self.causes = CAUSES + tuple(name for name in named if name not in CAUSES and name not in BOOKED)
+        self.booked = {name: code == k for k, name in enumerate(named)}
+        self.amount, self.day = ledger["amount"].to_numpy(), self._row(ledger["day"])
+        line = ledger["line"].to_numpy().astype(np.int64)
+        self.line = np.where(line < 0, self.account, line)
+        order = np.argsort(fills["line"].to_numpy(), kind="stable")
+        self.fills = fills[order]
+        self.fill_line, self.fill_day = self.fills["line"].to_numpy().astype(np.int64), self._row(self.fills["day"])
+        kind, named = _numbers(self.fills["kind"])
+        self.rolls, self.cuts = (
+            np.isin(kind, [k for k, name in enumerate(named) if name in kinds]) for kinds in (ROLLS, FORCED)
+        )
+        self.fill_trade, self.opened, self.closed = self._episodes()
+        self.held = np.zeros((len(self.days), self.account))
+        where = self._row(positions["day"]), positions["line"].to_numpy()
+        np.add.at(self.held, where, positions["contracts"].to_numpy())
+
+    def _row(self, days):
+        return np.searchsorted(self.days, days.to_numpy().astype("datetime64[D]"))
+
+    def _mask(self, cause):
+        return self.booked.get(cause, np.zeros(len(self.amount), bool))
+
+    # ---- trades
+
+    def _episodes(self):
+        """(trade that a fill ends in, or that is open after it; contracts that it adds to that; contracts that it takes
+        off the trade that was open before)."""
+        line, size = self.fill_line, np.where(self.rolls, 0.0, self.fills["contracts"].to_numpy())
+        heads = np.searchsorted(line, np.arange(self.account + 1))
+        whole = np.cumsum(np.concatenate([[0.0], size]))
+        after = whole[1:] - whole[heads[line]]
+        most = np.zeros(self.account)
+        np.maximum.at(most, line, np.abs(size))
+        after = np.where(np.abs(after) <= CRUMB * most[line], 0.0, after)
+        before = np.concatenate([[0.0], after[:-1]])[: len(after)]
+        before[heads[:-1][heads[:-1] < len(line)]] = 0.0
+        through = before * after < 0.0
+        begins = ((before == 0.0) & (after != 0.0)) | through
+        number = np.cumsum(np.concatenate([[0], begins]))
+        trade = self.first[line] + number[1:] - number[heads[line]] - 1
+        counts = np.bincount(line[begins], minlength=self.account)
+        if not np.array_equal(counts, np.diff(self.first)):
+            wrong = int(np.flatnonzero(counts != np.diff(self.first))[0])
+            raise Torn(
+                f"fills of line {wrong} ({', '.join(self.lines[wrong])}) make {counts[wrong]} trades, the table of "
+                f"trades has {np.diff(self.first)[wrong]} of it; run it again with --force"
+            )
+        against = before * size < 0.0
+        closed = np.where(through, np.abs(before), np.where(against, np.abs(size), 0.0))
+        return trade, np.abs(size) - closed, closed
+
+    def profit(self):
+        """(`price` of each piece, the part of `roll_gap`)."""
+        gap = self._mask("roll_gap")
+        trading = gap | self._mask("price")
+        line, day = self.line[trading], self.day[trading]
+        total = np.bincount(self._piece(self._latest(line, day), day), self.amount[trading], len(self.of))
+        self._share(total)
+        gapped = self._gapped(self.line[gap], self.day[gap])
+        total -= np.bincount(gapped, self.amount[gap], len(self.of))
+        return total, self._part(self.amount[gap], self.causes.index("roll_gap"), gapped)
+
+    def _latest(self, line, day):
+        """The last trade of a line that has begun by the end of a day."""
+        return np.searchsorted(self.key, line * len(self.days) + day, side="right") - 1
+
+    def _piece(self, trade, day):
+        """Number of the piece of a trade on a day."""
+        if len(trade) and not ((trade >= 0) & (day <= self.end[trade]) & (day >= self.begin[trade])).all():
+            raise Torn("the ledger has profit of a line on a day on which it had no trade; run it again with --force")
+        return self.start[trade] + day - self.begin[trade]
+
+    def _share(self, total):
+        """Share out the profit of days on which a trade ended and another began (rule 3).
+
+        It stands in the pieces of the trade that began last; what a line has earned up to a day, less what its ended
+        trades have earned in all, is the share of the one that is open.
+        """
+        gross = self.trades["gross"].to_numpy()
+        same = (self.owner[1:] == self.owner[:-1]) & (self.begin[1:] == self.end[:-1])
+        enters, leaves = np.append(False, same)[: len(gross)], np.append(same, False)[: len(gross)]
+        by_piece, by_trade = (np.concatenate([[0.0], np.cumsum(x)]) for x in (total, gross))
+        head, last = self.first[self.owner], self.start[1:] - 1
+        behind = by_piece[self.start[head]] - by_trade[head]  # of the lines before
+        entry = by_piece[self.start[:-1] + 1] - by_trade[:-1] - behind
+        leave = by_trade[1:] + behind - by_piece[last]
+        short = self.begin == self.end
+        total[last[leaves & ~short]] = leave[leaves & ~short]
+        total[self.start[:-1][enters & ~short]] = entry[enters & ~short]
+        total[last[(enters | leaves) & short]] = gross[(enters | leaves) & short]
+
+    def _gapped(self, line, day):
+        """The piece of each amount of `roll_gap` (rule 4)."""
+        trade = self._latest(line, day)
+        key = self.fill_trade[self.rolls] * len(self.days) + self.fill_day[self.rolls]
+        rolled = np.isin(trade * len(self.days) + day, key)
+        first = np.searchsorted(self.owner * len(self.days) + self.end, line * len(self.days) + day)  # ends by then
+        return self._piece(np.where(rolled, trade, np.minimum(first, trade)), day)
+
+    def roll_yield(self, curve):
+        """(roll yield of each piece, days without a next contract of each line, days carried of each line)."""
+        market = curve.market
+        if not np.array_equal(market.days.astype("datetime64[D]"), self.days):
+            raise Torn(f"the curve is of {len(market.days)} days, the run of {len(self.days)}: they are not of one run")
+        place = {name: m for m, name in enumerate(market.names)}
+        if strangers := sorted({name for _, name in self.lines if name} - set(place)):
+            raise Torn(f"the curve knows no {', '.join(strangers)}: it is not of this run")
+        column = np.array([place.get(name, 0) for _, name in self.lines], np.int64)  # of a line without a row any
+        t, line = np.nonzero((self.held[:-1] != 0.0) & ~np.isnan(curve.gap[1:, column]))
+        day, m = t + 1, column[line]
+        slope = curve.slope[t, m]
+        worth = self.held[t, line] * market.multiplier[day, m] * market.fx[day, m]
+        amount = np.where(np.isnan(slope), 0.0, -worth * slope * curve.gap[day, m])
+        piece = self._piece(self._latest(line, t), day)
+        counts = (np.bincount(line[x], minlength=self.account) for x in (np.isnan(slope), slice(None)))
+        return np.bincount(piece, amount, len(self.of)), *counts
+
+    def _before(self):
+        """The trade of each fill, of one through zero the one that it ends."""
+        return self.fill_trade - (self.closed > 0.0) * (self.opened > 0.0)
+
+    def forced(self):
+        """Trades of which a margin call or the capital floor sold some."""
+        out = np.zeros(len(self.owner), bool)
+        out[self._before()[self.cuts]] = True
+        return out
+
+    # ---- parts
+
+    def costs(self):
+        """Parts of the fills (rules 1 and 2): of a fill through zero two."""
+        size = np.abs(self.fills["contracts"].to_numpy())
+        share = {"exit": self.closed / size, "entry": self.opened / size}
+        before = self._before()
+        for cause in ("slippage", "impact", "commission"):
+            amount = self.fills[cause].to_numpy() if cause in self.fills.columns else np.zeros(len(size))
+            amount = np.nan_to_num(amount)
+            yield self._costs(amount, f"roll_{cause}", self.fill_trade, self.rolls & (amount != 0.0))
+            for side, trade in (("exit", before), ("entry", self.fill_trade)):
+                name = f"{side}_slippage" if cause == "slippage" else cause
+                some = ~self.rolls & (share[side] > 0.0) & (amount != 0.0)
+                yield self._costs(amount * share[side], name, trade, some)
+
+    def _costs(self, amount, cause, trade, rows):
+        piece = self._piece(trade[rows], self.fill_day[rows])
+        return self._part(amount[rows], self.causes.index(cause), piece)
+
+    def others(self):
+        """Parts of no trade (rule 6), each with a cell of its own, and all cells."""
+        rows = {cause: np.flatnonzero(self._mask(cause)) for cause in self.causes if cause not in OF_TRADES}
+        every = np.concatenate([*rows.values(), np.zeros(0, np.int64)]).astype(np.int64)
+        cell = np.split(len(self.of) + np.arange(len(every)), np.cumsum([len(one) for one in rows.values()])[:-1])
+        parts = [
+            (self.amount[mine], np.full(len(mine), self.causes.index(cause)), places)
+            for (cause, mine), places in zip(rows.items(), cell, strict=True)
+        ]
+        trade = np.concatenate([self.of, np.full(len(every), -1)])
+        line, day = np.concatenate([self.owner[self.of], self.line[every]]), np.concatenate([self.on, self.day[every]])
+        return parts, Cells(trade, line, day)
+
+    def of_pieces(self, amount, cause):
+        """Parts of all pieces that have some of a cause."""
+        some = np.flatnonzero(amount)
+        return self._part(amount[some], cause, some)
+
+    def _part(self, amount, cause, piece):
+        return amount, np.full(len(piece), cause), piece
+
+
+def _numbers(texts):
+    """(number of each text, texts by number)."""
+    texts = texts if isinstance(texts.dtype, pl.Enum) else texts.cast(pl.Enum(texts.unique().drop_nulls().to_list()))
+    return texts.to_physical().to_numpy(), texts.dtype.categories.to_list()
+
+
+def _lines(frames):
+    """(strategy, market) of each line."""
+    found = {}
+    for frame in frames:
+        line = frame["line"].to_numpy()
+        rows = np.full(int(line.max(initial=-1)) + 2, -1)
+        rows[line] = np.arange(len(line))  # of the account, -1, in the last place
+        rows = rows[:-1][rows[:-1] >= 0]
+        texts = frame[rows].select("line", "strategy", "market")
+        found |= {k: (str(strategy), str(market)) for k, strategy, market in texts.rows()}
+    return tuple(found.get(k, ("", "")) for k in range(max(found, default=-1) + 1))
+
+
+def _numbered(frames):
+    """Tables of runs of before lines had numbers: a line is a strategy and a market."""
+    labels = [frame.select(pl.col("strategy", "market").cast(pl.String)).unique() for frame in frames]
+    labels = pl.concat(labels).filter(pl.col("market") != "").unique().sort("strategy", "market")
+    labels = labels.with_row_index("line").with_columns(pl.col("line").cast(pl.Int32))
+    out = []
+    for frame in frames:
+        texts = frame.with_columns(pl.col("strategy", "market").cast(pl.String))
+        joined = texts.join(labels, on=["strategy", "market"], how="left", maintain_order="left")
+        out.append(joined.with_columns(pl.col("line").fill_null(-1)))
+    return out

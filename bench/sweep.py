@@ -5,7 +5,7 @@
     python -m bench.sweep --docs                       # writes docs/speed.md and its picture
 
 A whole sweep is timed: a moving-average cross over prices in memory, from inputs to the files of its results. In full
-is all that a run of `config/portfolios/trend.toml` has, with one contract or with sizes that follow the equity; screened
+is all that a run of `config/portfolios/trend.toml` has, with one contract or sizes that follow the equity; screened
 is one contract, and its best ten run in full. Combinations are fast x slow. Medians; what else the machine does slows.
 """
 

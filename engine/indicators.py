@@ -134,21 +134,13 @@ def before(price):
     return out
 
 
-@kernel
 def seen(change):
     """How many changes of a market rows 0..t hold. [bars]
 
     >>> seen(np.array([[np.nan], [1.0], [np.nan], [2.0]])).ravel()
     array([0., 1., 1., 2.])
     """
-    out = np.zeros(change.shape)
-    count = np.zeros(change.shape[1])
-    for t in range(change.shape[0]):
-        for m in range(change.shape[1]):
-            if not np.isnan(change[t, m]):
-                count[m] += 1.0
-            out[t, m] = count[m]
-    return out
+    return np.cumsum(~np.isnan(change), axis=0, dtype=np.float64)
 
 
 @kernel

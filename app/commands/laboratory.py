@@ -2,7 +2,7 @@
 
 from app.commands.data import code_text, priced
 from app.commands.output import emit, money, number, percent, progress, say, table
-from app.commands.runs import portfolio_of
+from app.commands.portfolios import portfolio_of
 
 MEASURES = {  # of a rule: heading -> text of its summary row
     "rolls": lambda r: number(r["rolls"], ",d"),

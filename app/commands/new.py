@@ -6,7 +6,7 @@ import typer
 
 from app.commands.data import opened
 from app.commands.output import emit, say
-from app.commands.runs import warn_of
+from app.commands.portfolios import warn_of
 
 HEAD = '''"""{title}: say here what it does, and where it comes from."""
 

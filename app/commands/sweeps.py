@@ -8,7 +8,7 @@ import typer
 
 from app.commands.data import day_of, holding, opened, outside
 from app.commands.output import compiling, counted, emit, money, number, percent, progress, say, table
-from app.commands.runs import portfolio_of
+from app.commands.portfolios import portfolio_of
 
 left = []  # what an interrupted sweep of this process has kept, and how it goes on
 SHOWN = 10  # of the best trials, in a table

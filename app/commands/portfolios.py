@@ -1,0 +1,26 @@
+"""Portfolios that a verb names: a file, one beside the store, or one that ships."""
+
+import typer
+
+
+def portfolio_of(path, archive, changes=()):
+    """The portfolio of a file with settings changed; a bare name may also be one beside the store or one that ships."""
+    from config import FOLDER
+    from engine.portfolio import Portfolio
+    from engine.strategy import load_user
+
+    broken = []
+    load_user(archive.path / "strategies", broken)
+    places = [path]
+    if path.name == str(path):
+        name = path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
+        places += [archive.path / "portfolios" / name, FOLDER / "portfolios" / name]
+    found = Portfolio.from_toml(next((place for place in places if place.is_file()), path)).with_settings([*changes])
+    warn_of(broken)
+    return found
+
+
+def warn_of(broken):
+    """Tell files beside the store whose strategies are not on the list."""
+    for reason in broken:
+        typer.echo(f"frontmonth: warning: {reason}; no strategy of this file is on the list", err=True)

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.loop import prepared, widened
-from bench.run import PORTFOLIO, arguments_of, clock, stretched
+from bench.run import PORTFOLIO, REPO, arguments_of, clock, stretched
 from engine import Portfolio, load
 from engine.ready import INDEX
 from engine.simulate import simulated
 from store import open_archive, sample, system
 
 MINUTES = 390  # of a day
+BEGIN, END = "<!-- within: made by `python -m bench.within --docs` -->\n", "<!-- end of within -->\n"
 SIZES = ("1e6x1", "1e7x1", "250000x40")  # bars x markets
 
 
@@ -32,7 +33,12 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         archive = open_archive(Path(folder) / "store", create=True)
         sample.build(archive)
-        print(table(measured(load(archive), options.sizes, options.rounds)))
+        told = table(measured(load(archive), options.sizes, options.rounds))
+    print(told)
+    if options.docs:
+        page = REPO / "docs" / "speed.md"
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        page.write_text(before + BEGIN + "\n" + told + "\n\n" + END + rest.partition(END)[2], encoding="utf-8")
 
 
 def parser():
@@ -40,6 +46,7 @@ def parser():
     made = argparse.ArgumentParser(prog="python -m bench.within", description="Timings of bars within the day.")
     made.add_argument("--sizes", nargs="+", default=list(SIZES), help="BARSxMARKETS (1e6x1 1e7x1 250000x40)")
     made.add_argument("--rounds", type=int, default=5, help="how often each is timed (5)")
+    made.add_argument("--docs", action="store_true", help="write the table into docs/speed.md")
     return made
 
 

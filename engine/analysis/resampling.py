@@ -117,11 +117,11 @@ def daily(returns, excess, days, compounding, block, seed, resamples, threads=No
     ready = np.ascontiguousarray(returns, float), np.ascontiguousarray(excess, float), rank, np.sort(returns), calendar
     centres = float(np.mean(returns)), float(np.mean(excess))
 
-    def work(first):
-        part = out[first : first + PIECE]
+    def work(first, last):
+        part = out[first:last]
         _daily(*ready, *centres, bool(compounding), TAILS, float(block), np.uint64(seed), first, part)
 
-    _spread(work, resamples, threads)
+    spread(work, resamples, threads)
     return out
 
 
@@ -133,17 +133,17 @@ def trades(net, block, seed, resamples, threads=None):
     """
     out, ready = np.empty((resamples, len(TRADES))), np.ascontiguousarray(net, float)
 
-    def work(first):
-        _trades(ready, float(np.mean(net)), float(block), np.uint64(seed), first, out[first : first + PIECE])
+    def work(first, last):
+        _trades(ready, float(np.mean(net)), float(block), np.uint64(seed), first, out[first:last])
 
-    _spread(work, resamples, threads)
+    spread(work, resamples, threads)
     return out
 
 
-def _spread(work, resamples, threads):
-    """Pieces of work side by side: the kernels hold no lock, and no piece reads another."""
+def spread(work, resamples, threads=None):
+    """Pieces of work side by side, as `work(first, last)`: the kernels hold no lock, and no piece reads another."""
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, range(0, resamples, PIECE)))
+        list(pool.map(lambda first: work(first, min(first + PIECE, resamples)), range(0, resamples, PIECE)))
 
 
 def _fades(apart, products, row, most):

@@ -23,6 +23,9 @@ import polars as pl
 from engine.analysis.bands import blocks
 from engine.analysis.daily import Daily, by_market
 from engine.analysis.resampling import _begin, _chance, _length, spread
+from engine.analysis.source import market_of_run
+from engine.backtest import first_row
+from engine.inputs import with_margins
 from engine.kernel import kernel
 
 COUNT, SEED, RUIN, SURE = 10_000, 20_020_701, 0.5, 0.99
@@ -63,8 +66,8 @@ class Paths(NamedTuple):
     ruin: float
 
     def table(self):
-        """Quantiles over the paths: columns PATHS."""
-        told = dict(zip(OF_A_PATH, np.quantile(self.drawn, LEVELS, axis=0).T, strict=True))
+        """Quantiles over the paths, each the value of a path: columns PATHS."""
+        told = dict(zip(OF_A_PATH, np.quantile(self.drawn, LEVELS, axis=0, method="inverted_cdf").T, strict=True))
         capital = self.rows.capital
         found = {
             "quantile": list(LEVELS),
@@ -196,7 +199,9 @@ def paths(rows, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
         raise ValueError(f"paths of {len(rows.returns)} {rows.of}: there is nothing to draw; allowed: two or more")
     for name, value, fine in (("count", count, count >= 1), ("ruin", ruin, 0.0 <= ruin < 1.0)):
         if not fine:
-            raise ValueError(f"{name} = {value!r}: allowed is {'1 or more' if name == 'count' else 'from 0 to below 1'}")
+            raise ValueError(
+                f"{name} = {value!r}: allowed is {'1 or more' if name == 'count' else 'from 0 to below 1'}"
+            )
     block = blocks(rows.returns) if block is None else float(block)
     out = np.empty((count, len(OF_A_PATH)))
     ready = np.ascontiguousarray(rows.returns, float), np.ascontiguousarray(rows.margin, float)
@@ -206,6 +211,17 @@ def paths(rows, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
 
     spread(work, count, threads)
     return Paths(out, rows, block, seed, ruin)
+
+
+def of_run(archive, run, count=COUNT, seed=SEED, ruin=RUIN):
+    """{"days": Paths, "trades": Paths} of a stored run; those of which there are fewer than two are left out.
+
+    Maintenance margins are those of the run's market; of a run whose market is not as it was, `source.SourceChanged`.
+    """
+    market = market_of_run(archive, run)
+    market, _ = with_margins(market, run.portfolio, first_row(market, run.portfolio))
+    drawn = (days_of(run, maintenance_share(run, market)), trades_of(run))
+    return {rows.of: paths(rows, count, seed, ruin=ruin) for rows in drawn if len(rows.returns) >= 2}
 
 
 @kernel

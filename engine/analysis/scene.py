@@ -134,7 +134,9 @@ def without(scene, names):
 
 
 def _less(sleeve, gone):
-    return sleeve if sleeve.markets == "all" else with_params(sleeve, markets=[m for m in sleeve.markets if m not in gone])
+    return (
+        sleeve if sleeve.markets == "all" else with_params(sleeve, markets=[m for m in sleeve.markets if m not in gone])
+    )
 
 
 def _fewer_bars(bars, keep):

@@ -53,7 +53,7 @@ STRESS = {
     "profit": pl.Float64,  # after costs, with interest; the markets of the window sum to it [account currency]
     "earned": pl.Float64,  # return of the window [fraction]
     "worst_day": pl.Date,
-    "worst": pl.Float64,  # return of that day [fraction]
+    "worst_return": pl.Float64,  # of that day [fraction]
     "deepest": pl.Float64,  # drawdown within the window, from the evening before it on [fraction]
     "calls": pl.Int64,  # days with a margin call [days]
 }
@@ -69,8 +69,8 @@ SHOCK = {
     "held": pl.Float64,  # into the day, net [contracts]
     "price": pl.Float64,  # of the contract, the evening before [points]
     "jump": pl.Float64,  # of all its prices from the day on [points]
-    "day": pl.Float64,  # change of the profit of the day [account currency]
-    "after": pl.Float64,  # of all days after it: what the rules made of it [account currency]
+    "on_day": pl.Float64,  # change of the profit of the day [account currency]
+    "later": pl.Float64,  # of all days after it: what the rules made of it [account currency]
     "change": pl.Float64,  # both; sums to the difference of the final equities
 }
 
@@ -91,7 +91,7 @@ def window_of(text):
     """
     if text in WINDOWS:
         return text, *WINDOWS[text]
-    first, colon, last = text.partition(":")
+    first, _, last = text.partition(":")
     try:
         days = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:

@@ -45,7 +45,7 @@ def scene_of(mark, wanted, settings=(), **fields):
 
 
 def asked(scene, before, change):
-    return compared(change, before, changed(scene, change, before).played())
+    return compared(change, before, changed(scene, [change], before).played())
 
 
 def profit(told, market="A", column="change"):
@@ -242,6 +242,14 @@ def test_a_tick_more_is_what_a_portfolio_with_a_tick_more_pays(stored):
     assert told.run.equity()["equity"].to_list() == pytest.approx(two.equity()["equity"].to_list())
 
 
+def test_several_changes_at_once_are_one_run_whatever_their_order(stored):
+    archive, run, portfolio = stored
+    other = portfolio.with_settings(["portfolio.capital=2000000", "rolls.rule=oi:2", "margin.house=2"])
+    theirs, _ = run_and_save(archive, other)
+    for changes in (("capital=2", "rolls=oi:2", "margin=2"), ("margin=2", "capital=2", "rolls=oi:2")):
+        assert what_if(archive, run, *changes).run.equity().equals(theirs.equity())
+
+
 def test_a_run_that_comes_out_otherwise_now_is_refused(stored):
     archive, run, _ = stored
     hashes = run.summary["hashes"]
@@ -280,7 +288,7 @@ def test_a_run_that_comes_out_otherwise_now_is_refused(stored):
 def test_what_is_wrong_is_said_with_what_is_allowed(change, reason):
     scene, before = scene_of([100.0, 101, 102, 103], 1.0)
     with pytest.raises(ConfigError, match=reason):
-        changed(scene, change, before)
+        changed(scene, [change], before)
 
 
 def test_every_change_has_an_example_and_is_told_at_the_top():

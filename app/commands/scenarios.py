@@ -92,22 +92,21 @@ def scenario(
     factors = None if capital is None else [_factor(text) for text in capital.split(",")]
     from app.commands.output import compiling
     from app.commands.sections import tell
-    from app.commands.tables import Made
     from engine import result
 
     archive = opened(context)
-    run, made = result.load(archive, name), Made()
-    numbers = {}
+    run, tables, more = result.load(archive, name), [], {}
     with compiling():
         if window or not (what or shock or paths or factors):
-            _windows(made, archive, run, window, flat)
+            tables += _windows(archive, run, window, flat)
         if what or shock:
-            _changes(made, archive, run, what or [], together, shock)
+            tables += _changes(archive, run, what or [], together, shock)
         if paths:
-            numbers["paths"] = _paths(made, archive, run, paths, ruin, seed)
+            made, more["paths"] = _paths(archive, run, paths, ruin, seed)
+            tables += made
         if factors:
-            _curve(made, archive, run, factors)
-    tell(context, run, made.tables, "scenario", csv, **numbers)
+            tables.append(_curve(archive, run, factors))
+    tell(context, run, tables, "scenario", csv, **more)
 
 
 def _factor(text):
@@ -120,19 +119,21 @@ def _factor(text):
     return value
 
 
-def _windows(made, archive, run, window, flat):
+def _windows(archive, run, window, flat):
     from engine.analysis.stress import LEAD, WINDOWS, replayed, stress
 
     names = window or list(WINDOWS)
-    told = replayed(archive, run, names) if flat else stress(run, names)
+    told, markets = replayed(archive, run, names) if flat else stress(run, names)
     how = f"From flat {LEAD} bars before each, with all capital." if flat else "The account as it was held."
-    none = [row["window"] for row in told[0].to_dicts() if row["covered"] == "none"]
-    more = f"The data have no day of {', '.join(none)}." if none else ""
-    made.add("Stress windows", how, lambda: (told[0], more))
-    made.add("Stress windows by market", "Sums to the profit of the window.", lambda: told[1])
+    none = [row["window"] for row in told.to_dicts() if row["covered"] == "none"]
+    how += f" {'The data have' if flat else 'The run has'} no day of {', '.join(none)}." if none else ""
+    return [
+        ("Stress windows", told, how),
+        ("Stress windows by market", markets, "Sums to the profit of the window."),
+    ]
 
 
-def _changes(made, archive, run, what, together, shock):
+def _changes(archive, run, what, together, shock):
     import polars as pl
 
     from engine.analysis.scene import base_of
@@ -140,29 +141,22 @@ def _changes(made, archive, run, what, together, shock):
     from engine.analysis.whatif import changed, compared
 
     scene, before = base_of(archive, run)
-    found = []
-    if together:
-        mixed = scene
-        for change in what:
-            mixed = changed(mixed, change, before)
-        found.append(compared(", ".join(what), before, mixed.played()))
-    else:
-        found += [compared(change, before, changed(scene, change, before).played()) for change in what]
+    asked, tables = ([what] if what else []) if together else [[change] for change in what], []
+    found = [compared(", ".join(one), before, changed(scene, one, before).played()) for one in asked]
     if shock:
         through = shocked(scene, before, shock)
-        made.add(
-            f"Shock of {through.day}",
-            "Jump of all prices from the day on; what it cost that day, and what the rules made of it later.",
-            lambda: through.moves,
-        )
+        note = "Jump of all prices from the day on; what it made that day, and what the rules made of it later."
+        tables.append((f"Shock of {through.day}", through.moves, note))
         found.append(through.changed)
-    parts = [
-        [one.with_columns(what=pl.lit(told.change)) for told in found for one in [getattr(told, kind)]]
+    numbers, markets = (
+        pl.concat([getattr(one, kind).select(pl.lit(one.change).alias("what"), pl.all()) for one in found])
         for kind in ("numbers", "markets")
+    )
+    return [
+        *tables,
+        ("What if", _labelled(numbers), "The engine played the run again."),
+        ("What if by market", markets, "Profit after costs; each column sums to the final equity."),
     ]
-    first = [one.select("what", pl.exclude("what")) for one in map(pl.concat, parts)]
-    made.add("What if", "The engine played the run again.", lambda: _labelled(first[0]))
-    made.add("What if by market", "Each column sums to the final equity.", lambda: first[1])
 
 
 def _labelled(frame):
@@ -170,53 +164,43 @@ def _labelled(frame):
 
     from engine.metrics import METRICS
 
-    names = frame["metric"].to_list()
-    labels = [COUNTED[name][0] if name in COUNTED else _metric(METRICS, name)[0] for name in names]
-    formats = [COUNTED[name][1] if name in COUNTED else _metric(METRICS, name)[1] for name in names]
-    told = frame.with_columns(pl.Series("number", labels, pl.String), pl.Series("format", formats, pl.String))
-    return told.select("what", "metric", "number", "before", "after", "change", "format")
+    known = {name: (one.label, one.format) for name, one in METRICS.items()} | COUNTED
+    told = [known[name] for name in frame["metric"].to_list()]
+    named = frame.with_columns(
+        pl.Series("number", [label for label, _ in told], pl.String),
+        pl.Series("format", [format for _, format in told], pl.String),
+    )
+    return named.select("what", "metric", "number", "before", "after", "change", "format")
 
 
-def _metric(known, name):
-    return (known[name].label, known[name].format) if name in known else (name.replace("_", " ").capitalize(), "money")
-
-
-def _paths(made, archive, run, count, ruin, seed):
+def _paths(archive, run, count, ruin, seed):
     import polars as pl
 
     from engine.analysis.paths import of_run
 
-    told = {}
+    tables, told = [], {}
     for of, drawn in of_run(archive, run, count, seed, ruin).items():
-        told[of] = drawn.summary()
-        say_ = told[of]
+        one = told[of] = drawn.summary()
         rows = [
-            (f"Probability of falling to {100 * ruin:g} % of the capital", say_["ruin_probability"], "percent"),
-            ("Probability of ending with a loss", say_["loss_probability"], "percent"),
-            (f"Capital needed in {100 * say_['sure']:g} % of the paths", say_["capital_needed"], "money"),
+            (f"Probability of falling to {100 * ruin:g} % of the capital", one["ruin_probability"], "percent"),
+            ("Probability of ending with a loss", one["loss_probability"], "percent"),
+            (f"Capital needed in {100 * one['sure']:g} % of the paths", one["capital_needed"], "money"),
         ]
         if of == "days":
-            rows.append(("Probability of a margin call with the capital as it is", say_["call_probability"], "percent"))
-        note = (
-            f"{say_['paths']:,} paths of {say_['rows']:,} {of}, drawn in blocks of {say_['block']:.1f} on the mean, "
-            f"seed {seed}."
-        )
-        more = "No margin call at the sizes of the starting capital." if of == "days" else "Not to fall to nothing."
+            rows.append(("Probability of a margin call with the capital as it is", one["call_probability"], "percent"))
+        needed = "to have no margin call at the sizes of the starting capital" if of == "days" else "not to lose it all"
+        note = f"{one['paths']:,} paths of {one['rows']:,} {of} in blocks of {one['block']:.1f}, seed {seed}."
         frame = pl.DataFrame(rows, ("number", "value", "format"), orient="row")
-        made.add(f"Paths of {of}", f"{note} Capital needed: {more[0].lower()}{more[1:]}", lambda frame=frame: frame)
-        made.add(
-            f"Paths of {of}, quantiles",
-            "Each column by itself, the lowest first.",
-            lambda drawn=drawn: drawn.table(),
-        )
-    return told
+        tables.append((f"Paths of {of}", frame, f"{note} Capital needed: {needed}."))
+        tables.append((f"Quantiles of paths of {of}", drawn.table(), "Each column by itself, the lowest first."))
+    return tables, told
 
 
-def _curve(made, archive, run, factors):
+def _curve(archive, run, factors):
     from engine.analysis.capacity import curve
 
-    note = "After all costs, the impact of each order by its share of the volume too."
-    made.add("Capital", note, lambda: curve(archive, run, factors))
+    note = "Played again; after all costs, with the impact of each order by its share of the volume."
+    return "Capital", curve(archive, run, factors), note
 
 
 VERBS = {

@@ -22,7 +22,7 @@ import polars as pl
 
 from engine.analysis.bands import blocks
 from engine.analysis.daily import Daily, by_market
-from engine.analysis.resampling import _begin, _chance, _length, spread
+from engine.analysis.resampling import begin, chance, length_of, spread
 from engine.analysis.source import market_of_run
 from engine.backtest import first_row
 from engine.inputs import with_margins
@@ -229,12 +229,12 @@ def _paths(returns, margin, compounding, ruin, block, seed, first, out):
     """Rows of OF_A_PATH for the paths from `first` on."""
     count, state = len(returns), np.empty(1, np.uint64)
     for number in range(out.shape[0]):
-        _begin(state, seed, first + number)
+        begin(state, seed, first + number)
         equity = peak = lowest = 1.0
         earned = deepest = needed = 0.0
         ruined, t = 0, 0
         while t < count:
-            i, end = int(_chance(state) * count), t + _length(state, block, count - t)
+            i, end = int(chance(state) * count), t + length_of(state, block, count - t)
             while t < end:
                 value = returns[i]
                 earned += value

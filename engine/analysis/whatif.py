@@ -28,13 +28,13 @@ from engine import inputs
 from engine.analysis.daily import ACCOUNT, Daily, by_market
 from engine.analysis.scene import base_of, moved, row_of, with_params, without
 from engine.backtest import first_row
-from engine.settings import ConfigError
+from engine.settings import ConfigError, nearest
 
 CENT = 0.005  # within which parts have to sum to the whole [account currency]
 CAPITAL, PAID = "starting capital", "paid in or out"  # rows beside the markets
 HEADLINE = (
     "final_equity", "total_return", "annual_return", "volatility", "sharpe", "sortino", "max_drawdown", "calmar",
-    "turnover", "cost_drag",
+    "turnover",
 )  # fmt: skip  # of engine.metrics, as far as a run has them
 COUNTED = ("costs", "trades", "fills", "margin_calls", "margin_peak")  # beside them
 NUMBERS = {  # column -> polars type
@@ -60,14 +60,14 @@ class Changed(NamedTuple):
     run: object  # RunResult of the changed one
 
 
-def what_if(archive, run, change):
-    """A stored run with one thing changed.
+def what_if(archive, run, *changes):
+    """A stored run with one thing changed, or with several at once.
 
     Parameters
     ----------
     archive : Archive
     run : RunResult
-    change : str
+    *changes : str
         `name=value`, see the top of this file.
 
     Returns
@@ -81,22 +81,29 @@ def what_if(archive, run, change):
     NotRunHere, SourceChanged
         The run cannot be played again, see `scene.base_of`.
     """
-    return compared(change, *_both(*base_of(archive, run), change))
+    scene, before = base_of(archive, run)
+    return compared(", ".join(changes), before, changed(scene, changes, before).played())
 
 
-def _both(scene, before, change):
-    return before, changed(scene, change, before).played()
+def changed(scene, changes, before):
+    """The scene with some changes; `before` is what it played as."""
+    told = [_told(change) for change in changes]
+    for name, value in sorted(told, key=lambda one: one[0] != "rolls"):  # first, for it reads the store again
+        scene = CHANGES[name](scene, value, before)
+    return scene
 
 
-def changed(scene, change, before):
-    """The scene with a change; `before` is what it played as."""
+def _told(change):
+    """(name, value) of the text of a change."""
     name, equals, value = change.partition("=")
     name, value = name.strip(), value.strip()
     if name not in CHANGES:
-        raise ConfigError(f"--what {change}: unknown change {name!r}; allowed: {', '.join(CHANGES)}")
+        raise ConfigError(
+            f"--what {change}: unknown change {name!r}; allowed: {', '.join(CHANGES)}{nearest(name, list(CHANGES))}"
+        )
     if not equals or not value:
         raise ConfigError(f"--what {change}: no value; write it as {EXAMPLES[name]}")
-    return CHANGES[name](scene, value, before)
+    return name, value
 
 
 def compared(change, before, after):
@@ -264,7 +271,7 @@ def _locked(scene, value, before):
     held = held_into(before, day)
     if colon and root not in scene.market.names:
         raise ConfigError(f"{text}: {root} is no market of this run; allowed: {', '.join(scene.market.names)}")
-    held = {name: size for name, size in held.items() if not colon or name == root}
+    held = {name: size for name, size in held.items() if name in ([root] if colon else scene.market.names)}
     if not held:
         raise ConfigError(f"{text}: nothing{f' of {root}' if colon else ''} was held into {day}; allowed: another day")
     row_of(scene.market, day, text)

@@ -1,6 +1,7 @@
 """The verb `scenario`: tables that say the same on the screen, as JSON and as CSV; what is asked wrongly is told."""
 
 import csv
+import re
 
 import polars as pl
 import pytest
@@ -9,7 +10,9 @@ from app.commands.sections import columns
 from app.commands.tables import COLUMNS
 from engine import result
 from engine.analysis import capacity, stress
+from engine.backtest import run as run_and_save
 from store import open_archive
+from tests.command import copied
 
 
 @pytest.fixture
@@ -84,31 +87,26 @@ def test_paths_are_the_same_each_time_and_others_with_another_seed(asked):
     assert found["document"]["paths"]["days"]["paths"] == 300
     numbers = {row["number"]: row["value"] for row in found["Paths of days"]}
     assert numbers["Capital needed in 99 % of the paths"] == found["document"]["paths"]["days"]["capital_needed"]
-    assert [row["quantile"] for row in found["Quantiles of paths of trades"]][0] == 0.01
+    assert found["Quantiles of paths of trades"][0]["quantile"] == 0.01
     half = asked("--paths", 300, "--ruin", 0.99)["document"]["paths"]["days"]
     assert half["ruin_probability"] > found["document"]["paths"]["days"]["ruin_probability"]
 
 
-def test_the_curve_of_capital_is_what_runs_with_that_capital_give(asked, ran):
-    store, name = ran
-    archive = open_archive(store)
-    portfolio = result.load(archive, name).portfolio
+def test_the_curve_of_capital_is_what_runs_with_that_capital_give(asked, ran, tmp_path):
     rows = asked("--capital", "10,1")["Capital"]
     assert [row["of_capital"] for row in rows] == [1.0, 10.0]
+    archive = open_archive(copied(ran[0], tmp_path))
+    portfolio = result.load(archive, ran[1]).portfolio
     for row in rows:
         settings = ["costs.impact=volatility", f"portfolio.capital={row['capital']}"]
-        other = portfolio.with_settings(settings)
-        market = open_archive(store)
-        from engine.backtest import backtest, market_of
-
-        market = market_of(archive, other, other.roots(["CL", "ES", "MES", "ZC"]) if False else None, archive.head())
-        made = backtest(market, other)
-        assert row["sharpe"] == made.metrics()["sharpe"]
-        assert row["annual"] == made.metrics()["annual_return"]
+        made, _ = run_and_save(archive, portfolio.with_settings(settings))
+        told, equity = made.metrics(), made.equity()
+        assert (row["sharpe"], row["annual"], row["deepest"]) == tuple(
+            told[name] for name in ("sharpe", "annual_return", "max_drawdown")
+        )
         spent = -made.summary["ledger"]["impact"] - made.summary["ledger"]["roll_impact"]
-        years = (made.equity()["day"][-1] - made.equity()["day"][0]).days / 365.25
-        mean = made.equity()["equity"].mean()
-        assert row["impact_drag"] == pytest.approx(spent / mean / years, rel=1e-3)
+        years = (equity["day"][-1] - equity["day"][0]).days / 365.25
+        assert row["impact_drag"] == pytest.approx(spent / equity["equity"].mean() / years)
     assert rows[1]["impact_drag"] > rows[0]["impact_drag"] > 0.0
     assert rows[1]["traded"] > rows[0]["traded"]
 
@@ -154,8 +152,6 @@ def test_nothing_is_saved(call, ran):
     ],
 )
 def test_what_is_asked_wrongly_is_told(words, reason, code, call, ran):
-    import re
-
     store, name = ran
     told = call("scenario", name, *words, "--store", store, code=code).err
     assert re.search(reason, told), told

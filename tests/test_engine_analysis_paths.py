@@ -1,8 +1,11 @@
 """Paths: exact on a constant series, as a plain Python twin has them, the same bytes in any number of threads."""
 
+import time
+
 import numpy as np
 import pytest
 
+from engine import backtest
 from engine.analysis.paths import LEVELS, OF_A_PATH, PATHS, Rows, days_of, maintenance_share, paths, trades_of
 from engine.analysis.resampling import indices
 from tests import analysed, small_runs
@@ -88,6 +91,14 @@ def test_bytes_are_the_same_in_any_number_of_threads_and_whatever_the_others_are
     assert paths(rows, count=40, seed=1).drawn.tobytes() != whole[:40].tobytes()
 
 
+def test_ten_thousand_paths_of_twenty_years_take_less_than_two_seconds():
+    rows = rows_of(count=5040)
+    paths(rows, count=10)
+    began = time.perf_counter()
+    paths(rows)
+    assert time.perf_counter() - began < 2.0  # 0.1 s on a quiet machine of two processors
+
+
 def test_the_table_is_made_of_values_of_paths():
     rows = rows_of()
     drawn = paths(rows, count=1000)
@@ -104,8 +115,6 @@ def test_days_of_a_run_are_its_returns_and_margins_over_the_capital_before():
     market = small_runs.market(mark, multiplier=10.0, initial_margin=200.0, maintenance_margin=160.0)
     for compounding in (True, False):
         portfolio = small_runs.portfolio((Wants.of(1.0), {}), capital=1000.0, compounding=compounding)
-        from engine import backtest
-
         run = backtest(market, portfolio)
         share = maintenance_share(run, market)
         assert share.tolist() == pytest.approx([1.0, 0.8, 0.8, 0.8])
@@ -122,8 +131,6 @@ def test_trades_are_shares_of_the_equity_before_their_entry():
     mark = [100.0, 101, 104, 103, 99, 99]
     market = small_runs.market(mark, multiplier=10.0)
     portfolio = small_runs.portfolio((Wants.of([1.0, 0, -1, 0, 0, 0]), {}), capital=1000.0, compounding=True)
-    from engine import backtest
-
     rows = trades_of(backtest(market, portfolio))
     assert rows.returns.tolist() == pytest.approx([30 / 1000, 40 / 1030])
     assert rows.margin.tolist() == [0.0, 0.0] and rows.of == "trades"

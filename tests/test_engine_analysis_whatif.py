@@ -1,5 +1,7 @@
 """What if: worked by hand on a few bars; as a run of one's own would have it, on a store; sums to the cent."""
 
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 import pytest
@@ -24,6 +26,7 @@ from engine.settings import ConfigError
 from tests import analysed, small_runs
 from tests.small_runs import Wants
 from tests.small_store import build
+from tests.test_engine_finer import hours, put
 
 PORTFOLIO = """
 [portfolio]
@@ -259,6 +262,43 @@ def test_a_run_that_comes_out_otherwise_now_is_refused(stored):
             base_of(archive, run)
     finally:
         run.summary["hashes"] = hashes
+
+
+WITHIN = """
+[portfolio]
+name = "within"
+capital = 10_000_000
+start = 2021-02-01
+end = 2021-05-31
+[[strategies]]
+name = "breakout"
+[execution]
+{}
+"""
+
+
+@pytest.mark.parametrize("way", ['ties = "finer"', 'bars = "within"'])
+def test_runs_on_bars_within_the_day_are_changed_too_but_for_their_prices(way, tmp_path):
+    archive = build(tmp_path / "store")
+    put(archive, hours(archive.read("contract_bars", root="MES")))
+    portfolio = Portfolio.from_toml(WITHIN.format(way))
+    run, _ = run_and_save(archive, portfolio)
+    scene, before = base_of(archive, run)
+    held = run.positions()["day"].unique().sort()
+    day = held[len(held) // 2] + timedelta(days=1)
+    found = {}
+    for change in ("slippage=1", "delay=1", "margin=2", "missing=FGBL", "capital=2", "fx=EUR:-10%", f"locked=2@{day}"):
+        told = found[change.partition("=")[0]] = asked(scene, before, change)
+        ends = [one.equity()["equity"][-1] for one in (before, told.run)]
+        assert abs(told.markets["change"].sum() - (ends[1] - ends[0])) < CENT, change
+        assert told.run.summary["identity_holds"], change
+    alone = Portfolio.from_toml(WITHIN.format(way).replace("start", 'markets = ["MES"]\nstart', 1))
+    theirs, _ = run_and_save(archive, alone)
+    assert found["missing"].run.summary["ledger"] == pytest.approx(theirs.summary["ledger"])
+    house, _ = run_and_save(archive, portfolio.with_settings(["margin.house=2"]))
+    assert found["margin"].run.equity().equals(house.equity())
+    with pytest.raises(ConfigError, match="this run reads bars within the day"):
+        changed(scene, ["volatility=2"], before)
 
 
 # What is asked wrongly

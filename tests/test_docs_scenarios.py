@@ -2,7 +2,7 @@
 
 import re
 
-from engine.analysis.paths import Paths, Rows, paths
+from engine.analysis.paths import Paths, Pool, paths
 from engine.analysis.stress import WINDOWS
 from engine.analysis.whatif import CHANGES
 from tests.conftest import REPO
@@ -32,6 +32,6 @@ def test_the_reference_lists_what_is_told_of_paths():
 
     page = (REPO / "docs" / "reference.md").read_text(encoding="utf-8")
     part = page.partition("`frontmonth scenario RUN --json`")[2].partition("\n## ")[0]
-    drawn = paths(Rows(np.array([0.1, 0.0]), np.zeros(2), 1.0, True, "days"), count=2)
+    drawn = paths(Pool(np.array([0.1, 0.0]), np.zeros(2), 1.0, True, "days"), count=2)
     assert isinstance(drawn, Paths)
     assert [name for name in drawn.summary() if f"`{name}`" not in part] == []

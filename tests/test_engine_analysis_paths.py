@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine import backtest
-from engine.analysis.paths import LEVELS, OF_A_PATH, PATHS, Rows, days_of, maintenance_share, paths, trades_of
+from engine.analysis.paths import LEVELS, OF_A_PATH, PATHS, Pool, days_of, maintenance_share, paths, trades_of
 from engine.analysis.resampling import indices
 from tests import analysed, small_runs
 from tests.small_runs import Wants
@@ -14,7 +14,7 @@ from tests.small_runs import Wants
 
 def rows_of(seed=1, count=250, compounding=True, capital=1e6):
     rng = np.random.default_rng(seed)
-    return Rows(rng.normal(0.0002, 0.02, count), rng.uniform(0.0, 0.4, count), capital, compounding, "days")
+    return Pool(rng.normal(0.0002, 0.02, count), rng.uniform(0.0, 0.4, count), capital, compounding, "days")
 
 
 def twin(rows, block, seed, number, ruin):
@@ -54,11 +54,11 @@ def test_paths_are_those_of_the_plain_twin_of_the_same_rows(compounding, block, 
 
 
 def test_a_constant_series_is_exact():
-    steady = Rows(np.full(100, 0.01), np.full(100, 0.3), 1000.0, True, "days")
+    steady = Pool(np.full(100, 0.01), np.full(100, 0.3), 1000.0, True, "days")
     drawn = paths(steady, count=20)
     assert (drawn.drawn == drawn.drawn[0]).all()
     assert drawn.drawn[0].tolist() == pytest.approx([1.01**100, 0.0, 1.0, 0.29, 0.0])
-    falling = Rows(np.full(100, -0.01), np.full(100, 0.3), 1000.0, False, "days")
+    falling = Pool(np.full(100, -0.01), np.full(100, 0.3), 1000.0, False, "days")
     told = paths(falling, count=20, ruin=0.5)
     # 1,000 less 10 a day: nothing is left, half is gone on the 50th day; 1,000 + 300 would have lasted
     assert told.drawn[0].tolist() == pytest.approx([0.0, -1.0, 0.0, 1.3, 50.0])

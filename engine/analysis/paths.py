@@ -46,7 +46,7 @@ PATHS = {
 }
 
 
-class Rows(NamedTuple):
+class Pool(NamedTuple):
     """What paths are drawn of; arrays (row,)."""
 
     returns: np.ndarray  # [fraction of the capital before]
@@ -60,7 +60,7 @@ class Paths(NamedTuple):
     """Paths, and what they say."""
 
     drawn: np.ndarray  # (path, OF_A_PATH)
-    rows: Rows
+    pool: Pool
     block: float  # mean length [rows]
     seed: int
     ruin: float
@@ -68,7 +68,7 @@ class Paths(NamedTuple):
     def table(self):
         """Quantiles over the paths, each the value of a path: columns PATHS."""
         told = dict(zip(OF_A_PATH, np.quantile(self.drawn, LEVELS, axis=0, method="inverted_cdf").T, strict=True))
-        capital = self.rows.capital
+        capital = self.pool.capital
         found = {
             "quantile": list(LEVELS),
             "final_equity": told["final"] * capital,
@@ -92,23 +92,23 @@ class Paths(NamedTuple):
         final, _, _, needed, ruined = self.drawn.T
         place = int(np.ceil(sure * len(needed))) - 1
         return {
-            "of": self.rows.of,
+            "of": self.pool.of,
             "paths": len(final),
-            "rows": len(self.rows.returns),
+            "rows": len(self.pool.returns),
             "block": self.block,
             "seed": self.seed,
-            "capital": self.rows.capital,
+            "capital": self.pool.capital,
             "ruin": self.ruin,
             "ruin_probability": float(np.mean(ruined > 0)),
             "loss_probability": float(np.mean(final < 1.0)),
             "sure": sure,
-            "capital_needed": float(np.sort(needed)[place] * self.rows.capital),
+            "capital_needed": float(np.sort(needed)[place] * self.pool.capital),
             "call_probability": float(np.mean(needed > 1.0)),
         }
 
 
 def days_of(run, maintenance=None):
-    """The days of a run as `Rows`.
+    """The days of a run as `Pool`.
 
     Parameters
     ----------
@@ -123,12 +123,12 @@ def days_of(run, maintenance=None):
     known = ~np.isnan(daily.returns)
     if not known.all():  # after a ruin
         end = int(np.argmin(known))
-        return Rows(daily.returns[:end], share[:end], float(daily.equity[0]), daily.compounding, "days")
-    return Rows(daily.returns, share, float(daily.equity[0]), daily.compounding, "days")
+        return Pool(daily.returns[:end], share[:end], float(daily.equity[0]), daily.compounding, "days")
+    return Pool(daily.returns, share, float(daily.equity[0]), daily.compounding, "days")
 
 
 def trades_of(run):
-    """The trades of a run as `Rows`: each net over the equity before its entry, in the order in which they ended."""
+    """The trades of a run as `Pool`: each net over the equity before its entry, in the order in which they ended."""
     daily, trades = Daily.of(run), run.trades().sort("exit_day", "trade")
     if not daily.compounding:
         base = np.full(len(trades), daily.equity[0])
@@ -137,7 +137,7 @@ def trades_of(run):
         base = daily.equity[np.searchsorted(daily.days, entry) - 1]
     fine = base > 0.0
     returns = trades["net"].to_numpy()[fine] / base[fine]
-    return Rows(returns, np.zeros(len(returns)), float(daily.equity[0]), daily.compounding, "trades")
+    return Pool(returns, np.zeros(len(returns)), float(daily.equity[0]), daily.compounding, "trades")
 
 
 def maintenance_share(run, market):
@@ -159,12 +159,12 @@ def maintenance_share(run, market):
     return np.divide(*sums, out=np.ones(len(days)), where=sums[1] > 0.0)
 
 
-def paths(rows, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
+def paths(pool, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
     """Draw paths.
 
     Parameters
     ----------
-    rows : Rows
+    pool : Pool
         Of `days_of` or `trades_of`.
     count, seed : int
     block : float, optional
@@ -188,29 +188,29 @@ def paths(rows, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
     Ten days that earn 1 % of a fixed capital of 100 always end at 110 and never fall; held on a margin of half the
     capital, they need 49: on the first evening 49 + 1 is the margin of 50.
 
-    >>> steady = Rows(np.full(10, 0.01), np.full(10, 0.5), 100.0, False, "days")
+    >>> steady = Pool(np.full(10, 0.01), np.full(10, 0.5), 100.0, False, "days")
     >>> told = paths(steady, count=100)
     >>> told.drawn.min(axis=0).round(9).tolist()
     [1.1, 0.0, 1.0, 0.49, 0.0]
     >>> told.summary()["capital_needed"]
     49.0
     """
-    if len(rows.returns) < 2:
-        raise ValueError(f"paths of {len(rows.returns)} {rows.of}: there is nothing to draw; allowed: two or more")
+    if len(pool.returns) < 2:
+        raise ValueError(f"paths of {len(pool.returns)} {pool.of}: there is nothing to draw; allowed: two or more")
     for name, value, fine in (("count", count, count >= 1), ("ruin", ruin, 0.0 <= ruin < 1.0)):
         if not fine:
             raise ValueError(
                 f"{name} = {value!r}: allowed is {'1 or more' if name == 'count' else 'from 0 to below 1'}"
             )
-    block = blocks(rows.returns) if block is None else float(block)
+    block = blocks(pool.returns) if block is None else float(block)
     out = np.empty((count, len(OF_A_PATH)))
-    ready = np.ascontiguousarray(rows.returns, float), np.ascontiguousarray(rows.margin, float)
+    ready = np.ascontiguousarray(pool.returns, float), np.ascontiguousarray(pool.margin, float)
 
     def work(first, last):
-        _paths(*ready, bool(rows.compounding), float(ruin), block, np.uint64(seed), first, out[first:last])
+        _paths(*ready, bool(pool.compounding), float(ruin), block, np.uint64(seed), first, out[first:last])
 
     spread(work, count, threads)
-    return Paths(out, rows, block, seed, ruin)
+    return Paths(out, pool, block, seed, ruin)
 
 
 def of_run(archive, run, count=COUNT, seed=SEED, ruin=RUIN):
@@ -220,8 +220,8 @@ def of_run(archive, run, count=COUNT, seed=SEED, ruin=RUIN):
     """
     market = market_of_run(archive, run)
     market, _ = with_margins(market, run.portfolio, first_row(market, run.portfolio))
-    drawn = (days_of(run, maintenance_share(run, market)), trades_of(run))
-    return {rows.of: paths(rows, count, seed, ruin=ruin) for rows in drawn if len(rows.returns) >= 2}
+    pools = (days_of(run, maintenance_share(run, market)), trades_of(run))
+    return {pool.of: paths(pool, count, seed, ruin=ruin) for pool in pools if len(pool.returns) >= 2}
 
 
 @kernel

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from engine.analysis.bands import blocks
-from engine.analysis.daily import Daily, by_market
+from engine.analysis.daily import Daily, by_market, codes
 from engine.analysis.resampling import begin, chance, length_of, spread
 from engine.analysis.source import market_of_run
 from engine.backtest import first_row
@@ -148,8 +148,7 @@ def maintenance_share(run, market):
     """
     days = run.equity()["day"].to_numpy().astype("datetime64[D]")[1:]
     held = by_market(run.positions())
-    names = held["market"].cast(pl.String).to_list()
-    column = np.array([market.names.index(name) for name in names], np.int64)
+    column = codes(held["market"], market.names)
     day = held["day"].to_numpy().astype("datetime64[D]")
     row, size = np.searchsorted(market.days, day), np.abs(held["contracts"].to_numpy())
     place, sums = np.searchsorted(days, day), []

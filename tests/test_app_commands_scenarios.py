@@ -148,7 +148,7 @@ def test_nothing_is_saved(call, ran):
         (["--capital", "1,none"], "'none'.*allowed are numbers above 0, as in 0.1,1,10", 2),
         (["--together"], "is for changes of --what", 2),
         (["--flat", "--paths", "10"], "is for a --window", 2),
-        (["--paths", "0"], "0", 2),
+        (["--paths", "0"], "greater than or equal to 1", 2),
     ],
 )
 def test_what_is_asked_wrongly_is_told(words, reason, code, call, ran):

@@ -38,7 +38,7 @@ def twin(rows, block, seed, number, ruin):
 
 
 @pytest.mark.parametrize("compounding", [True, False])
-@pytest.mark.parametrize(("block", "ruin"), [(1.0, 0.8), (7.5, 0.9)])
+@pytest.mark.parametrize(("block", "ruin"), [(1.0, 0.8), (7.5, 0.5)])
 def test_paths_are_those_of_the_plain_twin_of_the_same_rows(compounding, block, ruin):
     rows = rows_of(compounding=compounding)
     drawn = paths(rows, count=60, seed=9, block=block, ruin=ruin)

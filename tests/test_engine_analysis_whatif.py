@@ -272,6 +272,10 @@ start = 2021-02-01
 end = 2021-05-31
 [[strategies]]
 name = "breakout"
+params = {{ entry = 5, exit = 3, range = 5, fast = 2, slow = 10 }}
+[sizing]
+rule = "fixed"
+contracts = 3
 [execution]
 {}
 """

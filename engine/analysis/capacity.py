@@ -43,8 +43,8 @@ CURVE = {
     "deepest": pl.Float64,  # drawdown [fraction]
     "drag": pl.Float64,  # all costs over the mean equity, a year [1/year]
     "impact_drag": pl.Float64,  # that of the impact, which grows with size [1/year]
-    "traded": pl.Float64,  # mean of what a day traded of one contract over its volume [fraction]
-    "traded_most": pl.Float64,  # a share SURE of such days had no more [fraction]
+    "traded": pl.Float64,  # what was traded, over the volume of the days with a trade, both summed [fraction]
+    "traded_most": pl.Float64,  # of one contract on one day: a share SURE of these had no more [fraction]
 }
 
 
@@ -136,13 +136,14 @@ def curve_of(scene, times=TIMES):
         run = scene._replace(portfolio=with_params(scene.portfolio, capital=capital)).played()
         day, column, traded = _traded(run, scene.market)
         share = _over(traded, scene.market.liquidity, day, column)
-        share = share[~np.isnan(share)]
+        known = ~np.isnan(share)
+        whole, share = scene.market.liquidity[day, column][known].sum(), share[known]
         told, sums = run.metrics(), run.summary["ledger"]
         days = run.equity()["day"].to_numpy().astype("datetime64[D]")
         spent = [-sum(sums[cause] for cause in causes) for causes in (COSTS, ("impact", "roll_impact"))]
         mean = float(run.equity()["equity"].mean()) * years(days)
         parts = [part / mean if mean > 0.0 else None for part in spent]
-        most = [float(np.mean(share)), float(np.quantile(share, SURE))] if len(share) else [None, None]
+        most = [float(traded[known].sum() / whole), float(np.quantile(share, SURE))] if len(share) else [None, None]
         numbers = [told[name] for name in ("annual_return", "volatility", "sharpe", "max_drawdown")]
         rows.append((factor, capital, *numbers, *parts, *most))
     return pl.DataFrame(rows, schema=CURVE, orient="row")

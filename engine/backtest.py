@@ -196,7 +196,7 @@ def hashes(market, portfolio):
     return market.hashes | {"portfolio": portfolio.fingerprint(), "code": code_version()}
 
 
-def backtest(market, portfolio, bars=None, within=None, stages=nothing):
+def backtest(market, portfolio, bars=None, within=None, stages=nothing, changed=None):
     """Trade a portfolio over a market.
 
     Parameters
@@ -211,6 +211,9 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
         The market on such bars (`engine.finer.execution`), for `execution.bars = "within"`.
     stages : engine.stages.Stages, optional
         Is told when a stage is over.
+    changed : function of inputs.Inputs that gives others, optional
+        What a what-if changes of what the simulation is given (`engine.analysis.whatif`); such a result is not saved,
+        for its id does not tell it.
 
     Returns
     -------
@@ -233,6 +236,7 @@ def backtest(market, portfolio, bars=None, within=None, stages=nothing):
     known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
     with blamed():
         given = inputs.made(market, portfolio, first, None if callable(known) else known, within)
+        given = given if changed is None else changed(given)
     ready = time.perf_counter()
     stages("prepare")
     with running([sleeve.strategy for sleeve in portfolio.strategies], market):

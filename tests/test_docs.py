@@ -156,6 +156,7 @@ SAMPLES = {
     "show RUN --section": ["show", "last", "--section", "risk"],
     "warm": ["warm"],
     "explain RUN": ["explain", "last", "1"],
+    "scenario RUN": ["scenario", "last", "--what", "slippage=1", "--paths", "200"],
     "replay": ["replay", "last"],
     "report": ["report", "last", "--out", "tables/"],
     "verify": ["verify"],

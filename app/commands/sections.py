@@ -33,10 +33,14 @@ def show(context, run, archive, section, folder=None, **asked):
     if section not in SECTIONS:
         allowed = ", ".join(SECTIONS)
         raise typer.BadParameter(f"{section!r} is no section; allowed are {allowed}", param_hint="--section")
-    made = SECTIONS[section](run, archive, **asked)
+    tell(context, run, SECTIONS[section](run, archive, **asked), section, folder)
+
+
+def tell(context, run, made, section, folder=None, **more):
+    """Print tables, each (title, DataFrame, note), or write them as CSV into a folder; `more` goes into the JSON."""
     summary = run.summary
     told = {key: summary[key] for key in ("run", "portfolio", "simulated")}
-    told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section}
+    told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section} | more
     if folder is not None:
         files = _written(made, section, Path(folder))
         emit(context, told | {"files": files}, lambda document: say("\n".join(document["files"])))

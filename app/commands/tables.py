@@ -6,7 +6,16 @@ Shares are fractions in JSON and CSV, percent on the screen.
 from app.commands.output import money, number, percent
 
 HIDDEN = ("format", "caution", "metric")  # columns that the screen tells in another way
-OF_A_METRIC = ("value", "low", "median", "high", "error")  # shown as the row's `format` says
+OF_A_METRIC = (
+    "value",
+    "low",
+    "median",
+    "high",
+    "error",
+    "before",
+    "after",
+    "change",
+)  # shown as the row's `format` says
 LEFT = ("Left out", "Tables that cannot be made of this run, and why.")
 
 
@@ -95,6 +104,16 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
     "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
     "kind": ("kind", _text), "regime": ("regime", _text), "next": ("the day after", _text),
+    "before": ("before [{currency}]", money), "after": ("after [{currency}]", money),
+    "change": ("change [{currency}]", money), "what": ("what if", _text), "window": ("window", _text),
+    "covered": ("in the data", _text), "earned": ("earned", percent), "worst_day": ("worst day", _text),
+    "worst_return": ("its return", percent), "worst_money": ("its profit [{currency}]", money),
+    "calls": ("margin calls", _count), "held": ("held", lambda value: number(value, ",.10g")),
+    "price": ("price", number), "jump": ("jump", lambda value: number(value, "+.6g")),
+    "on_day": ("on the day [{currency}]", money), "later": ("later [{currency}]", money),
+    "final_equity": ("final equity [{currency}]", money), "total_return": ("return", percent),
+    "max_drawdown": ("drawdown", percent), "needed": ("capital needed [{currency}]", money),
+    "of_capital": ("times the capital", lambda value: number(value, ",.4g")), "impact_drag": ("of impact", _small),
     "warning": ("warning", _text), "volatility_regime": ("volatility", _text), "trend_regime": ("trend", _text),
     "term_regime": ("term structure", _text), "risk_regime": ("risk", _text), "states_regime": ("states", _text),
 }  # fmt: skip

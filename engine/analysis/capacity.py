@@ -3,14 +3,18 @@
 Volume is the mean of the last 20 bars of the contract held, as known at the close; open interest that contract's.
 Where neither is known a day is left out, never taken as 0. Volume of the contract rolled into is often less than that
 of the one held: rolls near expiry are slower than this says.
+
+`curve` asks the engine: the run is played again with more and more capital, and each order pays the impact of its size.
 """
 
 import numpy as np
 import polars as pl
 
 from engine.analysis.activity import notional
-from engine.analysis.daily import Daily, by_market, codes, rows_of
+from engine.analysis.daily import COSTS, Daily, by_market, codes, rows_of
 from engine.analysis.exposure import CONTRACTS
+from engine.analysis.scene import base_of, with_params
+from engine.ratios import years
 
 PART = 0.1  # share of a day's volume that one may be
 SURE = 0.95  # share of the fills that the capital keeps to it
@@ -28,6 +32,19 @@ CAPACITY = {
     "traded": pl.Float64,  # mean of what a day traded of one contract over volume [fraction]
     "traded_most": pl.Float64,  # the most of it [fraction]
     "capital": pl.Float64,  # with which a share SURE of its days' trades stay within `part` [account currency]
+}
+TIMES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # the capital of a run
+CURVE = {
+    "of_capital": pl.Float64,  # the capital of the run is 1 [1]
+    "capital": pl.Float64,  # at the start [account currency]
+    "annual": pl.Float64,  # return a year, after all costs [1/year]
+    "volatility": pl.Float64,  # [1/√year]
+    "sharpe": pl.Float64,  # after all costs
+    "deepest": pl.Float64,  # drawdown [fraction]
+    "drag": pl.Float64,  # all costs over the mean equity, a year [1/year]
+    "impact_drag": pl.Float64,  # that of the impact, which grows with size [1/year]
+    "traded": pl.Float64,  # what was traded, over the volume of the days with a trade, both summed [fraction]
+    "traded_most": pl.Float64,  # of one contract on one day: a share SURE of these had no more [fraction]
 }
 
 
@@ -78,6 +95,58 @@ def capacity(run, market, part=PART, sure=SURE, daily=None):
     frame = pl.DataFrame({"market": pl.Series(market.names, dtype=pl.String)} | found)
     frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).filter(pl.col("contracts").is_not_null())
     return frame.select(*CAPACITY).cast(CAPACITY).sort("capital", "market", nulls_last=True)
+
+
+def curve(archive, run, times=TIMES, impact="volatility"):
+    """A run with more and less capital, against what its size costs it.
+
+    Parameters
+    ----------
+    archive : Archive
+    run : RunResult
+    times : list of float
+        The capital of the run; above 0.
+    impact : {"volatility", "volume"}
+        Of orders (`engine.costs.impact_scale`), where the portfolio has none; its own goes before.
+
+    Returns
+    -------
+    DataFrame
+        Columns CURVE, the smallest capital first.
+
+    Raises
+    ------
+    NotRunHere, SourceChanged
+        The run cannot be played again, see `scene.base_of`.
+    """
+    scene, _ = base_of(archive, run)
+    if scene.portfolio.costs.impact == "none":
+        costs = with_params(scene.portfolio.costs, impact=impact)
+        scene = scene.load(with_params(scene.portfolio, costs=costs))
+    return curve_of(scene, times)
+
+
+def curve_of(scene, times=TIMES):
+    """`curve` of a scene whose portfolio has an impact."""
+    rows = []
+    for factor in sorted(times):
+        if not 0.0 < factor < np.inf:
+            raise ValueError(f"{factor!r} times the capital: allowed is a number above 0")
+        capital = scene.portfolio.capital * factor
+        run = scene._replace(portfolio=with_params(scene.portfolio, capital=capital)).played()
+        day, column, traded = _traded(run, scene.market)
+        share = _over(traded, scene.market.liquidity, day, column)
+        known = ~np.isnan(share)
+        whole, share = scene.market.liquidity[day, column][known].sum(), share[known]
+        told, sums = run.metrics(), run.summary["ledger"]
+        days = run.equity()["day"].to_numpy().astype("datetime64[D]")
+        spent = [-sum(sums[cause] for cause in causes) for causes in (COSTS, ("impact", "roll_impact"))]
+        mean = float(run.equity()["equity"].mean()) * years(days)
+        parts = [part / mean if mean > 0.0 else None for part in spent]
+        most = [float(traded[known].sum() / whole), float(np.quantile(share, SURE))] if len(share) else [None, None]
+        numbers = [told[name] for name in ("annual_return", "volatility", "sharpe", "max_drawdown")]
+        rows.append((factor, capital, *numbers, *parts, *most))
+    return pl.DataFrame(rows, schema=CURVE, orient="row")
 
 
 def capital_of(daily, market):

@@ -117,11 +117,11 @@ def daily(returns, excess, days, compounding, block, seed, resamples, threads=No
     ready = np.ascontiguousarray(returns, float), np.ascontiguousarray(excess, float), rank, np.sort(returns), calendar
     centres = float(np.mean(returns)), float(np.mean(excess))
 
-    def work(first):
-        part = out[first : first + PIECE]
+    def work(first, last):
+        part = out[first:last]
         _daily(*ready, *centres, bool(compounding), TAILS, float(block), np.uint64(seed), first, part)
 
-    _spread(work, resamples, threads)
+    spread(work, resamples, threads)
     return out
 
 
@@ -133,17 +133,17 @@ def trades(net, block, seed, resamples, threads=None):
     """
     out, ready = np.empty((resamples, len(TRADES))), np.ascontiguousarray(net, float)
 
-    def work(first):
-        _trades(ready, float(np.mean(net)), float(block), np.uint64(seed), first, out[first : first + PIECE])
+    def work(first, last):
+        _trades(ready, float(np.mean(net)), float(block), np.uint64(seed), first, out[first:last])
 
-    _spread(work, resamples, threads)
+    spread(work, resamples, threads)
     return out
 
 
-def _spread(work, resamples, threads):
-    """Pieces of work side by side: the kernels hold no lock, and no piece reads another."""
+def spread(work, resamples, threads=None):
+    """Pieces of work side by side, as `work(first, last)`: the kernels hold no lock, and no piece reads another."""
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, range(0, resamples, PIECE)))
+        list(pool.map(lambda first: work(first, min(first + PIECE, resamples)), range(0, resamples, PIECE)))
 
 
 def _fades(apart, products, row, most):
@@ -175,13 +175,13 @@ def _word(state):
 
 
 @kernel
-def _chance(state):
+def chance(state):
     """A random number between 0 and 1, neither of them."""
     return (np.float64(_word(state) >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
 @kernel
-def _begin(state, seed, number):
+def begin(state, seed, number):
     """The stream of one resample."""
     state[0] = seed
     state[0] = _word(state) ^ (np.uint64(number) * np.uint64(0xD1342543DE82EF95))
@@ -189,20 +189,20 @@ def _begin(state, seed, number):
 
 
 @kernel
-def _length(state, block, most):
+def length_of(state, block, most):
     """Length of a block: geometric with a mean of `block`, cut at `most`."""
     if block <= 1.0:
         return 1
-    length = 1.0 + np.floor(np.log(_chance(state)) / np.log(1.0 - 1.0 / block))
+    length = 1.0 + np.floor(np.log(chance(state)) / np.log(1.0 - 1.0 / block))
     return int(min(length, float(most)))
 
 
 @kernel
 def _indices(count, block, seed, number):
     out, state, t = np.empty(count, np.int64), np.empty(1, np.uint64), 0
-    _begin(state, seed, number)
+    begin(state, seed, number)
     while t < count:
-        i, end = int(_chance(state) * count), t + _length(state, block, count - t)
+        i, end = int(chance(state) * count), t + length_of(state, block, count - t)
         while t < end:
             out[t] = i
             i = i + 1 if i + 1 < count else 0
@@ -216,7 +216,7 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
     count = len(returns)
     times, state = np.empty(count, np.int32), np.empty(1, np.uint64)
     for number in range(out.shape[0]):
-        _begin(state, seed, first + number)
+        begin(state, seed, first + number)
         times[:] = 0
         s1 = s2 = s3 = s4 = e1 = e2 = below = excess_below = gains = losses = rises = under = 0.0
         least, most, low, high = np.inf, -np.inf, np.inf, -np.inf
@@ -224,7 +224,7 @@ def _daily(returns, excess, rank, ordered, days, centre, middle, compounding, ta
         deepest = deepest_days = longest = depths = depths2 = 0.0
         top, ours, t = 0, False, 0  # row of the last peak; whether the deepest drawdown is the one that is open
         while t < count:
-            i, end = int(_chance(state) * count), t + _length(state, block, count - t)
+            i, end = int(chance(state) * count), t + length_of(state, block, count - t)
             while t < end:
                 value, over = returns[i], excess[i]
                 times[rank[i]] += 1
@@ -328,12 +328,12 @@ def _trades(net, centre, block, seed, first, out):
     """Rows of TRADES for the resamples from `first` on."""
     count, state = len(net), np.empty(1, np.uint64)
     for number in range(out.shape[0]):
-        _begin(state, seed, first + number)
+        begin(state, seed, first + number)
         won = lost = wins = losses = s1 = s2 = 0.0
         least, most = np.inf, -np.inf
         t = 0
         while t < count:
-            i, end = int(_chance(state) * count), t + _length(state, block, count - t)
+            i, end = int(chance(state) * count), t + length_of(state, block, count - t)
             while t < end:
                 value = net[i]
                 x = value - centre

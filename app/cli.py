@@ -17,7 +17,21 @@ from typing import Annotated
 
 import typer
 
-from app.commands import attribution, copies, data, imports, keeping, new, rolls, runs, scenarios, series, sweeps, trust
+from app.commands import (
+    attribution,
+    comparing,
+    copies,
+    data,
+    imports,
+    keeping,
+    new,
+    rolls,
+    runs,
+    scenarios,
+    series,
+    sweeps,
+    trust,
+)
 from app.words import Command, Group
 
 app = typer.Typer(
@@ -31,7 +45,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (imports, trust, data, rolls, series, runs, attribution, scenarios, sweeps, new, keeping, copies):
+for group in (
+    imports,
+    trust,
+    data,
+    rolls,
+    series,
+    runs,
+    attribution,
+    comparing,
+    scenarios,
+    sweeps,
+    new,
+    keeping,
+    copies,
+):
     for verb, (function, short, example) in group.VERBS.items():
         kind = imports.ImportCommand if verb == "import" else Command
         app.command(verb, cls=kind, short_help=short, epilog=f"Example: {example}")(function)

@@ -80,6 +80,7 @@ def test_every_verb_has_a_help_with_an_example(call):
 def test_every_verb_that_a_sentence_names_exists():
     from app.commands import (
         attribution,
+        comparing,
         copies,
         data,
         imports,
@@ -93,7 +94,21 @@ def test_every_verb_that_a_sentence_names_exists():
         trust,
     )
 
-    groups = (imports, trust, data, rolls, series, runs, attribution, scenarios, sweeps, new, keeping, copies)
+    groups = (
+        imports,
+        trust,
+        data,
+        rolls,
+        series,
+        runs,
+        attribution,
+        comparing,
+        scenarios,
+        sweeps,
+        new,
+        keeping,
+        copies,
+    )
     verbs = {verb for group in groups for verb in group.VERBS}
     named = {}
     for path in (path for package in ("app", "engine", "store") for path in (REPO / package).rglob("*.py")):

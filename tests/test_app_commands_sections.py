@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from app.commands import sections
-from app.commands.tables import COLUMNS, HIDDEN, Made, columns
+from app.commands.tables import COLUMNS, HIDDEN, OF_A_LIMIT, Made, columns
 from engine import result
 from store import open_archive
 
 NAMES = list(sections.SECTIONS)
-LEAST = {"regimes": 2}  # tables; the others have nine or more
+LEAST = {"regimes": 2, "limits": 4}  # tables; the others have nine or more
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,12 +28,13 @@ def test_a_section_is_tables_with_a_title_and_how_they_are_read(name, call, docu
     assert not [table for table in found["tables"] if table["title"] == "Left out"]
 
 
-@pytest.mark.parametrize("name", ["risk", "trades", "regimes"])
+@pytest.mark.parametrize("name", ["risk", "trades", "regimes", "limits"])
 def test_every_column_of_a_section_has_a_heading_and_those_of_a_table_are_unlike(name, ran):
     store, run = ran
     archive = open_archive(store)
     for title, frame, _ in sections.SECTIONS[name](result.load(archive, run), archive):
-        known = {*COLUMNS, *HIDDEN, "key", "day", "value", "market", "other", "sector", "peak", "trough", "recovery"}
+        known = {*COLUMNS, *HIDDEN, *OF_A_LIMIT, "key", "day", "value", "market", "other", "sector"}
+        known |= {"peak", "trough", "recovery"}
         assert set(frame.columns) <= known, title
         wanted = [c for c in frame.columns if c not in HIDDEN and frame[c].null_count() < len(frame)]
         assert len(columns(frame, "USD")) == len(wanted), title

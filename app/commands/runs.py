@@ -255,7 +255,7 @@ def show(
     name: Run,
     section: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades, regimes.", show_default=False),
+        typer.Option(metavar="NAME", help="Tables: risk, trades, certainty, regimes, limits ...", show_default=False),
     ] = None,
     csv: Annotated[
         str | None,
@@ -267,10 +267,14 @@ def show(
             metavar="KIND", help="Of --section regimes: volatility, trend, term, risk, states.", show_default=False
         ),
     ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of --section limits: the levels.", show_default=False)
+    ] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""
-    if regime is not None and section != "regimes":
-        raise typer.BadParameter("is for --section regimes", param_hint="--regime")
+    from app.commands import sections
+
+    told = sections.asked(section, regime=regime, limits=limits)
     if csv is not None and section is None:
         raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
                                  param_hint="--csv")  # fmt: skip
@@ -281,9 +285,7 @@ def show(
     if section is None:
         emit(context, found.summary, _show_run)
         return
-    from app.commands import sections
-
-    sections.show(context, found, archive, section, csv, **({"regime": regime} if regime else {}))
+    sections.show(context, found, archive, section, csv, **told)
 
 
 def replay(context: typer.Context, name: Run):

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from app.commands.certainty import benchmark, certainty, payments
+from app.commands.limiting import limits
 from app.commands.output import emit, say, table
 from app.commands.risks import risk, trades
 from app.commands.tables import columns
@@ -24,8 +25,20 @@ def regimes(run, archive, regime=None):
 
 SECTIONS = {
     "risk": risk, "trades": trades, "certainty": certainty, "benchmark": benchmark, "payments": payments,
-    "regimes": regimes,
+    "regimes": regimes, "limits": limits,
 }  # fmt: skip
+
+
+OPTIONS = {"regime": ("regimes", "regime"), "limits": ("limits", "file")}  # option -> section, its argument
+
+
+def asked(section, **options):
+    """Arguments of a section, of the options that were given; wrong usage where one is for another section."""
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if OPTIONS[option][0] != section:
+            raise typer.BadParameter(f"is for --section {OPTIONS[option][0]}", param_hint=f"--{option}")
+    return {OPTIONS[option][1]: value for option, value in given.items()}
 
 
 def show(context, run, archive, section, folder=None, **asked):
@@ -42,14 +55,14 @@ def tell(context, run, made, section, folder=None, **more):
     told = {key: summary[key] for key in ("run", "portfolio", "simulated")}
     told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section} | more
     if folder is not None:
-        files = _written(made, section, Path(folder))
+        files = written(made, section, Path(folder))
         emit(context, told | {"files": files}, lambda document: say("\n".join(document["files"])))
         return
     tables = [{"title": title, "note": note, "rows": frame.to_dicts()} for title, frame, note in made]
     emit(context, told | {"tables": tables}, lambda document: _show(document, made))
 
 
-def _written(made, section, folder):
+def written(made, section, folder):
     from store.answer import guarded
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,9 @@ OF_A_METRIC = (
     "after",
     "change",
 )  # shown as the row's `format` says
+OF_A_LIMIT = {  # column -> heading; shown in the unit of the row's limit
+    "limit_value": "value", "limit_amber": "amber", "limit_red": "red", "limit_worst": "worst", "limit_after": "after",
+}  # fmt: skip
 LEFT = ("Left out", "Tables that cannot be made of this run, and why.")
 
 
@@ -114,6 +117,28 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "final_equity": ("final equity [{currency}]", money), "total_return": ("return", percent),
     "max_drawdown": ("drawdown", percent), "needed": ("capital needed [{currency}]", money),
     "of_capital": ("times the capital", lambda value: number(value, ",.4g")), "impact_drag": ("of impact", _small),
+    "run_id": ("run", _text), "other_run": ("other", _text), "scale": ("x", ratio),
+    "annual_scaled": ("annual at one volatility", percent),
+    "drawdown_scaled": ("drawdown at it", percent), "annual_return": ("annual", percent),
+    "weekly": ("weekly", ratio),
+    "difference_sharpe": ("Sharpe, first less second", ratio), "other_depth": ("its drawdown", percent),
+    "meanwhile": ("earned meanwhile", percent), "input": ("input", _text), "differs": ("differs in", _text),
+    "net_1": ("net, first [{currency}]", money), "net_2": ("net, second [{currency}]", money),
+    "contracts_1": ("contracts, first", lambda value: number(value, ",.10g")),
+    "contracts_2": ("second", lambda value: number(value, ",.10g")),
+    "exit_day_1": ("exit, first", _text), "exit_day_2": ("second ", _text),
+    "exit_reason_1": ("reason, first", _text), "exit_reason_2": ("second  ", _text),
+    "other_money": ("other", money), "selection": ("selection", money), "sizing": ("sizing", money),
+    "timing": ("timing", money), "cost": ("cost", money), "period": ("period", money),
+    "total": ("total [{currency}]", money),
+    "first": ("first", _text), "last": ("last", _text), "second": ("second", _text),
+    "limit": ("limit", _text), "state": ("state", _text), "days_amber": ("amber days", _count),
+    "days_red": ("red days", _count), "breaches": ("breaches", _count), "breach": ("no. ", _count),
+    "who": ("most of it", _text), "back_to": ("back to", _text),
+    "trade": ("trade", lambda value: number(value, "+,.10g")),     "trade_cost": ("cost [{currency}]", money), "limited": ("with limits", percent),
+    "unlimited": ("without", percent), "avoided": ("loss avoided", percent), "forgone": ("profit forgone", percent),
+    "fall_limited": ("drawdown with", percent), "fall_unlimited": ("without ", percent),
+    "trades_added": ("trades added", _count), "fills_added": ("fills added", _count),
     "warning": ("warning", _text), "volatility_regime": ("volatility", _text), "trend_regime": ("trend", _text),
     "term_regime": ("term structure", _text), "risk_regime": ("risk", _text), "states_regime": ("states", _text),
 }  # fmt: skip
@@ -153,11 +178,24 @@ def columns(frame, currency):
     found = {}
     for name in frame.columns:
         heading, show_ = COLUMNS.get(name, (name.replace("_", " "), _usual))
-        if name in OF_A_METRIC and "format" in frame.columns:
+        if name in OF_A_LIMIT:
+            found[OF_A_LIMIT[name]] = lambda row, name=name: of_limit(row["limit"], row[name])
+        elif name in OF_A_METRIC and "format" in frame.columns:
             found[name] = lambda row, name=name: _as(row["format"], row[name])
         elif name not in HIDDEN and frame[name].null_count() < len(frame):
             found[heading.format(currency=currency)] = lambda row, name=name, show_=show_: show_(row[name])
     return found
+
+
+def of_limit(limit, value):
+    """A value in the unit of its risk limit.
+
+    >>> of_limit("loss_day", 0.0215), of_limit("stale_data", 6.0), of_limit("correlation", 0.31)
+    ('2.15 %', '6 days', '0.310')
+    """
+    if limit == "stale_data":
+        return f"{_count(value)} days" if value is not None else ""
+    return number(value, ".3f") if limit in ("concentration", "correlation") else percent(value, 2)
 
 
 def _usual(value):

@@ -48,7 +48,7 @@ def drawdowns(run, most=None):
     Source: C. Bacon, Practical Portfolio Performance Measurement and Attribution, 2nd ed., 2008, ch. 4.
     """
     daily = _daily(run)
-    rows = _episodes(daily.alone)[:most]
+    rows = episodes(daily.alone)[:most]
     peak, trough, last, over = rows.T
     days, fallen = daily.days, _earned(daily, peak, trough).sum(axis=1)
     depth = drawdown(daily.alone)[trough]
@@ -76,7 +76,7 @@ def causes(run, most=None):
     Run and most as for `drawdowns`. DataFrame with columns CAUSES; a drawdown's rows sum to its `fall`, to the cent.
     """
     daily = _daily(run)
-    rows = _episodes(daily.alone)[:most]
+    rows = episodes(daily.alone)[:most]
     earned = _earned(daily, rows[:, 0], rows[:, 1])
     names, sectors = (*daily.names, ACCOUNT), (*daily.sectors, ACCOUNT)
     number, column = np.nonzero(earned)
@@ -118,7 +118,7 @@ def _earned(daily, first, last):
     return sums[last] - sums[first]
 
 
-def _episodes(equity):
+def episodes(equity):
     """(drawdown, 4) rows of equity, the deepest first: peak, trough, end, and whether it is over."""
     depth = drawdown(equity)
     below = depth < 0.0

@@ -28,22 +28,14 @@ import polars as pl
 from engine.analysis.daily import ACCOUNT, Daily
 from engine.analysis.scene import base_of, moved, price_before, row_of, volatility_before, with_params
 from engine.analysis.whatif import Changed, at_day, calls, compared, held_into
+from engine.analysis.windows import WINDOWS as SPANS
 from engine.rows import carried
 from engine.settings import ConfigError, nearest
 
 LEAD = 20  # bars before a window at which it is begun from flat
 EDGE = timedelta(days=4)  # by which the first and last day may fall short of a whole window: weekends and holidays
 WEEK, WEEKS = 5, 52  # days of a step of a beta, and how many of them
-WINDOWS = {  # name -> first and last day
-    "credit-2008": (date(2008, 9, 1), date(2008, 12, 31)),
-    "flash-2010": (date(2010, 5, 6), date(2010, 5, 6)),
-    "debt-2011": (date(2011, 8, 1), date(2011, 8, 31)),
-    "taper-2013": (date(2013, 5, 1), date(2013, 6, 30)),
-    "yuan-2015": (date(2015, 8, 1), date(2015, 8, 31)),
-    "volatility-2018": (date(2018, 2, 1), date(2018, 2, 28)),
-    "pandemic-2020": (date(2020, 2, 1), date(2020, 4, 30)),
-    "rates-2022": (date(2022, 1, 1), date(2022, 12, 31)),
-}
+WINDOWS = {one.name: (one.first, one.last) for one in SPANS}  # name -> first and last day
 STRESS = {
     "window": pl.String,
     "first": pl.Date,

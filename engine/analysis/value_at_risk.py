@@ -227,13 +227,13 @@ def held(run, market, daily=None, days=500):
     daily = daily or Daily.of(run)
     adjusted = market.adjusted[:, column]
     last = int(np.searchsorted(market.days, daily.days[-1], "right"))
-    moves = _moves(adjusted[:last])[-days:]
+    moved = moves(adjusted[:last])[-days:]
     worth = (market.multiplier * market.fx)[last - 1, column]
-    profit = moves * worth * positions["contracts"].to_numpy() / daily.capital
+    profit = moved * worth * positions["contracts"].to_numpy() / daily.capital
     return np.column_stack([profit, np.zeros(len(profit))]), names, tuple(market.sectors[k] for k in column)
 
 
-def _moves(adjusted):
+def moves(adjusted):
     """Change of each row since the last known price; 0 on a holiday and before the first."""
     known = np.where(np.isnan(adjusted), 0, np.arange(len(adjusted))[:, None])
     carried = np.take_along_axis(adjusted, np.maximum.accumulate(known, axis=0), axis=0)

@@ -259,7 +259,11 @@ def show(
     name: Run,
     section: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Tables in place of the summary: risk, trades, regimes.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Tables in place of the summary: risk, trades, certainty, benchmark, payments, regimes, attribution.",
+            show_default=False,
+        ),
     ] = None,
     csv: Annotated[
         str | None,
@@ -268,13 +272,23 @@ def show(
     regime: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND", help="Of --section regimes: volatility, trend, term, risk, states.", show_default=False
+            metavar="KIND",
+            help="Of --section regimes and attribution: volatility, trend, term, risk, states.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A[,B]", help="Of --section attribution: one or two dimensions, market,cause.", show_default=False
         ),
     ] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""
-    if regime is not None and section != "regimes":
-        raise typer.BadParameter("is for --section regimes", param_hint="--regime")
+    if regime is not None and section not in ("regimes", "attribution"):
+        raise typer.BadParameter("is for --section regimes and --section attribution", param_hint="--regime")
+    if by is not None and section != "attribution":
+        raise typer.BadParameter("is for --section attribution", param_hint="--by")
     if csv is not None and section is None:
         raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
                                  param_hint="--csv")  # fmt: skip
@@ -287,7 +301,8 @@ def show(
         return
     from app.commands import sections
 
-    sections.show(context, found, archive, section, csv, **({"regime": regime} if regime else {}))
+    asked = {name: value for name, value in (("by", by), ("regime", regime)) if value is not None}
+    sections.show(context, found, archive, section, csv, **asked)
 
 
 def replay(context: typer.Context, name: Run):

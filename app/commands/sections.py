@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from app.commands.attribution import attribution
 from app.commands.certainty import benchmark, certainty, payments
 from app.commands.output import emit, say, table
 from app.commands.risks import risk, trades
@@ -24,7 +25,7 @@ def regimes(run, archive, regime=None):
 
 SECTIONS = {
     "risk": risk, "trades": trades, "certainty": certainty, "benchmark": benchmark, "payments": payments,
-    "regimes": regimes,
+    "regimes": regimes, "attribution": attribution,
 }  # fmt: skip
 
 

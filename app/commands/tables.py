@@ -7,6 +7,7 @@ from app.commands.output import money, number, percent
 
 HIDDEN = ("format", "caution", "metric")  # columns that the screen tells in another way
 OF_A_METRIC = ("value", "low", "median", "high", "error")  # shown as the row's `format` says
+SUMS = ("amount", "total")  # last column of a table of sums: the others are labels, as of causes or years
 LEFT = ("Left out", "Tables that cannot be made of this run, and why.")
 
 
@@ -94,6 +95,8 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "probability": ("probability", percent), "spells": ("spells", _count),
     "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
     "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
+    "category": ("category", _text), "mean": ("a trade [{currency}]", money), "rule": ("rule", _text),
+    "roll_yield": ("roll yield [{currency}]", money),
     "kind": ("kind", _text), "regime": ("regime", _text), "next": ("the day after", _text),
     "warning": ("warning", _text), "volatility_regime": ("volatility", _text), "trend_regime": ("trend", _text),
     "term_regime": ("term structure", _text), "risk_regime": ("risk", _text), "states_regime": ("states", _text),
@@ -132,6 +135,10 @@ class Made:
 def columns(frame, currency):
     """Heading -> text of a row, of the columns that have anything to show."""
     found = {}
+    if frame.columns[-1] in SUMS:
+        first, *labels = frame.columns
+        shown = [(name.replace("_", " "), lambda row, name=name: money(row[name])) for name in labels]
+        return {first.replace("_", " "): lambda row: row[first]} | dict(shown)
     for name in frame.columns:
         heading, show_ = COLUMNS.get(name, (name.replace("_", " "), _usual))
         if name in OF_A_METRIC and "format" in frame.columns:

@@ -249,7 +249,7 @@ class Attribution:
         elif self._curve is not None:
             market = self._curve.market
             told = dict(zip(market.names, market.sectors if name == "sector" else market.currencies, strict=True))
-            texts = [told[label] for _, label in lines]
+            texts = [told.get(label, UNKNOWN) for _, label in lines]  # one that never traded has no name
         else:
             told = dict(self.parts.trades.select("market", "sector").cast(pl.String).unique().rows())
             texts = [told.get(label) or UNKNOWN for _, label in lines]
@@ -286,9 +286,10 @@ class Attribution:
             labels, code = _coded(_told(given, count, "the run"))
             return code, labels
         every = {name: _told(one, count, name) for name, one in given.items()}
+        every[""] = [UNKNOWN] * count  # of lines that never traded
         lacking = sorted({market for _, market in self.parts.lines} - set(every))
         if lacking:
-            raise DimensionUnknown(f"regimes of {', '.join(lacking)} are not told; told are {', '.join(sorted(every))}")
+            raise DimensionUnknown(f"regimes of {', '.join(lacking)} are not told; told are {', '.join(sorted(given))}")
         labels, code = _coded([text for one in every.values() for text in one])
         rows = dict(zip(every, code.reshape(-1, count), strict=True))
         table = np.array([*(rows[market] for _, market in self.parts.lines), np.full(count, len(labels))])

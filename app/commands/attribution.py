@@ -10,13 +10,12 @@ import typer
 
 from app.commands.data import day_of, opened
 from app.commands.output import emit, money, number, say, table
-from app.commands.runs import Run
+from app.commands.runs import KINDS, Run
 
 USUAL = (  # pairs of dimensions that the section shows where none is asked for
     ("market", "cause"), ("sector", "cause"), ("year", "cause"), ("side", "holding"), ("exit_reason", "side"),
     ("weekday", None), ("month", None),
 )  # fmt: skip
-KINDS = "--regime volatility, trend, term, risk or states"
 SHOWN = {  # of `explain`: heading -> text of a row
     "day": lambda row: row["day"],
     "what": lambda row: row["what"],
@@ -55,7 +54,7 @@ def attribution(run, archive, by=None, regime=None):
     if by is not None:
         names = [name.strip() for name in by.split(",")]
         if "regime" in names and not regime:
-            raise typer.BadParameter(f"regime needs its kind: {KINDS}", param_hint="--regime")
+            raise typer.BadParameter(f"regime needs its kind: --regime {KINDS}", param_hint="--regime")
         told.matrix(*names)  # which says what is wrong with them
         return [(_title(names), told.wide(*names), note)]
     causes = "Spot and roll yield are the price." if curve else "Price is not split into spot and roll yield."

@@ -16,6 +16,8 @@ Run = Annotated[
         metavar="RUN", help="Its id or the beginning of it, its portfolio's name, or `last`.", show_default=False
     ),
 ]
+SECTIONS = "risk, trades, certainty, benchmark, payments, regimes, attribution"
+KINDS = "volatility, trend, term, risk, states"
 MANY = 4  # markets beyond which they are only counted
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
 
@@ -254,34 +256,19 @@ def _show_runs(rows):
     )
 
 
+def _option(name, told):
+    """An option of `show` that has no value of its own."""
+    return typer.Option(metavar=name, help=told, show_default=False)
+
+
 def show(
     context: typer.Context,
     name: Run,
-    section: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Tables in place of the summary: risk, trades, certainty, benchmark, payments, regimes, attribution.",
-            show_default=False,
-        ),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(metavar="DIR/", help="Write the tables as CSV files into this folder.", show_default=False),
-    ] = None,
-    regime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="Of --section regimes and attribution: volatility, trend, term, risk, states.",
-            show_default=False,
-        ),
-    ] = None,
+    section: Annotated[str | None, _option("NAME", f"Tables in place of the summary: {SECTIONS}.")] = None,
+    csv: Annotated[str | None, _option("DIR/", "Write the tables as CSV files into this folder.")] = None,
+    regime: Annotated[str | None, _option("KIND", f"Of --section regimes and attribution: {KINDS}.")] = None,
     by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A[,B]", help="Of --section attribution: one or two dimensions, market,cause.", show_default=False
-        ),
+        str | None, _option("A[,B]", "Of --section attribution: one or two dimensions, market,cause.")
     ] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""

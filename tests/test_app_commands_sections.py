@@ -5,9 +5,10 @@ import json
 import polars as pl
 import pytest
 
-from app.commands import sections
+from app.commands import runs, sections
 from app.commands.tables import COLUMNS, HIDDEN, Made, columns
 from engine import result
+from engine.analysis.regimes import NAMES as NAMES_OF_REGIMES
 from store import open_archive
 
 NAMES = [name for name in sections.SECTIONS if name != "benchmark"]  # which this run's portfolio does not name
@@ -97,6 +98,15 @@ def test_the_numbers_of_the_summary_stand_in_its_sections(document, ran):
     assert sum(row["costs"] for row in trades["Costs by year"]) == pytest.approx(costs, abs=0.005)
 
 
+def test_what_the_years_traded_is_money(call, document, ran):
+    store, run = ran
+    tables = document("show", run, "--section", "trades", "--store", store)["tables"]
+    year = next(table for table in tables if table["title"] == "Costs by year")["rows"][0]
+    shown = call("show", run, "--section", "trades", "--store", store).out.partition("Costs by year")[2]
+    assert "traded [USD]" in shown and "traded / volume" not in shown
+    assert f"{year['traded_money']:,.0f}" in shown
+
+
 def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     store, run = ran
     made = call("show", run, "--section", "risk", "--csv", tmp_path / "tables", "--store", store).out.split()
@@ -109,6 +119,11 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     assert {"risk-drawdowns.csv", "risk-value-at-risk-by-market.csv"} <= {
         p.name for p in (tmp_path / "tables").iterdir()
     }
+
+
+def test_the_help_names_every_section_and_kind_of_regime():
+    assert runs.SECTIONS.split(", ") == list(sections.SECTIONS)
+    assert runs.KINDS.split(", ") == list(NAMES_OF_REGIMES)
 
 
 def test_a_wrong_section_names_those_there_are_and_csv_needs_one(call, ran, tmp_path):

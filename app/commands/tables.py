@@ -68,7 +68,7 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "of_open_interest": ("held / open interest", _small), "of_open_interest_most": ("most ", _small),
     "days_to_leave": ("days to leave", ratio), "days_to_leave_most": ("most  ", ratio),
     "traded": ("traded / volume", _small), "traded_most": ("most   ", _small),
-    "capital": ("capital [{currency}]", money),
+    "capital": ("capital [{currency}]", money), "traded_money": ("traded [{currency}]", money),
     "trades": ("trades", _count), "open": ("open", _count), "net": ("net [{currency}]", money),
     "costs": ("costs [{currency}]", money), "win_rate": ("won", percent), "payoff": ("payoff", ratio),
     "profit_factor": ("factor", ratio), "expectancy": ("a trade [{currency}]", money),

@@ -1,13 +1,14 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
 # make test                     all tests      make lint   ruff      make serve   the dashboard
 # make soak [ARGS="--only kill"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
-# make bench, bench-imports, bench-load, bench-rolls, bench-minutes, bench-sweep   timings
+# make bench, bench-imports, bench-load, bench-rolls, bench-minutes, bench-sweep, bench-analysis   timings
 # make bench-peers ARGS="--envs DIR"   other engines on the same portfolio
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-load bench-rolls bench-minutes bench-sweep bench-peers clean
+.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-load bench-rolls bench-minutes bench-sweep bench-analysis \
+	bench-peers clean
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -51,6 +52,9 @@ bench-minutes: $(STAMP)
 
 bench-sweep: $(STAMP)
 	$(BIN)/python -m bench.sweep $(ARGS)
+
+bench-analysis: $(STAMP)
+	$(BIN)/python -m bench.analysis $(ARGS)
 
 bench-peers: $(STAMP)
 	$(BIN)/python -m bench.peers.run $(ARGS)

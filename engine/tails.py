@@ -4,6 +4,7 @@ A value at risk is told as a positive loss (a negative one means that even that 
 and nan in gives nan out.
 """
 
+from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
@@ -298,9 +299,15 @@ def ewma(returns, decay=DECAY):
     >>> ewma(np.array([0.02, -0.02, 0.0]), 0.25)
     array([0.02, 0.02, 0.01])
     """
-    squares = (returns * returns).tolist()
+    return np.frombuffer(_ewma(np.asarray(returns, np.float64).tobytes(), decay)).copy()
+
+
+@lru_cache(maxsize=4)  # every filtered number of a run asks for the same
+def _ewma(returns, decay):
+    values = np.frombuffer(returns)
+    squares = (values * values).tolist()
     variance = accumulate(squares, lambda before, square: decay * before + (1.0 - decay) * square)
-    return np.sqrt(np.fromiter(variance, float, len(squares)))
+    return np.sqrt(np.fromiter(variance, float, len(squares))).tobytes()
 
 
 def standardised(returns, decay=DECAY):

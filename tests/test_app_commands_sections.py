@@ -5,13 +5,20 @@ import json
 import polars as pl
 import pytest
 
-from app.commands import sections
+from app.commands import runs, sections
 from app.commands.tables import COLUMNS, HIDDEN, OF_A_LIMIT, Made, columns
 from engine import result
+from engine.analysis.regimes import NAMES as NAMES_OF_REGIMES
 from store import open_archive
 
-NAMES = list(sections.SECTIONS)
-LEAST = {"regimes": 2, "limits": 4}  # tables; the others have nine or more
+NAMES = [name for name in sections.SECTIONS if name != "benchmark"]  # which this run's portfolio does not name
+LEAST = {
+    "regimes": 2,
+    "certainty": 2,
+    "payments": 2,
+    "attribution": 8,
+    "limits": 4,
+}  # tables; the others have nine or more
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,6 +45,33 @@ def test_every_column_of_a_section_has_a_heading_and_those_of_a_table_are_unlike
         assert set(frame.columns) <= known, title
         wanted = [c for c in frame.columns if c not in HIDDEN and frame[c].null_count() < len(frame)]
         assert len(columns(frame, "USD")) == len(wanted), title
+
+
+def test_a_table_of_sums_is_shown_as_money_whatever_its_labels_are(call, ran):
+    sums = pl.DataFrame({"exit_reason": ["open", "total"], "long": [0.25, 0.25], "open": [-2.5, -2.5], "total": 0.0})
+    shown = columns(sums, "USD")
+    assert [show(sums.row(0, named=True)) for show in shown.values()] == ["open", "0.25", "-2.50", "0.00"]
+    assert list(shown) == ["exit reason", "long", "open", "total"]
+    head = call("show", ran[1], "--section", "attribution", "--by", "exit_reason,side", "--store", ran[0]).out
+    assert "Exit reason by side. Sums to the change of equity." in head and "%" not in head
+
+
+def test_attribution_is_by_what_is_asked_for_and_by_regimes_that_a_kind_is_named_of(call, document, ran):
+    store, run = ran
+    asked = ("show", run, "--section", "attribution", "--store", store)
+    whole = document(*asked)["tables"]
+    change = whole[0]["rows"][-1]["amount"]
+    (by,) = document(*asked, "--by", "market,cause")["tables"]
+    assert by == next(table for table in whole if table["title"] == "Market by cause")
+    (by,) = document(*asked, "--by", "regime,side", "--regime", "volatility")["tables"]
+    assert {row["regime"] for row in by["rows"]} <= {"low", "normal", "high", "not known", "account", "total"}
+    assert len(by["rows"]) > 4 and by["rows"][-1]["total"] == pytest.approx(change, abs=0.005)
+    with_regimes = document(*asked, "--regime", "trend")["tables"]
+    assert [t["title"] for t in with_regimes if t not in whole] == ["Regime by cause"]
+    assert "regime needs its kind: --regime volatility, trend" in call(*asked, "--by", "regime", code=2).err
+    assert "'mraket' is no dimension; did you mean market" in call(*asked, "--by", "mraket", code=1).err
+    wrong = call("show", run, "--section", "risk", "--by", "market", "--store", store, code=2).err
+    assert "--section attribution" in wrong
 
 
 def test_a_kind_of_regime_has_tables_of_its_own_and_a_wrong_one_names_the_others(call, document, ran):
@@ -71,6 +105,15 @@ def test_the_numbers_of_the_summary_stand_in_its_sections(document, ran):
     assert sum(row["costs"] for row in trades["Costs by year"]) == pytest.approx(costs, abs=0.005)
 
 
+def test_what_the_years_traded_is_money(call, document, ran):
+    store, run = ran
+    tables = document("show", run, "--section", "trades", "--store", store)["tables"]
+    year = next(table for table in tables if table["title"] == "Costs by year")["rows"][0]
+    shown = call("show", run, "--section", "trades", "--store", store).out.partition("Costs by year")[2]
+    assert "traded [USD]" in shown and "traded / volume" not in shown
+    assert f"{year['traded_money']:,.0f}" in shown
+
+
 def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     store, run = ran
     made = call("show", run, "--section", "risk", "--csv", tmp_path / "tables", "--store", store).out.split()
@@ -83,6 +126,11 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     assert {"risk-drawdowns.csv", "risk-value-at-risk-by-market.csv"} <= {
         p.name for p in (tmp_path / "tables").iterdir()
     }
+
+
+def test_the_help_names_every_section_and_kind_of_regime():
+    assert runs.SECTIONS.split(", ") == list(sections.SECTIONS)
+    assert runs.KINDS.split(", ") == list(NAMES_OF_REGIMES)
 
 
 def test_a_wrong_section_names_those_there_are_and_csv_needs_one(call, ran, tmp_path):

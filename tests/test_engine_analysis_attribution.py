@@ -9,8 +9,8 @@ import pytest
 from engine import backtest
 from engine.analysis.attribution import ACCOUNT, DIMENSIONS, NO_TRADE, WEEKDAYS, DimensionUnknown, attribution
 from engine.analysis.source import curve
-from tests import random_runs
-from tests.small_runs import Buys, market, portfolio
+from tests import analysed, random_runs
+from tests.small_runs import Buys, Wants, market, portfolio
 
 SEEDS = range(24)
 
@@ -172,3 +172,17 @@ def test_trades_by_cause_are_what_the_run_says_of_its_trades(seed):
     account = run.ledger().filter(run.ledger()["market"] == "")["amount"].sum()
     assert told.matrix("market")[-1] == pytest.approx(account, abs=1e-6)
     assert told.matrix("side")[-2:].sum() + by_trade.sum() == pytest.approx(told.total, abs=1e-5)
+
+
+def test_a_line_that_never_traded_has_no_row_and_tears_nothing():
+    walked = analysed.walk(1, 300, 3)
+    wanted = analysed.wanted(1, 300, 3)
+    wanted[:, 1] = 0.0
+    run = backtest(walked, portfolio((Wants.of(wanted), {}), settings=analysed.COSTS))
+    labels = {name: np.array(["a"] * (len(run.equity()) - 1)) for name in ("A", "C")}
+    told = attribution(run, curve(walked), labels)
+    equity = run.equity()["equity"]
+    for by in ("sector", "currency", "market", "regime"):
+        rows = told.wide(by, "cause")
+        assert rows["total"][-1] == pytest.approx(equity[-1] - equity[0], abs=0.005)
+        assert not {"", "unknown"} & set(rows[by])

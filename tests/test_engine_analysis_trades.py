@@ -61,6 +61,9 @@ def test_the_numbers_of_a_group_are_those_of_its_trades_alone(by):
             assert row[name] == (None if np.isnan(value) else pytest.approx(value, rel=1e-12)), (row["group"], name)
         assert (row["won_in_a_row"], row["lost_in_a_row"]) == (streak(net > 0), streak(net < 0))
         assert row["open"] == mine["open"].sum() and row["bars"] == pytest.approx(mine["bars"].mean())
+        assert row["bars_median"] == mine["bars"].median() and row["rolls"] == pytest.approx(mine["rolls"].mean())
+        assert row["days"] == pytest.approx((mine["exit_day"] - mine["entry_day"]).dt.total_days().mean())
+        assert trade_stats.statistics(trade_stats.Ended.of(run.trades()), by).equals(found)
 
 
 def streak(hits):

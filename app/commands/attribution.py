@@ -1,6 +1,6 @@
 """Where the money of a run came from: the section `attribution`, and the verb `explain`.
 
-`attribution(run, archive, by)` gives the tables of the section, as (title, frame, note).
+`attribution(run, archive, by, regime)` gives the tables of the section, as (title, frame, note).
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import typer
 
 from app.commands.data import day_of, opened
 from app.commands.output import emit, money, number, say, table
-from app.commands.runs import Run
+from app.commands.runs import KINDS, Run
 
 USUAL = (  # pairs of dimensions that the section shows where none is asked for
     ("market", "cause"), ("sector", "cause"), ("year", "cause"), ("side", "holding"), ("exit_reason", "side"),
@@ -33,7 +33,7 @@ SHOWN = {  # of `explain`: heading -> text of a row
 }
 
 
-def attribution(run, archive, by=None):
+def attribution(run, archive, by=None, regime=None):
     """The tables of the section.
 
     Parameters
@@ -42,22 +42,31 @@ def attribution(run, archive, by=None):
     archive : Archive
     by : str, optional
         One or two dimensions, `market,cause`; the usual tables and the categories of trades, if not given.
+    regime : str, optional
+        Kind of the regimes, each market's own, for the dimension `regime`.
     """
     from engine.analysis.attribution import attribution as made
     from engine.analysis.categories import categories
 
     curve, lacking = _curve(run, archive)
-    told = made(run, curve)
+    told = made(run, curve, _regimes(run, archive, regime) if regime else None)
     note = f"Sums to the change of equity. {lacking}".strip()
     if by is not None:
         names = [name.strip() for name in by.split(",")]
+        if "regime" in names and not regime:
+            raise typer.BadParameter(f"regime needs its kind: --regime {KINDS}", param_hint="--regime")
         told.matrix(*names)  # which says what is wrong with them
-        return [(" by ".join(names).capitalize(), told.wide(*names), note)]
+        return [(_title(names), told.wide(*names), note)]
     causes = "Spot and roll yield are the price." if curve else "Price is not split into spot and roll yield."
     tables = [("Cause", told.wide("cause"), f"{causes} {note}"), *_curves(told)]
-    tables += [(" by ".join(filter(None, pair)).capitalize(), told.wide(*pair), note) for pair in USUAL]
+    pairs = (*([("regime", "cause")] if regime else []), *USUAL)
+    tables += [(_title(pair), told.wide(*pair), note) for pair in pairs]
     tables.append(("Categories of trades", categories(told), "Each trade in the first whose rule fits."))
     return tables
+
+
+def _title(names):
+    return " by ".join(filter(None, names)).replace("_", " ").capitalize()
 
 
 def _curve(run, archive):
@@ -70,6 +79,21 @@ def _curve(run, archive):
         return curve_of_run(archive, run), ""
     except (NotRunHere, NotKept, SourceChanged) as error:
         return None, f"Price is whole: {error}."
+
+
+def _regimes(run, archive, kind):
+    """{market: its regime on each day of the run, as it was known at the close before}."""
+    import numpy as np
+
+    from engine.analysis.conditions import NOT_KNOWN, known_before
+    from engine.analysis.daily import Daily
+    from engine.analysis.regime_tables import regimes_of_run
+
+    made, columns = regimes_of_run(archive, run, (kind,))
+    daily = Daily.of(run)
+    known = known_before(made[kind], columns, daily)
+    texts = np.array([*known.names, NOT_KNOWN])  # the last one is of the code -1
+    return dict(zip(daily.names, texts[known.market].T, strict=False))
 
 
 def _curves(told):

@@ -87,23 +87,22 @@ def trades(run, archive):
 
     market, made = _market(run, archive), Made()
     at = cache(lambda: excursions.places(run, market()))
+    ended = cache(lambda: trade_stats.Ended.of(run.trades()))
     told = (
         "Flat to flat, rolls and resizes inside. Factor: won / lost; payoff: mean of each; row: most one after another."
     )
-    made.add("All trades", told, lambda: trade_stats.statistics(run.trades()))
+    made.add("All trades", told, lambda: trade_stats.statistics(ended()))
     for title, by in {
         "By strategy": "strategy", "By side": "direction", "By entry": "entry_reason", "By exit": "exit_reason",
         "By sector": "sector", "By market": "market",
     }.items():  # fmt: skip
-        made.add(title, "The largest net first.", lambda by=by: trade_stats.statistics(run.trades(), by))
+        made.add(title, "The largest net first.", lambda by=by: trade_stats.statistics(ended(), by))
     made.add(
         "By year of exit",
         "The newest first.",
-        lambda: trade_stats.statistics(run.trades(), "year").sort("group", descending=True),
+        lambda: trade_stats.statistics(ended(), "year").sort("group", descending=True),
     )
-    made.add(
-        "Distribution", "So much or less in that share of the trades.", lambda: trade_stats.distribution(run.trades())
-    )
+    made.add("Distribution", "So much or less in that share of the trades.", lambda: trade_stats.distribution(ended()))
     made.add(
         "Excursions",
         "Furthest against and for the holder, mean of the trades, in money, R and average true ranges.",
@@ -122,7 +121,7 @@ def trades(run, archive):
     made.add(
         "Costs by year",
         "Costs over mean equity are the drag; the roll gap is no cost. A part of a year is not made a whole one.",
-        lambda: activity.by_year(run, market()).rename({"rolls": "roll_costs"}),
+        lambda: activity.by_year(run, market()).rename({"rolls": "roll_costs", "traded": "traded_money"}),
     )
     return made.all()
 
@@ -197,7 +196,7 @@ def _excursions(found, trades):
     import polars as pl
 
     kind = pl.when(pl.col("net") > 0.0).then(pl.lit("won")).otherwise(pl.lit("lost or even"))
-    found = found.join(trades.select("trade", "net"), on="trade").with_columns(group=kind)
+    found = found.with_columns(trades["net"]).with_columns(group=kind)  # both in the order of the trades
     means = pl.col("^(adverse|favourable)_.*$").mean()
     rows = [found.select(pl.lit("all").alias("group"), pl.len().alias("trades"), means)]
     rows.append(found.group_by("group").agg(pl.len().alias("trades"), means).sort("group", descending=True))

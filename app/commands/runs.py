@@ -19,6 +19,8 @@ Run = Annotated[
         metavar="RUN", help="Its id or the beginning of it, its portfolio's name, or `last`.", show_default=False
     ),
 ]
+SECTIONS = "risk, trades, certainty, benchmark, payments, regimes, attribution, limits"
+KINDS = "volatility, trend, term, risk, states"
 MANY = 4  # markets beyond which they are only counted
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
 
@@ -250,31 +252,26 @@ def _show_runs(rows):
     )
 
 
+def _option(name, told):
+    """An option of `show` that has no value of its own."""
+    return typer.Option(metavar=name, help=told, show_default=False)
+
+
 def show(
     context: typer.Context,
     name: Run,
-    section: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Tables: risk, trades, certainty, regimes, limits ...", show_default=False),
+    section: Annotated[str | None, _option("NAME", f"Tables in place of the summary: {SECTIONS}.")] = None,
+    csv: Annotated[str | None, _option("DIR/", "Write the tables as CSV files into this folder.")] = None,
+    regime: Annotated[str | None, _option("KIND", f"Of --section regimes and attribution: {KINDS}.")] = None,
+    by: Annotated[
+        str | None, _option("A[,B]", "Of --section attribution: one or two dimensions, market,cause.")
     ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(metavar="DIR/", help="Write the tables as CSV files into this folder.", show_default=False),
-    ] = None,
-    regime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND", help="Of --section regimes: volatility, trend, term, risk, states.", show_default=False
-        ),
-    ] = None,
-    limits: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of --section limits: the levels.", show_default=False)
-    ] = None,
+    limits: Annotated[Path | None, _option("FILE", "Of --section limits: the levels.")] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""
     from app.commands import sections
 
-    told = sections.asked(section, regime=regime, limits=limits)
+    told = sections.asked(section, by=by, regime=regime, limits=limits)
     if csv is not None and section is None:
         raise typer.BadParameter("is for the tables of a --section; `report RUN --out DIR/` has all of a run",
                                  param_hint="--csv")  # fmt: skip

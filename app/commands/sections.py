@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from app.commands.attribution import attribution
 from app.commands.certainty import benchmark, certainty, payments
 from app.commands.limiting import limits
 from app.commands.output import emit, say, table
@@ -25,19 +26,24 @@ def regimes(run, archive, regime=None):
 
 SECTIONS = {
     "risk": risk, "trades": trades, "certainty": certainty, "benchmark": benchmark, "payments": payments,
-    "regimes": regimes, "limits": limits,
+    "regimes": regimes, "attribution": attribution, "limits": limits,
 }  # fmt: skip
 
 
-OPTIONS = {"regime": ("regimes", "regime"), "limits": ("limits", "file")}  # option -> section, its argument
+OPTIONS = {  # option -> sections, their argument
+    "by": (("attribution",), "by"),
+    "regime": (("regimes", "attribution"), "regime"),
+    "limits": (("limits",), "file"),
+}
 
 
 def asked(section, **options):
     """Arguments of a section, of the options that were given; wrong usage where one is for another section."""
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
-        if OPTIONS[option][0] != section:
-            raise typer.BadParameter(f"is for --section {OPTIONS[option][0]}", param_hint=f"--{option}")
+        if section not in OPTIONS[option][0]:
+            names = " and ".join(f"--section {name}" for name in OPTIONS[option][0])
+            raise typer.BadParameter(f"is for {names}", param_hint=f"--{option}")
     return {OPTIONS[option][1]: value for option, value in given.items()}
 
 

@@ -19,6 +19,7 @@ OF_A_METRIC = (
 OF_A_LIMIT = {  # column -> heading; shown in the unit of the row's limit
     "limit_value": "value", "limit_amber": "amber", "limit_red": "red", "limit_worst": "worst", "limit_after": "after",
 }  # fmt: skip
+SUMS = ("amount", "total")  # last column of a table of sums: the others are labels, as of causes or years
 LEFT = ("Left out", "Tables that cannot be made of this run, and why.")
 
 
@@ -79,7 +80,7 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "of_open_interest": ("held / open interest", _small), "of_open_interest_most": ("most ", _small),
     "days_to_leave": ("days to leave", ratio), "days_to_leave_most": ("most  ", ratio),
     "traded": ("traded / volume", _small), "traded_most": ("most   ", _small),
-    "capital": ("capital [{currency}]", money),
+    "capital": ("capital [{currency}]", money), "traded_money": ("traded [{currency}]", money),
     "trades": ("trades", _count), "open": ("open", _count), "net": ("net [{currency}]", money),
     "costs": ("costs [{currency}]", money), "win_rate": ("won", percent), "payoff": ("payoff", ratio),
     "profit_factor": ("factor", ratio), "expectancy": ("a trade [{currency}]", money),
@@ -106,6 +107,8 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "probability": ("probability", percent), "spells": ("spells", _count),
     "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
     "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
+    "category": ("category", _text), "mean": ("a trade [{currency}]", money), "rule": ("rule", _text),
+    "roll_yield": ("roll yield [{currency}]", money),
     "kind": ("kind", _text), "regime": ("regime", _text), "next": ("the day after", _text),
     "before": ("before [{currency}]", money), "after": ("after [{currency}]", money),
     "change": ("change [{currency}]", money), "what": ("what if", _text), "window": ("window", _text),
@@ -135,7 +138,8 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "limit": ("limit", _text), "state": ("state", _text), "days_amber": ("amber days", _count),
     "days_red": ("red days", _count), "breaches": ("breaches", _count), "breach": ("no. ", _count),
     "who": ("most of it", _text), "back_to": ("back to", _text),
-    "trade": ("trade", lambda value: number(value, "+,.10g")),     "trade_cost": ("cost [{currency}]", money), "limited": ("with limits", percent),
+    "trade": ("trade", lambda value: number(value, "+,.10g")),
+    "trade_cost": ("cost [{currency}]", money), "limited": ("with limits", percent),
     "unlimited": ("without", percent), "avoided": ("loss avoided", percent), "forgone": ("profit forgone", percent),
     "fall_limited": ("drawdown with", percent), "fall_unlimited": ("without ", percent),
     "trades_added": ("trades added", _count), "fills_added": ("fills added", _count),
@@ -176,6 +180,10 @@ class Made:
 def columns(frame, currency):
     """Heading -> text of a row, of the columns that have anything to show."""
     found = {}
+    if frame.columns[-1] in SUMS:
+        first, *labels = frame.columns
+        shown = [(name.replace("_", " "), lambda row, name=name: money(row[name])) for name in labels]
+        return {first.replace("_", " "): lambda row: row[first]} | dict(shown)
     for name in frame.columns:
         heading, show_ = COLUMNS.get(name, (name.replace("_", " "), _usual))
         if name in OF_A_LIMIT:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import COSTS, PAID, by_market, codes, rows_of
+from engine.analysis.daily import COSTS, PAID, by_market, codes, once, rows_of
 from engine.book import CAUSES
 
 ROLL_COSTS = ("roll_slippage", "roll_impact", "roll_commission")
@@ -47,16 +47,19 @@ def by_year(run, market=None):
         Columns YEARS, the newest first.
     """
     year = pl.col("day").dt.year().alias("year")
-    amount = {
-        "profit": pl.col("cause") != PAID,
-        "commission": pl.col("cause") == "commission",
-        "slippage": pl.col("cause").is_in(["slippage", "impact"]),
-        "rolls": pl.col("cause").is_in(ROLL_COSTS),
-        "roll_gap": pl.col("cause") == "roll_gap",
-        "costs": pl.col("cause").is_in(COSTS),
+    causes = {
+        "commission": ["commission"],
+        "slippage": ["slippage", "impact"],
+        "rolls": ROLL_COSTS,
+        "roll_gap": ["roll_gap"],
+        "costs": COSTS,
     }
-    sums = [pl.col("amount").filter(one).sum().alias(name) for name, one in amount.items()]
-    money = run.ledger().with_columns(pl.col("cause").cast(pl.Enum(CAUSES))).group_by(year).agg(sums)
+    days, ledger = run.equity()["day"].to_numpy().astype("datetime64[D]"), run.ledger()
+    key = rows_of(days, ledger["day"]) * len(CAUSES) + codes(ledger["cause"], CAUSES)
+    booked = np.bincount(key, ledger["amount"].to_numpy(), len(days) * len(CAUSES)).reshape(len(days), -1)
+    sums = {name: booked[:, [CAUSES.index(cause) for cause in of]].sum(axis=1) for name, of in causes.items()}
+    sums["profit"] = booked.sum(axis=1) - booked[:, CAUSES.index(PAID)]
+    money = pl.DataFrame({"day": days} | sums).group_by(year).agg(pl.exclude("day").sum())
     roll = pl.col("kind").cast(pl.String).str.starts_with("roll ")
     fills = run.fills().group_by(year).agg(fills=pl.len(), roll_fills=roll.sum())
     found = run.equity()[1:].group_by(year).agg(equity=pl.col("equity").mean())
@@ -100,6 +103,10 @@ def netted(run):
 
     DataFrame with day, market, contract, price, contracts (signed, not 0).
     """
+    return once(run, "netted", lambda: _netted(run))
+
+
+def _netted(run):
     names = ("day", "market", "contract", "price", "contracts")
     fills = by_market(run.fills())
     if fills["strategy"].n_unique() > 1:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from engine.analysis.daily import labelled
 from engine.analysis.parts import parts
 
 ACCOUNT, NO_TRADE, UNKNOWN = "account", "no trade", "unknown"
@@ -77,6 +78,7 @@ class Attribution:
         self._trades, self._lines = len(told.trades), len(told.lines)
         self._known, self._reduced = {}, {}
         self._group = np.where(told.cells.trade >= 0, told.cells.trade, self._trades + told.cells.line)
+        self._line = np.concatenate([told.owner, np.arange(self._lines + 1)])  # of each group
         self.id = run.id
 
     @property
@@ -138,6 +140,11 @@ class Attribution:
                 f"{len(by)} dimensions, {', '.join(by) or 'none'}: ask for one, or two different ones"
             )
         codes, labels = zip(*(self._dimension(name) for name in by), strict=True)
+        levels = [self._level(name) for name in by]
+        if "cause" in levels and "cell" not in levels:
+            at = 1 - levels.index("cause")
+            rows = self._with_causes(levels[at], codes[at], len(labels[at])) if len(by) == 2 else self._all_causes
+            return rows.T if at == 0 and len(by) == 2 else rows
         places, amount = self._table(by)
         sizes = [len(names) for names in labels]
         key = 0
@@ -147,7 +154,7 @@ class Attribution:
 
     def by_trade(self):
         """Trade by trade the amount of each cause, array (trade, cause), in the order of `parts.trades`."""
-        return self._causes_of_groups[: self._trades]
+        return self._causes_of("group")[:, : self._trades].T
 
     # ---- tables of sums
 
@@ -158,28 +165,69 @@ class Attribution:
             if "cause" in levels:
                 return self._places(self.parts.cell) | {"cause": self.parts.cause}, self.parts.amount
             return self._by_cell
-        if levels.keys() == {"group", "day"}:
-            return self._by_group_and(levels["day"])
-        return self._small("day" if "day" in levels else "group", "cause" in levels)
+        if "day" in levels and len(levels) == 2:
+            return self._by_group_and(levels["day"]) if "group" in levels else self._by_line_and(levels["day"])
+        level = "group" if "group" in levels else next(iter(levels))
+        if level not in self._reduced:
+            sums = self._causes_of(level).sum(axis=0)
+            place = np.arange(len(sums))
+            self._reduced[level] = {level: place} | ({"line": self._line} if level == "group" else {}), sums
+        return self._reduced[level]
 
-    def _small(self, level, by_cause):
-        """Sums of groups or of days, by cause or in all."""
-        key = level, by_cause
-        if key not in self._reduced:
-            sums = self._causes_of_days if level == "day" else self._causes_of_groups
-            row, cause = np.nonzero(sums) if by_cause else (np.arange(len(sums)), 0)
-            self._reduced[key] = {level: row, "cause": cause}, sums[row, cause] if by_cause else sums.sum(axis=1)
-        return self._reduced[key]
+    def _with_causes(self, level, code, size):
+        """Sums by cause and the label of each place of a level, array (cause, label)."""
+        every = self._causes_of(level)
+        return np.array([np.bincount(code, row, size) if row.any() else np.zeros(size) for row in every])
+
+    @cached_property
+    def _all_causes(self):
+        return self._causes_of("line").sum(axis=1)
+
+    def _causes_of(self, level):
+        """Sums of a group (trade, line or account), a line or a day by cause, array (cause, place)."""
+        if (level, "cause") not in self._reduced:
+            if level == "line":
+                sums = self._with_causes("group", self._line, self._lines + 1)
+            else:
+                place = self._group if level == "group" else self.parts.cells.day
+                size = self._trades + self._lines + 1 if level == "group" else len(self.parts.days)
+                key = self.parts.cause * size + place[self.parts.cell]
+                sums = np.bincount(key, self.parts.amount, len(self.parts.causes) * size).reshape(-1, size)
+            self._reduced[level, "cause"] = sums
+        return self._reduced[level, "cause"]
 
     def _places(self, cells):
         """The place of each cell in arrays of each level."""
-        return {"cell": cells, "group": self._group[cells], "day": self.parts.cells.day[cells]}
+        return {"cell": cells, "group": self._group[cells], "day": self.parts.cells.day[cells]} | {
+            "line": self.parts.cells.line[cells]
+        }
 
     @cached_property
     def _by_cell(self):
         """Sums of a trade (or line, or account) on a day."""
-        cells = np.arange(len(self._group))
-        return self._places(cells), np.bincount(self.parts.cell, self.parts.amount, len(cells))
+        places = {"cell": np.arange(len(self._group)), "group": self._group}
+        places |= {"day": self.parts.cells.day, "line": self.parts.cells.line}
+        return places, np.bincount(self.parts.cell, self.parts.amount, len(self._group))
+
+    @cached_property
+    def _by_line(self):
+        """Sums of a line, or the account, on a day; array (line, day)."""
+        places, amount = self._by_cell
+        count, days = self._lines + 1, len(self.parts.days)
+        return np.bincount(places["line"] * days + places["day"], amount, count * days).reshape(count, days)
+
+    def _by_line_and(self, name):
+        """Sums of a line, or the account, by the label of the days."""
+        if (name, "line") not in self._reduced:
+            code, labels = self._dimension(name)
+            count, size = self._lines + 1, len(labels)
+            key = np.arange(count)[:, None] * size + code
+            sums = np.bincount(key.reshape(-1), self._by_line.reshape(-1), count * size)
+            day = np.zeros(size, np.int64)
+            day[code] = np.arange(len(code))  # any day with the label
+            places = {"line": np.repeat(np.arange(count), size), "day": np.tile(day, count)}
+            self._reduced[name, "line"] = places, sums
+        return self._reduced[name, "line"]
 
     def _by_group_and(self, name):
         """Sums of a trade (or line, or account) by the label of the days."""
@@ -200,26 +248,14 @@ class Attribution:
                 self._reduced[name] = {"group": some // size, "day": day[some % size]}, sums[some]
         return self._reduced[name]
 
-    @cached_property
-    def _causes_of_groups(self):
-        """Sums of a trade, line or account by cause, array (group, cause)."""
-        count, groups = len(self.parts.causes), self._trades + self._lines + 1
-        key = self._group[self.parts.cell] * count + self.parts.cause
-        return np.bincount(key, self.parts.amount, groups * count).reshape(groups, count)
-
-    @cached_property
-    def _causes_of_days(self):
-        """Sums of a day by cause, array (day, cause)."""
-        count, days = len(self.parts.causes), len(self.parts.days)
-        key = self.parts.cells.day[self.parts.cell] * count + self.parts.cause
-        return np.bincount(key, self.parts.amount, days * count).reshape(days, count)
-
     # ---- dimensions
 
     def _level(self, name):
-        """What a dimension is told of: a cause, a group (trade, line or account), a day, or a cell (both)."""
+        """What a dimension is told of: a cause, a line, a group (trade, line or account), a day, or a cell (both)."""
         if name == "regime" and isinstance(self._regimes, dict):
             return "cell"
+        if name in OF_LINE:
+            return "line"
         return "cause" if name == "cause" else "day" if name in (*OF_DAY, "regime") else "group"
 
     def _labels(self, name):
@@ -242,20 +278,19 @@ class Attribution:
         return np.arange(len(self.parts.causes)), list(self.parts.causes)
 
     def _of_line(self, name):
-        """A trade has what its line has."""
+        """Of each line, and of the account."""
         lines = self.parts.lines
         if name in ("strategy", "market"):
             texts = [line[name == "market"] for line in lines]
         elif self._curve is not None:
             market = self._curve.market
             told = dict(zip(market.names, market.sectors if name == "sector" else market.currencies, strict=True))
-            texts = [told[label] for _, label in lines]
+            texts = [told.get(label, UNKNOWN) for _, label in lines]  # one that never traded has no name
         else:
             told = dict(self.parts.trades.select("market", "sector").cast(pl.String).unique().rows())
             texts = [told.get(label) or UNKNOWN for _, label in lines]
         labels, code = _coded(texts)
-        code = np.append(code, len(labels))
-        return np.concatenate([code[self.parts.owner], code]), [*labels, ACCOUNT]
+        return np.append(code, len(labels)), [*labels, ACCOUNT]
 
     def _of_trade(self, name):
         trades = self.parts.trades
@@ -263,9 +298,7 @@ class Attribution:
             bars, labels = trades["bars"].to_numpy(), [text for _, text in HELD]
             code = np.searchsorted([most for most, _ in HELD], bars)
         else:
-            found = trades["direction" if name == "side" else name].cast(pl.String).fill_null(UNKNOWN)
-            labels = found.unique().sort().to_list()
-            code = found.cast(pl.Enum(labels)).to_physical().to_numpy() if labels else np.zeros(0, np.int64)
+            code, labels = labelled(trades["direction" if name == "side" else name], UNKNOWN)
         none = np.full(self._lines + 1, len(labels))
         none[-1] = len(labels) + 1
         return np.concatenate([code, none]).astype(np.int64), [*labels, NO_TRADE, ACCOUNT]
@@ -286,9 +319,10 @@ class Attribution:
             labels, code = _coded(_told(given, count, "the run"))
             return code, labels
         every = {name: _told(one, count, name) for name, one in given.items()}
+        every[""] = [UNKNOWN] * count  # of lines that never traded
         lacking = sorted({market for _, market in self.parts.lines} - set(every))
         if lacking:
-            raise DimensionUnknown(f"regimes of {', '.join(lacking)} are not told; told are {', '.join(sorted(every))}")
+            raise DimensionUnknown(f"regimes of {', '.join(lacking)} are not told; told are {', '.join(sorted(given))}")
         labels, code = _coded([text for one in every.values() for text in one])
         rows = dict(zip(every, code.reshape(-1, count), strict=True))
         table = np.array([*(rows[market] for _, market in self.parts.lines), np.full(count, len(labels))])

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from engine.analysis.activity import notional
-from engine.analysis.daily import COSTS, Daily, by_market, codes, rows_of
+from engine.analysis.daily import COSTS, Daily, by_line, by_market, codes, rows_of
 from engine.analysis.exposure import CONTRACTS
 from engine.analysis.scene import base_of, with_params
 from engine.ratios import years
@@ -174,10 +174,9 @@ def _traded(run, market):
 
 def _sums(cell, contracts, columns):
     """Row, column and net size, without sign, of each cell that has any."""
-    key, own = np.unique(cell, return_inverse=True)
-    size = np.abs(np.bincount(own, contracts, minlength=len(key)))
-    key, size = key[size > 0.0], size[size > 0.0]
-    return *np.divmod(key, max(columns, 1)), size
+    size = np.abs(np.bincount(cell, contracts))
+    key = np.flatnonzero(size)
+    return *np.divmod(key, max(columns, 1)), size[key]
 
 
 def _over(size, known, row, column):
@@ -188,7 +187,7 @@ def _over(size, known, row, column):
 
 def _groups(column, market):
     """Rows of each market, one array a market."""
-    order = np.argsort(column, kind="stable")
+    order = by_line(column)
     return np.split(order, np.searchsorted(column[order], np.arange(1, len(market.names))))
 
 

@@ -6,6 +6,8 @@ So that every trade is in exactly one category, and none is left out: what no ru
 import numpy as np
 import polars as pl
 
+from engine.analysis.daily import among
+
 CENT = 0.005  # half of one, less than which a trade has neither won nor lost [account currency]
 LONG = 20  # bars that a trade is held at most and still was a short one [bars]
 RULES = {
@@ -48,21 +50,21 @@ def categories(told):
     polars.DataFrame
         `CATEGORIES`, in the order of the rules; the sums are those of all trades.
     """
-    trades, known = told.parts.trades, told.curved
-    by_cause, names = told.by_trade(), list(told.parts.causes)
-    yields = by_cause[:, names.index("roll_yield")]
-    frame = trades.select("trade", "net", "costs", "bars").with_columns(
-        roll_yield=pl.Series(yields, dtype=pl.Float64) if known else pl.lit(None, pl.Float64)
+    trades, number = told.parts.trades, _numbers(told)
+    yields = told.by_trade()[:, told.parts.causes.index("roll_yield")]
+    amounts = {name: trades[name].cast(pl.Float64).to_numpy() for name in ("net", "costs", "bars")}
+    sums = {
+        name: np.bincount(number, amount, len(RULES)) for name, amount in (amounts | {"roll_yield": yields}).items()
+    }
+    count = np.bincount(number, minlength=len(RULES))
+    found = pl.DataFrame({"category": list(RULES), "trades": count, "rule": list(RULES.values())} | sums)
+    found = found.filter(pl.col("trades") > 0).with_columns(
+        share=pl.col("trades") / max(len(trades), 1),
+        mean=pl.col("net") / pl.col("trades"),
+        bars=pl.col("bars") / pl.col("trades"),
+        roll_yield=pl.col("roll_yield") if told.curved else pl.lit(None, pl.Float64),
     )
-    frame = frame.join(category(told), on="trade")
-    order = pl.Enum(list(RULES))
-    found = frame.group_by(pl.col("category").cast(order)).agg(
-        trades=pl.len().cast(pl.Int64), share=pl.len() / max(len(trades), 1), net=pl.col("net").sum(),
-        mean=pl.col("net").mean(), roll_yield=pl.col("roll_yield").sum() if known else pl.lit(None, pl.Float64),
-        costs=pl.col("costs").sum(), bars=pl.col("bars").mean(),
-    )  # fmt: skip
-    found = found.sort("category").with_columns(pl.col("category").cast(pl.String))
-    return found.with_columns(rule=pl.col("category").replace_strict(RULES, return_dtype=pl.String)).cast(CATEGORIES)
+    return found.select(*CATEGORIES).cast(CATEGORIES)
 
 
 def category(told):
@@ -73,24 +75,28 @@ def category(told):
     told : Attribution
         Without a curve no trade is `roll-only`: what the roll yield paid is not known.
     """
-    trades, names = told.parts.trades, list(told.parts.causes)
-    by_cause = told.by_trade()
-    net, bars = trades["net"].to_numpy(), trades["bars"].to_numpy()
-    why = trades["exit_reason"].cast(pl.String).fill_null("").to_numpy()
+    texts = pl.Series(list(RULES)).gather(_numbers(told))
+    return pl.DataFrame({"trade": told.parts.trades["trade"], "category": texts}, schema=CATEGORY).sort("trade")
+
+
+def _numbers(told):
+    """Number in RULES of the category of each trade, in the order of `parts.trades`."""
+    trades = told.parts.trades
+    net, bars, why = trades["net"].to_numpy(), trades["bars"].to_numpy(), trades["exit_reason"]
     gross, won, lost = trades["gross"].to_numpy(), net >= CENT, net <= -CENT
-    roll_yield = by_cause[:, names.index("roll_yield")]
+    roll_yield = told.by_trade()[:, told.parts.causes.index("roll_yield")]
     fits = {
         "open": trades["open"].to_numpy(),
         "margin-cut": told.parts.cut,
-        "contract ended": np.isin(why, ("closed", "spread broken")),
-        "stopped": np.isin(why, ("stop", "trailing stop")) & lost,
-        "target": why == "target",
+        "contract ended": among(why, ("closed", "spread broken")),
+        "stopped": among(why, ("stop", "trailing stop")) & lost,
+        "target": among(why, ("target",)),
         "cost-eaten": (gross >= CENT) & ~won,
         "roll-only": won & (net - roll_yield < CENT),
         "trend winner": won & (bars > LONG),
         "quick winner": won,
-        "whipsaw": lost & (bars <= LONG) & (why == "signal"),
+        "whipsaw": lost & (bars <= LONG) & among(why, ("signal",)),
         "slow loser": lost & (bars > LONG),
     }
-    found = np.select(list(fits.values()), list(fits), "other")
-    return pl.DataFrame({"trade": trades["trade"], "category": found.tolist()}, schema=CATEGORY).sort("trade")
+    names = list(RULES)
+    return np.select(list(fits.values()), [names.index(name) for name in fits], names.index("other"))

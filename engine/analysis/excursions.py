@@ -10,7 +10,8 @@ of entry.
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import by_market, codes
+from engine.analysis.daily import among, by_market, codes, rows_of
+from engine.kernel import kernel
 
 RANGE = 20  # bars of the average true range that the edge ratio is told in
 HORIZONS = (5, 10, 20, 50, 100)  # bars
@@ -53,7 +54,7 @@ def excursions(run, market, at=None):
     Source: J. Sweeney, Maximum Adverse Excursion, 1997.
     """
     trades, at = run.trades(), at or places(run, market)
-    adverse, favourable = _reached(at, at["first"], at["last"], at["points"])
+    adverse, favourable = _held(at)
     money = at["worth"] * trades["contracts"].to_numpy()
     risk = trades["risk"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     risk, range_ = (np.where(values > 0.0, values, np.nan) for values in (risk, at["range"]))
@@ -71,25 +72,20 @@ def edge(run, market, horizons=HORIZONS, at=None):
 
     Source: C. Faith, Way of the Turtle, 2007, ch. 5 (E-ratio; there on entries alone).
     """
-    at, rows = at or places(run, market), []
-    range_ = np.where(at["range"] > 0.0, at["range"], np.nan)
-    adverse, favourable = _reached(at, at["first"], at["last"], at["points"])
-    rows.append((None, *_edge(adverse / range_, favourable / range_)))
-    for bars in horizons:
-        last = _bars_later(at, market, bars)
-        there = last >= 0
-        adverse, favourable = _reached(at, at["first"], np.where(there, last, -1), at["points"][:, :1])
-        rows.append((bars, *_edge((adverse / range_)[there], (favourable / range_)[there])))
+    at = at or places(run, market)
+    unit = np.where(at["range"] > 0.0, at["range"], np.nan)
+    adverse, favourable = (reached / unit for reached in _held(at))
+    known = ~np.isnan(adverse + favourable)
+    sums = [(known.sum(), favourable[known].sum(), adverse[known].sum())]
+    names = ("entry", "first", "column", "side", "price", "mark")
+    sums += [*_later(*at["tables"], *at["bars"], *(at[name] for name in names), unit, np.array(horizons, np.int64))]
+    rows = []
+    for bars, (count, gained, against) in zip((None, *horizons), sums, strict=True):
+        gained, against = (gained / count, -against / count) if count else (np.nan, np.nan)
+        rows.append(
+            (bars, int(count), float(gained), float(against), float(gained / against) if against > 0.0 else np.nan)
+        )
     return pl.DataFrame(rows, schema=EDGE, orient="row").with_columns(pl.col(pl.Float64).fill_nan(None))
-
-
-def _edge(adverse, favourable):
-    known = ~(np.isnan(adverse) | np.isnan(favourable))
-    count = int(known.sum())
-    if not count:
-        return 0, np.nan, np.nan, np.nan
-    against, gained = -float(adverse[known].mean()), float(favourable[known].mean())
-    return count, gained, against, gained / against if against > 0.0 else np.nan
 
 
 def places(run, market):
@@ -101,22 +97,20 @@ def places(run, market):
     """
     trades = by_market(run.trades())
     column = codes(trades["market"], market.names)
-    entry, exit_ = (
-        np.searchsorted(market.days, trades[name].to_numpy().astype("datetime64[D]"))
-        for name in ("entry_day", "exit_day")
-    )
+    days = market.days.astype("datetime64[D]")
+    entry, exit_ = (rows_of(days, trades[name]) for name in ("entry_day", "exit_day"))
     side = np.where((trades["direction"] == "long").to_numpy(), 1.0, -1.0)
     execution = run.portfolio.execution
     opening = execution.fill == "open" and execution.bars == "day"
     closing = execution.fill != "open" and execution.bars == "day"
-    whole_entry = opening & (trades["entry_reason"].cast(pl.String) == "market").to_numpy()
-    reason = trades["exit_reason"].cast(pl.String)
-    whole_exit = (reason == "open").to_numpy() | (closing & (reason == "signal").to_numpy())
+    whole_entry = opening & among(trades["entry_reason"], ("market",))
+    whole_exit = among(trades["exit_reason"], ("open", "signal") if closing else ("open",))
     filled = trades["entry_price"].to_numpy() + market.offset[entry, column]
     left = trades["exit_price"].to_numpy() + market.offset[exit_, column]
     mark = np.where(whole_entry | (entry == exit_), np.nan, market.adjusted[entry, column])
     return {
         "tables": _tables(market),
+        "bars": _bars(market),
         "range": _ranges(market, entry, column),
         "column": column,
         "side": side,
@@ -124,6 +118,7 @@ def places(run, market):
         "price": filled,
         "first": np.where(whole_entry, entry, entry + 1),
         "last": np.where(whole_exit, exit_, exit_ - 1),
+        "mark": mark,
         "points": np.column_stack([mark, left]),
         "worth": (market.multiplier * market.fx)[entry, column],
     }
@@ -137,36 +132,82 @@ def _tables(market):
     return _doubled(high), _doubled(-low)
 
 
-def _reached(at, first, last, points):
-    """Adverse and favourable excursion over the whole bars first to last and the single points. [points]"""
-    side, price, column = at["side"], at["price"], at["column"]
-    top, bottom = (_highest(table, column, first, last) for table in at["tables"])
-    up = np.fmax(top, np.fmax.reduce(points, axis=1))
-    down = np.fmin(-bottom, np.fmin.reduce(points, axis=1))
-    above, below = up - price, down - price
-    favourable = np.where(side > 0.0, above, -below)
-    adverse = np.where(side > 0.0, below, -above)
-    return np.minimum(adverse, 0.0), np.maximum(favourable, 0.0)
+def _held(at):
+    """Adverse and favourable excursion of each trade as long as it was held. [points]"""
+    if "held" not in at:
+        names = ("column", "side", "price", "first", "last", "points")
+        at["held"] = _reached(*at["tables"], *(at[name] for name in names))
+    return at["held"]
 
 
-def _doubled(values):
-    """Highest known values of the 1, 2, 4... rows from each row on; arrays (row, market), the longer the fewer rows."""
-    out, step = [values], 1
-    while 2 * step <= len(values):
-        out.append(np.fmax(out[-1][:-step], out[-1][step:]))
-        step *= 2
+@kernel
+def _reached(high, low, column, side, price, first, last, points):
+    """Adverse and favourable excursion over the whole bars first to last and the single points, (trade,). [points]"""
+    adverse, favourable = np.empty(len(column)), np.empty(len(column))
+    for k in range(len(column)):
+        top, bottom = _highest(high, first[k], last[k], column[k]), _highest(low, first[k], last[k], column[k])
+        for point in points[k]:
+            top, bottom = _higher(top, point), _higher(bottom, -point)
+        adverse[k], favourable[k] = _excursion(side[k], price[k], top, bottom)
+    return adverse, favourable
+
+
+@kernel
+def _later(high, low, count, nth, entry, first, column, side, price, mark, unit, horizons):
+    """How many trades have so many bars after entry, and sums of their excursions in a unit of each; (horizon, 3).
+
+    `nth` is the row of a market's first, second... bar, `count` how many it has had; -1 is none.
+    """
+    out = np.zeros((len(horizons), 3))
+    for k in range(len(column)):
+        m = column[k]
+        for h in range(len(horizons)):
+            last = nth[min(count[entry[k], m] + horizons[h] - 1, len(nth) - 1), m]
+            if last < 0:
+                continue
+            top = _higher(_highest(high, first[k], last, m), mark[k])
+            bottom = _higher(_highest(low, first[k], last, m), -mark[k])
+            adverse, favourable = _excursion(side[k], price[k], top, bottom)
+            if not np.isnan((adverse + favourable) / unit[k]):
+                out[h, 0] += 1.0
+                out[h, 1] += favourable / unit[k]
+                out[h, 2] += adverse / unit[k]
     return out
 
 
-def _highest(table, column, first, last):
+@kernel
+def _excursion(side, price, top, bottom):
+    """Adverse and favourable one of a price, of the highest point and the lowest, which comes with its sign changed."""
+    above, below = top - price, -bottom - price
+    if side > 0.0:
+        return min(below, 0.0) if below == below else np.nan, max(above, 0.0) if above == above else np.nan
+    return min(-above, 0.0) if above == above else np.nan, max(-below, 0.0) if below == below else np.nan
+
+
+@kernel
+def _highest(table, first, last, column):
     """Highest known value of rows first to last of a column, both included; nan of no row. Two looks answer it."""
-    out = np.full(len(column), np.nan)
-    length = last - first + 1
-    level = np.frexp(np.maximum(length, 1))[1] - 1
-    for k in range(int(level.max(initial=-1)) + 1):
-        some = np.flatnonzero((level == k) & (length > 0))
-        end = last[some] - 2**k + 1
-        out[some] = np.fmax(table[k][first[some], column[some]], table[k][end, column[some]])
+    if last < first:
+        return np.nan
+    level = 0
+    while (2 << level) <= last - first + 1:
+        level += 1
+    return _higher(table[level, first, column], table[level, last - (1 << level) + 1, column])
+
+
+@kernel
+def _higher(one, other):
+    """The higher of two numbers, the known one if the other is nan."""
+    return other if other > one or np.isnan(one) else one
+
+
+def _doubled(values):
+    """Highest known values of the 1, 2, 4... rows from each row on, array (length, row, market); nan past the end."""
+    out = np.full((max(len(values), 1).bit_length(), *values.shape), np.nan)
+    out[0] = values
+    for k in range(1, len(out)):
+        step, rows = 2 ** (k - 1), len(values) - 2**k + 1
+        np.fmax(out[k - 1][:rows], out[k - 1][step : step + rows], out=out[k][:rows])
     return out
 
 
@@ -178,14 +219,11 @@ def _ranges(market, entry, column):
     return np.where(entry > 0, known[entry - 1, column], np.nan)
 
 
-def _bars_later(at, market, bars):
-    """Row of the bar that is the `bars`-th held of each trade's market, the bar of entry being the first; -1: none."""
+def _bars(market):
+    """How many bars each market has had by a row, array (row, market); and the row of its first, second... from 1 on,
+    -1 of those that it has not."""
     there = ~np.isnan(market.mark)
-    count = np.cumsum(there, axis=0)
-    out = np.full(len(at["column"]), -1)
-    for m in np.unique(at["column"]):
-        own, rows = np.flatnonzero(at["column"] == m), np.flatnonzero(there[:, m])
-        wanted = count[at["entry"][own], m] - 1 + bars - 1
-        known = wanted < len(rows)
-        out[own[known]] = rows[wanted[known]]
-    return out
+    count, (row, column) = np.cumsum(there, axis=0), np.nonzero(there)
+    nth = np.full((len(there) + 2, there.shape[1]), -1)
+    nth[count[row, column], column] = row
+    return count, nth

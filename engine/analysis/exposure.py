@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import UNKNOWN, Daily, by_market, codes, rows_of, sectors_of
+from engine.analysis.daily import UNKNOWN, Daily, by_market, codes, once, rows_of, sectors_of
 
 CONTRACTS = 1_000_000  # more than any YYYYMM
 WEEK = 5  # days: markets that close at different hours move together over a week, not a day (DOMAIN T43)
@@ -81,22 +81,37 @@ class Held:
 
     @classmethod
     def of(cls, run):
-        """The positions of a run, netted over strategies contract by contract."""
+        """The positions of a run, netted over strategies contract by contract; made once."""
+        return once(run, "held", lambda: cls._of(run))
+
+    @classmethod
+    def _of(cls, run):
         equity, positions, sectors = run.equity()[1:], by_market(run.positions()), sectors_of(run)
         names = tuple(sorted(positions["market"].cast(pl.String).unique()))
         days = equity["day"].to_numpy().astype("datetime64[D]")
-        place = rows_of(days, positions["day"]) * len(names) + codes(positions["market"], names)
-        key = place * CONTRACTS + positions["contract"].fill_null(0).to_numpy()
-        contract, own = np.unique(key, return_inverse=True)
+        cell = rows_of(days, positions["day"]) * len(names) + codes(positions["market"], names)
         amounts = positions.select(pl.col("notional"), pl.col("margin") * pl.col("contracts").sign())
-        notional, margin = (np.bincount(own, np.nan_to_num(amount.fill_null(0.0).to_numpy())) for amount in amounts)
-        cell, size = contract // CONTRACTS, len(days) * len(names)
-        arrays = (
-            np.bincount(cell, amount, minlength=size).reshape(len(days), len(names))
-            for amount in (np.abs(notional), notional, np.abs(margin))
-        )
+        notional, margin = (np.nan_to_num(amount.fill_null(0.0).to_numpy()) for amount in amounts)
+        parts = _by_contract(cell, positions["contract"].fill_null(0).to_numpy(), len(days) * len(names))
+        sums = [[(at, np.bincount(own, x[rows], len(at))) for x in (notional, margin)] for rows, own, at in parts]
+        arrays = [np.zeros(len(days) * len(names)) for _ in range(3)]
+        for (at, net), (_, required) in sums:
+            for array, amount in zip(arrays, (np.abs(net), net, np.abs(required)), strict=True):
+                array[:] += np.bincount(at, amount, len(array))
+        arrays = (array.reshape(len(days), len(names)) for array in arrays)
         told = tuple(sectors.get(name, UNKNOWN) for name in names)
         return cls(days, equity["equity"].to_numpy(), equity["margin"].to_numpy(), names, told, *arrays)
+
+
+def _by_contract(cell, contract, size):
+    """Rows of one contract and cell belong together: (rows, number of the sum of each, cell of each sum), twice: for
+    the first contract of each cell, and for the others, of which there are few."""
+    first = np.zeros(size, contract.dtype)
+    first[cell[::-1]] = contract[::-1]
+    usual = contract == first[cell]
+    yield np.flatnonzero(usual), cell[usual], np.arange(size)
+    key, own = np.unique(cell[~usual] * CONTRACTS + contract[~usual], return_inverse=True)
+    yield np.flatnonzero(~usual), own, key // CONTRACTS
 
 
 def exposure(run):

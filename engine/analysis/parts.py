@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from engine.analysis.daily import by_line, rows_of
 from engine.book import CAUSES as BOOKED
 from engine.book import OF_TRADES
 
@@ -127,14 +128,17 @@ class _Tables:
         self.days = days
         self.lines = _lines(frames)
         self.account = len(self.lines)
-        self.trades = trades.sort("line", "trade")
+        if (np.diff(trades["trade"].to_numpy()) < 0).any():
+            trades = trades.sort("trade")
+        self.trades = trades[by_line(trades["line"].to_numpy())]
         self.owner = self.trades["line"].to_numpy().astype(np.int64)
         self.begin, self.end = (self._row(self.trades[name]) for name in ("entry_day", "exit_day"))
         self.start = np.concatenate([[0], np.cumsum(self.end - self.begin + 1)])  # first piece of each trade
         self.of = np.repeat(np.arange(len(self.owner)), self.end - self.begin + 1)  # trade of each piece
         self.on = np.arange(self.start[-1]) - self.start[self.of] + self.begin[self.of]  # day of each piece
         self.first = np.searchsorted(self.owner, np.arange(self.account + 1))  # first trade of each line
-        self.key = self.owner * len(days) + self.begin
+        begun = np.bincount(self.owner * len(days) + self.begin, minlength=(self.account + 1) * len(days))
+        self.latest = np.cumsum(begun) - 1  # the last trade that has begun by each day, (line x day,)
         self._read(fills, positions)
 
     def _read(self, fills, positions):
@@ -146,8 +150,7 @@ class _Tables:
         self.amount, self.day = ledger["amount"].to_numpy(), self._row(ledger["day"])
         line = ledger["line"].to_numpy().astype(np.int64)
         self.line = np.where(line < 0, self.account, line)
-        order = np.argsort(fills["line"].to_numpy(), kind="stable")
-        self.fills = fills[order]
+        self.fills = fills[by_line(fills["line"].to_numpy())]
         self.fill_line, self.fill_day = self.fills["line"].to_numpy().astype(np.int64), self._row(self.fills["day"])
         kind, named = _numbers(self.fills["kind"])
         self.rolls, self.cuts = (
@@ -159,7 +162,7 @@ class _Tables:
         np.add.at(self.held, where, positions["contracts"].to_numpy())
 
     def _row(self, days):
-        return np.searchsorted(self.days, days.to_numpy().astype("datetime64[D]"))
+        return rows_of(self.days, days)
 
     def _mask(self, cause):
         return self.booked.get(cause, np.zeros(len(self.amount), bool))
@@ -206,13 +209,16 @@ class _Tables:
 
     def _latest(self, line, day):
         """The last trade of a line that has begun by the end of a day."""
-        return np.searchsorted(self.key, line * len(self.days) + day, side="right") - 1
+        return self.latest[line * len(self.days) + day]
 
     def _piece(self, trade, day):
         """Number of the piece of a trade on a day."""
-        if len(trade) and not ((trade >= 0) & (day <= self.end[trade]) & (day >= self.begin[trade])).all():
+        if not len(trade):
+            return np.zeros(0, np.int64)
+        piece = (np.append(self.start[:-1] - self.begin, 0))[trade] + day
+        if (np.append(self.of, -2)[np.clip(piece, 0, len(self.of))] != trade).any():
             raise Torn("the ledger has profit of a line on a day on which it had no trade; run it again with --force")
-        return self.start[trade] + day - self.begin[trade]
+        return piece
 
     def _share(self, total):
         """Share out the profit of days on which a trade ended and another began (rule 3).
@@ -250,13 +256,13 @@ class _Tables:
         if strangers := sorted({name for _, name in self.lines if name} - set(place)):
             raise Torn(f"the curve knows no {', '.join(strangers)}: it is not of this run")
         column = np.array([place.get(name, 0) for _, name in self.lines], np.int64)  # of a line without a row any
+        lost = (curve.slope[:-1] * market.multiplier[1:] * market.fx[1:] * curve.gap[1:]).reshape(-1)  # of one contract
         t, line = np.nonzero((self.held[:-1] != 0.0) & ~np.isnan(curve.gap[1:, column]))
-        day, m = t + 1, column[line]
-        slope = curve.slope[t, m]
-        worth = self.held[t, line] * market.multiplier[day, m] * market.fx[day, m]
-        amount = np.where(np.isnan(slope), 0.0, -worth * slope * curve.gap[day, m])
-        piece = self._piece(self._latest(line, t), day)
-        counts = (np.bincount(line[x], minlength=self.account) for x in (np.isnan(slope), slice(None)))
+        place = t * len(market.names) + column[line]
+        unknown = np.isnan(curve.slope[:-1]).reshape(-1)[place]
+        amount = np.where(unknown, 0.0, -self.held[t, line] * lost[place])
+        piece = self._piece(self._latest(line, t), t + 1)
+        counts = (np.bincount(line[x], minlength=self.account) for x in (unknown, slice(None)))
         return np.bincount(piece, amount, len(self.of)), *counts
 
     def _before(self):
@@ -319,8 +325,10 @@ def _numbers(texts):
 
 def _lines(frames):
     """(strategy, market) of each line."""
-    found = {}
+    found, count = {}, max(frame["line"].max() or 0 for frame in frames) + 1
     for frame in frames:
+        if len(found) == count:
+            break
         line = frame["line"].to_numpy()
         rows = np.full(int(line.max(initial=-1)) + 2, -1)
         rows[line] = np.arange(len(line))  # of the account, -1, in the last place

@@ -296,8 +296,10 @@ def _window_sums(values, length, part, double, total):
             for t in range(done, len(values)):
                 total[t] += part[t - done]
             done += width
-        double[:] = part
+        if 2 * width > length:
+            break
+        double[:width] = part[:width]
         for t in range(width, len(values)):
-            double[t] += part[t - width]
-        part[:] = double
+            double[t] = part[t] + part[t - width]
+        part, double = double, part
         width *= 2

@@ -5,9 +5,13 @@ A strategy trade is flat to flat; what is still open counts at its last mark. Ea
 which trades with a protective stop have.
 """
 
+from typing import NamedTuple
+
+import numpy as np
 import polars as pl
 
 from engine.analysis.daily import by_market
+from engine.kernel import kernel
 
 GROUPS = ("strategy", "market", "sector", "direction", "entry_reason", "exit_reason", "year")
 STATISTICS = {
@@ -37,6 +41,42 @@ DISTRIBUTION = {
     "r": pl.Float64,  # of trades whose risk is known [R]
     "bars": pl.Float64,  # time held [bars]
 }
+SUMS = (  # of a group: what `_sums` adds up, in its order
+    "trades", "open", "net", "costs", "won", "gain", "lost", "loss", "risked", "r", "best", "worst", "won_in_a_row",
+    "lost_in_a_row", "bars", "bars_median", "days", "rolls", "squares",
+)  # fmt: skip
+
+
+class Ended(NamedTuple):
+    """Trades in the order of their exits, as arrays (trade,) that every grouping reads; made once for all of them."""
+
+    trades: pl.DataFrame  # as they came
+    order: np.ndarray  # row of each in `trades`
+    by_bars: np.ndarray  # numbers of these rows, the shortest held first
+    net: np.ndarray  # [account currency]
+    costs: np.ndarray  # [account currency]
+    r: np.ndarray  # nan: not known [R]
+    bars: np.ndarray  # time held [bars]
+    days: np.ndarray  # [calendar days]
+    rolls: np.ndarray
+    open: np.ndarray  # bool
+
+    @classmethod
+    def of(cls, trades):
+        """Those of a table as `RunResult.trades` gives it."""
+        trades = by_market(trades)
+        last = trades["exit_day"].max() or trades["entry_day"].max()  # None: no trade
+        days = (trades[name] if last is None else trades[name].fill_null(last) for name in ("entry_day", "exit_day"))
+        entry, end = (day.to_physical().to_numpy() for day in days)
+        order = np.lexsort((trades["trade"].to_numpy(), end))
+        net, risk, costs, bars, rolls = (
+            trades[name].cast(pl.Float64).to_numpy() for name in ("net", "risk", "costs", "bars", "rolls")
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r = np.where(risk > 0.0, net / risk, np.nan)
+        arrays = (x[order] for x in (net, costs, r, bars, (end - entry).astype(np.float64), rolls))
+        found = cls(trades, order, order, *arrays, trades["open"].to_numpy()[order])
+        return found._replace(by_bars=np.argsort(found.bars, kind="stable"))
 
 
 def statistics(trades, by=()):
@@ -44,8 +84,8 @@ def statistics(trades, by=()):
 
     Parameters
     ----------
-    trades : DataFrame
-        As `RunResult.trades` gives them.
+    trades : DataFrame or Ended
+        As `RunResult.trades` gives them; `Ended` of them where there is more than one question.
     by : str or sequence of str
         Of GROUPS (`year` is that of the exit); none: all in one row.
 
@@ -67,30 +107,29 @@ def statistics(trades, by=()):
     for name in names:
         if name not in GROUPS:
             raise ValueError(f"trades by {name!r}: allowed are {', '.join(GROUPS)}")
-    found = _grouped(trades, names)
-    net = pl.col("net")
-    won, lost = net.filter(net > 0.0), net.filter(net < 0.0)
-    spread = net.std(ddof=1)
-    numbers = found.group_by("group").agg(
-        trades=pl.len(),
-        open=pl.col("open").sum(),
-        net=net.sum(),
-        costs=pl.col("costs").sum(),
-        win_rate=(net > 0.0).mean(),
-        payoff=pl.when((won.len() > 0) & (lost.len() > 0)).then(won.mean() / -lost.mean()),
-        profit_factor=pl.when(lost.len() > 0).then(won.sum() / -lost.sum()),
-        expectancy=net.mean(),
-        expectancy_r=pl.col("r").mean(),
-        sqn=pl.when(spread > 1e-14 * net.abs().max()).then(net.mean() / spread * pl.len().sqrt()),
-        best=net.max(),
-        worst=net.min(),
-        bars=pl.col("bars").mean(),
-        bars_median=pl.col("bars").median(),
-        days=(pl.col("exit_day") - pl.col("entry_day")).dt.total_days().mean(),
-        rolls=pl.col("rolls").mean(),
-    )
-    found = numbers.join(_streaks(found), on="group", how="left").with_columns(pl.col("^.*_in_a_row$").fill_null(0))
-    return found.select(*STATISTICS).cast(STATISTICS).sort("net", "group", descending=[True, False])
+    if not len(trades.trades if isinstance(trades, Ended) else trades):
+        return pl.DataFrame(schema=STATISTICS)
+    ended = trades if isinstance(trades, Ended) else Ended.of(trades)
+    code, labels = _grouped(ended, names)
+    sums = dict(zip(SUMS, _sums(code, len(labels), *ended[2:]).T, strict=True))
+    count, won, lost = sums["trades"], sums["won"], sums["lost"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean, spread = sums["net"] / count, np.sqrt(sums["squares"] / (count - 1.0))
+        steady = ~(spread > 1e-14 * np.maximum(sums["best"], -sums["worst"]))
+        numbers = sums | {
+            "win_rate": won / count,
+            "payoff": sums["gain"] / won / (sums["loss"] / lost),
+            "profit_factor": sums["gain"] / np.where(lost > 0.0, sums["loss"], np.nan),
+            "expectancy": mean,
+            "expectancy_r": sums["r"] / sums["risked"],
+            "sqn": np.where(steady, np.nan, mean / spread * np.sqrt(count)),
+            "bars": sums["bars"] / count,
+            "days": sums["days"] / count,
+            "rolls": sums["rolls"] / count,
+        }
+    found = pl.DataFrame({"group": labels} | {name: numbers[name] for name in STATISTICS if name != "group"})
+    found = found.with_columns(pl.col(pl.Float64).fill_nan(None)).cast(STATISTICS)
+    return found.filter(pl.col("trades") > 0).sort("net", "group", descending=[True, False])
 
 
 def distribution(trades, quantiles=(0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)):
@@ -98,37 +137,74 @@ def distribution(trades, quantiles=(0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)):
 
     Trades as for `statistics`; interpolated linearly.
     """
-    told = trades.select(net="net", r=_r(), bars=pl.col("bars").cast(pl.Float64))
-    rows = [told.select(pl.all().quantile(q, "linear")).with_columns(quantile=pl.lit(q)) for q in quantiles]
-    return pl.concat(rows).select(*DISTRIBUTION).cast(DISTRIBUTION)
+    told = {"quantile": [*quantiles], "net": None, "r": None, "bars": None}
+    if len(trades.trades if isinstance(trades, Ended) else trades):
+        ended = trades if isinstance(trades, Ended) else Ended.of(trades)
+        for name, values in (("net", ended.net), ("r", ended.r[~np.isnan(ended.r)]), ("bars", ended.bars)):
+            told[name] = np.quantile(values, quantiles) if len(values) else None
+    return pl.DataFrame(told, schema=DISTRIBUTION)
 
 
-def _grouped(trades, names):
-    """What the numbers read, with the group of each trade, in order of the exits."""
-    trades = by_market(trades).with_columns(
-        year=pl.col("exit_day").dt.year(), r=_r(), exit_day=pl.col("exit_day").fill_null(pl.col("exit_day").max())
-    )
-    group = pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in names], separator=" / ")
-    trades = trades.with_columns(group=group if names else pl.lit("all"))
-    wanted = ("trade", "group", "entry_day", "exit_day", "net", "costs", "r", "bars", "rolls", "open")
-    return trades.select(wanted).sort("exit_day", "trade")
+def _grouped(ended, names):
+    """(number of the group of each trade, text of each group)."""
+    code, texts = np.zeros(len(ended.order), np.int64), [()]
+    for name in names:
+        own, labels = _coded(ended.trades, name)
+        code = code * len(labels) + own[ended.order]
+        texts = [(*before, label) for before in texts for label in labels]
+    return code, [" / ".join(text) if names else "all" for text in texts]
 
 
-def _r():
-    """Result of a trade over the money at risk at entry. [R]"""
-    risk = pl.col("risk").cast(pl.Float64)
-    return pl.when(risk > 0.0).then(pl.col("net") / risk)
+def _coded(trades, name):
+    """(number of the label of each trade, labels) of one of GROUPS; without one the label is empty."""
+    column = trades["exit_day"].dt.year() if name == "year" else trades[name]
+    if not isinstance(column.dtype, pl.Enum):
+        column = column.cast(pl.String)
+        column = column.cast(pl.Enum(column.unique().drop_nulls().sort()))
+    labels = [*column.dtype.categories, ""]
+    return column.to_physical().cast(pl.Int64).fill_null(len(labels) - 1).to_numpy(), labels
 
 
-def _streaks(trades):
-    """Most trades in a row that won, and that lost, by group; a trade that broke even ends both."""
-    sign, group = pl.col("net").sign(), pl.col("group")
-    runs = trades.sort("group", maintain_order=True).select(
-        "group", sign=sign, run=((sign != sign.shift()) | (group != group.shift())).fill_null(True).cum_sum()
-    )
-    lengths = runs.group_by("group", "run", "sign").agg(length=pl.len())
-    length = pl.col("length")
-    return lengths.group_by("group").agg(
-        won_in_a_row=length.filter(pl.col("sign") > 0.0).max(),
-        lost_in_a_row=length.filter(pl.col("sign") < 0.0).max(),
-    )
+@kernel
+def _sums(code, count, by_bars, net, costs, r, bars, days, rolls, open_):
+    """Columns SUMS of each group, array (group, sum), of trades in the order of their exits."""
+    out = np.zeros((count, 19))
+    out[:, 10], out[:, 11] = -np.inf, np.inf
+    sign, row = np.zeros(count), np.zeros(count)
+    for k in range(len(code)):
+        mine, one = out[code[k]], net[k]
+        mine[0] += 1.0
+        mine[1] += open_[k]
+        mine[2] += one
+        mine[3] += costs[k]
+        if one > 0.0:
+            mine[4] += 1.0
+            mine[5] += one
+        elif one < 0.0:
+            mine[6] += 1.0
+            mine[7] -= one
+        if not np.isnan(r[k]):
+            mine[8] += 1.0
+            mine[9] += r[k]
+        mine[10] = max(mine[10], one)
+        mine[11] = min(mine[11], one)
+        now = np.sign(one)
+        row[code[k]] = row[code[k]] + 1.0 if now == sign[code[k]] else 1.0
+        sign[code[k]] = now
+        if now != 0.0:
+            place = 12 if now > 0.0 else 13
+            mine[place] = max(mine[place], row[code[k]])
+        mine[14] += bars[k]
+        mine[16] += days[k]
+        mine[17] += rolls[k]
+    for k in range(len(code)):
+        mine = out[code[k]]
+        mine[18] += (net[k] - mine[2] / mine[0]) ** 2
+    passed = np.zeros(count)
+    for k in by_bars:
+        mine = out[code[k]]
+        half = (mine[0] - 1.0) / 2.0  # the middle trade, or the two about the middle
+        if abs(passed[code[k]] - half) < 0.75:
+            mine[15] += bars[k] if mine[0] % 2.0 == 1.0 else 0.5 * bars[k]
+        passed[code[k]] += 1.0
+    return out

@@ -78,9 +78,9 @@ def picture(values, across, up, title, note="", by="sharpe", best=None, label=""
 def around(values):
     """Mean of each cell and its neighbours, those without a value left out; nan where a cell has none itself.
 
-    >>> around(np.array([[1.0, 2.0, np.nan], [3.0, 2.0, 9.0]]))
-    array([[2. , 3.4, nan],
-           [2. , 3.4, 5.5]])
+    >>> around(np.array([[1.0, 2.0, np.nan], [3.0, 2.0, 8.0]]))
+    array([[2. , 3.2, nan],
+           [2. , 3.2, 4. ]])
     """
     padded = np.pad(np.asarray(values, dtype=np.float64), 1, constant_values=np.nan)
     rows, columns = np.shape(values)

@@ -8,7 +8,6 @@ to settlement with noise. What is timed begins with prices in memory and ends wi
 """
 
 import argparse
-import resource
 import statistics
 import tempfile
 from pathlib import Path
@@ -65,7 +64,7 @@ def measured(market, sizes, rounds):
             {"bars": len(ready.given.row), "markets": count, "fills": len(ledger.fills), "days": len(ledger.equity),
              "seconds": statistics.median(seconds), "best": min(seconds),
              "ns": statistics.median(seconds) / total * 1e9,
-             "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+             "memory": system.peak_memory()}
         )  # fmt: skip
     return rows
 

@@ -128,6 +128,10 @@ def test_t45_a_store_that_ends_earlier_gives_the_same_run_up_to_there(real, tren
     for table in ("equity", "positions", "ledger"):
         ours, whole = getattr(short, table)(), getattr(made, table)().filter(pl.col("day") <= cut)
         texts = [c for c, kind in whole.schema.items() if isinstance(kind, pl.Enum)]
+        if "line" in ours.columns:  # which counts the lines of a run: a market that begins later has none in the short
+            same = [table.select("strategy", "market", "line").n_unique() for table in (ours, whole)]
+            assert same == [table.select("strategy", "market").n_unique() for table in (ours, whole)]
+            ours, whole = ours.drop("line"), whole.drop("line")
         assert ours.with_columns(pl.col(texts).cast(pl.String)).equals(
             whole.with_columns(pl.col(texts).cast(pl.String))
         )

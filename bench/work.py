@@ -94,7 +94,7 @@ def _loaded(folder, rounds):
 
 def lines(rows):
     """The rows as lines of text."""
-    told = [f"{'':<58}{'median':>12}{'best':>12}{'asked':>12}   times the bare loop"]
+    told = [f"{'':<58}{'median':>12}{'best':>12}{'aim':>12}   times the bare loop"]
     for row in rows:
         figures = [row.get("rate") or row["seconds"], row["best"], row["asked"]]
         shown = [f"{x:,.0f}/s" if "rate" in row else f"{x * 1e3:,.2f} ms" for x in figures]

@@ -24,7 +24,7 @@ import numpy as np
 from app.commands import risks
 from app.commands.sections import SECTIONS
 from bench.load import make
-from bench.run import DAYS, PORTFOLIO, REPO, clock, stretched
+from bench.run import DAYS, PORTFOLIO, clock, on_the_page, stretched
 from engine import Portfolio, backtest, load
 from engine.analysis import regime_tables, source
 from engine.analysis.attribution import attribution
@@ -71,9 +71,7 @@ def main(arguments=None):
         found = {name: measured(market, *shape, options.rounds) for name, shape in RUNS.items()}
     print(json.dumps(found, indent=2) if options.json else table(found))
     if options.docs:
-        page = REPO / "docs" / "speed.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        page.write_text(before + BEGIN + f"\n{table(found)}\n\n" + END + rest.partition(END)[2], encoding="utf-8")
+        on_the_page(BEGIN, table(found), END)
 
 
 def parser():

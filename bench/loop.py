@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.floor import floor
-from bench.run import PORTFOLIO, REPO, arguments_of, bare_arguments, clock, stretched
+from bench.run import PORTFOLIO, arguments_of, bare_arguments, clock, on_the_page, stretched
 from engine import Portfolio, load
 from engine.book import Facts, Lines, Prices
 from engine.ready import ready_of
@@ -39,9 +39,7 @@ def main(arguments=None):
     told = table(rows)
     print(told)
     if options.docs:
-        page = REPO / "docs" / "speed.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        page.write_text(before + BEGIN + "\n" + told + "\n\n" + END + rest.partition(END)[2], encoding="utf-8")
+        on_the_page(BEGIN, told, END)
 
 
 def parser():

@@ -315,6 +315,12 @@ def readme(text, lines):
     return f"{head}{begin}\n\n```text\n{lines}\n```\n\n{end}{rest.partition(end)[2]}"
 
 
+def on_the_page(begin, lines, end, page=REPO / "docs" / "speed.md"):
+    """Put these lines between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n{lines}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def row(label, seconds, note):
     """A line of the table."""
     shown = "" if seconds is None else f"{seconds * 1e3:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"

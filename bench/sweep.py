@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from bench.minutes import panel
-from bench.run import PORTFOLIO, REPO, clock, stretched
+from bench.run import PORTFOLIO, REPO, clock, on_the_page, stretched
 from engine import Portfolio, load
 from engine.sweep import sweep
 from store import open_archive, sample, system
@@ -44,10 +44,8 @@ def main(arguments=None):
     print(json.dumps(rows, indent=2) if options.json else table(rows))
     if options.docs:
         PICTURE.write_text(picture(rows), encoding="utf-8")
-        page = REPO / "docs" / "speed.md"
-        told = f"\n{table(rows)}\n\n![Seconds of a sweep, and nanoseconds a bar](pictures/sweep.svg)\n\n"
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        page.write_text(before + BEGIN + told + END + rest.partition(END)[2], encoding="utf-8")
+        told = f"{table(rows)}\n\n![Seconds of a sweep, and nanoseconds a bar](pictures/sweep.svg)"
+        on_the_page(BEGIN, told, END)
 
 
 def parser():

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.loop import prepared, widened
-from bench.run import PORTFOLIO, REPO, arguments_of, clock, stretched
+from bench.run import PORTFOLIO, arguments_of, clock, on_the_page, stretched
 from engine import Portfolio, load
 from engine.ready import INDEX
 from engine.simulate import simulated
@@ -35,9 +35,7 @@ def main(arguments=None):
         told = table(measured(load(archive), options.sizes, options.rounds))
     print(told)
     if options.docs:
-        page = REPO / "docs" / "speed.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        page.write_text(before + BEGIN + "\n" + told + "\n\n" + END + rest.partition(END)[2], encoding="utf-8")
+        on_the_page(BEGIN, told, END)
 
 
 def parser():

@@ -48,21 +48,22 @@ def parser():
 
 
 def measured(market, sizes, rounds):
-    """A row for each size: bars, markets, fills, seconds, nanoseconds a bar; most memory of the process so far."""
+    """A row for each size: bars, markets, fills, seconds, nanoseconds a bar; most memory of the process since."""
     portfolio = Portfolio.from_toml(PORTFOLIO).with_settings(["start=none"])
     rows = []
     for size in sizes:
         bars, _, count = size.partition("x")
         days, count = -(-round(float(bars)) // MINUTES), int(count)
         ready = minutes(prepared(widened(arguments_of(stretched(market, count, days), portfolio), count), "held"))
+        system.forget_peak()
         ledger = simulated(ready)
         seconds = [clock(lambda ready=ready: simulated(ready)) for _ in range(rounds)]
-        total = len(ready.given.row) * count
+        total, memory = len(ready.given.row) * count, system.peak_memory()
         rows.append(
             {"bars": len(ready.given.row), "markets": count, "fills": len(ledger.fills), "days": len(ledger.equity),
              "seconds": statistics.median(seconds), "best": min(seconds),
              "ns": statistics.median(seconds) / total * 1e9,
-             "memory": system.peak_memory()}
+             "memory": memory}
         )  # fmt: skip
     return rows
 

@@ -14,12 +14,13 @@ import numpy as np
 from engine import inputs
 from engine.backtest import first_row
 from engine.headline import STATISTICS, listed, term
-from engine.kept import keeping, scratch
 from engine.kernel import kernel
+from engine.margin import MarginUnknown
+from engine.memo import remembering, scratch
 from engine.portfolio import Portfolio, Sleeve
 from engine.ready import ready_of
 from engine.session import OWN
-from engine.settings import assign
+from engine.settings import ConfigError, assign
 from engine.strategy import StrategyError, blamed, running, told_by, twin
 from engine.tried import tried
 from engine.wishes import days_of
@@ -27,6 +28,7 @@ from engine.wishes import days_of
 AT_ONCE = ("forecast", "targets")  # kinds of strategies whose combinations are made at once
 BYTES = 8_000_000  # of the forecasts of a block
 MOST = 256  # combinations of a block
+REFUSALS = (ConfigError, StrategyError, MarginUnknown)  # all else is a fault, and ends the sweep
 
 
 class Made(NamedTuple):
@@ -62,11 +64,11 @@ class Group:
         self.why, self.portfolio, self._shared, self._plan = "", None, None, None
         try:
             self.portfolio = source.portfolio.with_settings(self.grid.changes(number, inner=False))
-        except ValueError as fault:
+        except REFUSALS as fault:
             self.why = told(fault)
             return
         self.wrong = [self._wrong(axis) for axis in self.grid.params]
-        with contextlib.suppress(ValueError, StrategyError):  # whoever is at fault is told one by one
+        with contextlib.suppress(*REFUSALS):  # whoever is at fault is told one by one
             self._shared = Shared(source, self.portfolio, self.grid.params)
 
     def with_values(self, grid):
@@ -119,7 +121,7 @@ class Group:
             found = screened(self.source.market, self.portfolio, values, threads=threads, plan=self._plan)
         except CannotScreen:
             raise
-        except (ValueError, StrategyError):  # one of them is refused by its strategy: which one is found there
+        except REFUSALS:  # one of them is refused by its strategy: which one is found there
             return self.block(numbers)
         made = nothing(numbers, refused)
         for k, name in enumerate(STATISTICS):
@@ -150,13 +152,13 @@ class Group:
             try:
                 yield from zip(numbers.tolist(), *self._shared.many(self._values(numbers)), strict=True)
                 return
-            except (ValueError, StrategyError):
+            except REFUSALS:
                 pass  # one of them is refused by its strategy: which one is found below
         for number in numbers.tolist():
             try:
                 shared = Shared(self.source, self._combined(number), ())
                 yield number, *shared.alone()
-            except (ValueError, StrategyError) as fault:
+            except REFUSALS as fault:
                 refused[number] = told(fault)
 
     def _values(self, numbers):
@@ -185,7 +187,7 @@ class Group:
         for k, value in enumerate(axis.values):
             try:
                 assign(tried, axis.path[-1], value, f"--grid {axis.name}:")
-            except ValueError as fault:
+            except REFUSALS as fault:
                 found[k] = told(fault)
         return found
 
@@ -200,7 +202,7 @@ class Shared:
         known = bars() if callable(bars) and portfolio.execution.ties == "finer" else bars
         with blamed():
             made = inputs.made(market, portfolio, first, None if callable(known) else known, source.within)
-        self.portfolio, self.market, self.first, self.inputs = portfolio, keeping(market), first, made
+        self.portfolio, self.market, self.first, self.inputs = portfolio, remembering(market), first, made
         self.wishes, orders, account, clock = made.wishes, made.orders, made.account, made.clock
         self.ready = ready_of(*made.arguments(), by_days=account.daily)
         transfer = clock.transfer

@@ -123,6 +123,23 @@ def test_every_kind_of_portfolio_gives_the_runs_of_backtest(name, market, cross)
     assert_is_backtest(market, given, sweep(market, given, grid, threads=2))
 
 
+def test_two_strategies_of_one_kind_are_swept_side_by_side(market):
+    """Each has forecasts of its own, which no other's are written over."""
+    second = "weight = 0.5\nmarkets = ['ZC', 'MES']\n[[strategies]]\nname = 'moving_average_cross'\nweight = 0.5\n"
+    given = Portfolio.from_toml(PORTFOLIO + second)
+    found = sweep(market, given, {"strategies.0.fast": [5, 40], "strategies.1.slow": [80, 200]}, threads=2)
+    assert_is_backtest(market, given, found)
+
+
+def test_a_fault_of_ours_is_raised_and_no_refusal(market, cross, monkeypatch):
+    def broken(*given, **more):
+        raise ValueError("a fault of the engine")
+
+    monkeypatch.setattr(blocks, "ready_of", broken)
+    with pytest.raises(ValueError, match="a fault of the engine"):
+        sweep(market, cross, {"fast": [5, 20]}, threads=1)
+
+
 def test_of_two_strategies_one_is_swept_and_the_other_stays(market, cross):
     text = PORTFOLIO + "weight = 0.5\nmarkets = ['ZC', 'MES']\n[[strategies]]\nname = 'ewmac'\nweight = 0.5\n"
     given = Portfolio.from_toml(text)

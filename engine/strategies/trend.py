@@ -5,10 +5,10 @@ import param
 
 from engine.book import STOP
 from engine.indicators import average_gap, average_gaps, change, seen, volatility
-from engine.kept import kept, scratch
 from engine.kernel import inlined, kernel
 from engine.lanes import Lanes
 from engine.measures import average_range, exponential_gap, extremes, highest, lowest, past_change, side_of
+from engine.memo import remembered, scratch
 from engine.signals import Signals
 from engine.strategy import Strategy, program
 
@@ -33,10 +33,10 @@ class MovingAverageCross(Strategy):
     def forecasts(self, market, values) -> np.ndarray:
         """Each length is averaged once."""
         fast, slow = _told(self, values, "fast", "slow")
-        price, out = market.adjusted, scratch(market, "forecasts", (len(fast), *market.mark.shape))
+        price, out = market.adjusted, scratch(market, self, (len(fast), *market.mark.shape))
         lengths = sorted({*fast, *slow})
-        gap = {n: kept(market, ("average_gap", n), lambda n=n: average_gap(price, n)) for n in lengths}
-        width = kept(market, "width of a tie", lambda: ties(np.ascontiguousarray(market.mark)))
+        gap = {n: remembered(market, ("average_gap", n), lambda n=n: average_gap(price, n)) for n in lengths}
+        width = remembered(market, "width of a tie", lambda: ties(np.ascontiguousarray(market.mark)))
         for k in range(len(fast)):
             side(gap[fast[k]], gap[slow[k]], width, out[k])
         return out

@@ -21,10 +21,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-GAIN, LOSS = "#3d8bc9", "#d9772b"  # blue and orange: told apart by every kind of colour vision
-SECTOR_COLOURS = (  # P. Tol, Colour Schemes, 2021, "light" in an order in which neighbours differ, and two greys
-    "#77aadd", "#ee8866", "#eedd88", "#44bb99", "#ffaabb", "#bbcc33", "#99ddff", "#aaaa00", "#dddddd", "#9aa0a8",
-)  # fmt: skip
+from app.theme import FONT, GRID, INK, NEUTRAL
+
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 UNKNOWN = "–"
 DAY_MS = 86_400_000.0
@@ -117,16 +115,48 @@ def span(values, floor=None):
 # ---------------------------------------------------------------------------------------------------------- figures
 
 DATES = {"days": "%Y-%m-%d", "months": "%Y-%m", "years": "%Y", "hours": "%Y-%m-%d", "hourmin": "%Y-%m-%d"}
-FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-INK, GRID = "#3c4650", "#e3e7eb"  # of the light theme; where a page is dark its CSS variables win
 
 
 def chart(height, x_range, y_range, description, **params):
     """An empty figure in the house's look: no toolbar, no gesture but what is asked for, a description for readers."""
-    plot = figure(
-        height=height, sizing_mode="stretch_width", min_width=220, x_range=x_range, y_range=y_range, tools="",
-        toolbar_location=None, background_fill_color=None, border_fill_color=None, outline_line_color=None,
-        min_border_right=14, min_border_top=8, output_backend="canvas", **params,
+    plot = figure(x_range=x_range, y_range=y_range, tools="", **params)
+    return dressed(plot, height, description)
+
+
+def drawn(element, height, description, **ranges):
+    """A figure drawn by HoloViews, in the house's look, and the sources of its glyphs.
+
+    Parameters
+    ----------
+    element : HoloViews element, overlay or layout of one figure
+        Drawn once; what changes later is put into the sources, whose columns are named as its dimensions.
+    height : int
+        [pixels]
+    description : str
+        What readers of screens are told.
+    ranges : Range1d or FactorRange
+        `x_range`, `y_range` that shall hold instead of those that HoloViews finds.
+
+    Returns
+    -------
+    figure, list of ColumnDataSource
+        One source for each glyph, in the order of the overlay.
+    """
+    import holoviews as hv
+    from holoviews.plotting import bokeh  # noqa: F401  (what hv.render draws with)
+
+    plot = hv.render(element, backend="bokeh")
+    plot.update(**ranges)
+    plot.tools = [tool for tool in plot.tools if isinstance(tool, HoverTool)]
+    return dressed(plot, height, description), [renderer.data_source for renderer in plot.renderers]
+
+
+def dressed(plot, height, description):
+    """A figure in the house's look."""
+    plot.update(
+        height=height, width=None, sizing_mode="stretch_width", min_width=220, toolbar_location=None, title=None,
+        background_fill_color=None, border_fill_color=None, outline_line_color=None, min_border_right=14,
+        min_border_top=8, output_backend="canvas",
     )  # fmt: skip
     plot.html_attributes = {"role": "img", "aria-label": description}
     for axis in plot.axis:
@@ -168,7 +198,7 @@ def percent_axis(axis):
 
 def zero_line(plot):
     """A line where nothing was won or lost."""
-    plot.add_layout(Span(location=0.0, dimension="width", line_color="#8a939c", line_width=1))
+    plot.add_layout(Span(location=0.0, dimension="width", line_color=NEUTRAL, line_width=1))
 
 
 def hover(plot, renderer, rows, mode="vline"):
@@ -185,9 +215,7 @@ def veils(*plots):
     sides = []
     for plot in plots:
         for edge in ("left", "right"):
-            cover = BoxAnnotation(
-                fill_color="#8a939c", fill_alpha=0.28, line_color=None, visible=False, level="overlay"
-            )
+            cover = BoxAnnotation(fill_color=NEUTRAL, fill_alpha=0.28, line_color=None, visible=False, level="overlay")
             plot.add_layout(cover)
             sides.append((edge, cover))
     return sides

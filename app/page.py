@@ -2,13 +2,13 @@
 
 import logging
 from collections import OrderedDict
-from urllib.parse import urlencode
 
 import panel as pn
 
-from app import shell
+from app import charts, shell
 from app.charts import esc
 from app.columns import Columns
+from app.pages import ALWAYS, FIRST, PAGES
 from app.selection import LISTS, Selection
 from app.view import Board, failure
 from app.views import VIEWS
@@ -38,7 +38,7 @@ def create(store_path, run=None):
         if damaged and not rows:
             return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
-        return dashboard(columns_of(archive, name), chooser(rows, name))
+        return dashboard(archive, columns_of(archive, name), chooser(rows, name))
     except ArchiveMissing as error:
         return nothing(
             "There is no store here.", f"<p>{esc(error)}</p>{NO_STORE}{VENDORS.format(table=shell.vendors())}"
@@ -75,29 +75,64 @@ def columns_of(archive, name):
     return _COLUMNS[key]
 
 
-def dashboard(columns, chosen=""):
-    """All views of a run under one selection, which stands in the address."""
+def dashboard(archive, columns, chosen=""):
+    """All pages of a run under one selection, which stands in the address.
+
+    What the first page shows first is built now; the rest of it once the browser has that, every other page at its
+    first visit.
+    """
     selection, notice = picked(columns)
-    board = Board(columns, selection)
-    views = {name: kind(board=board) for name, kind in VIEWS.items()}
-    body = shell.template(views, columns.run, chosen, notice=notice, after="{{ embed(roots.location) }}", pages=DATA)
-    page = template(body, f"{columns.run.name} {columns.run.id}", location=True)
-    for name, view in views.items():
-        page.add_panel(name, view.__panel__())
-    page.add_panel("alert", pn.pane.Bokeh(board.alert, sizing_mode="stretch_width"))
-    follow(selection, columns.run.id, pn.state.location)
+    board = Board(columns, selection, archive)
+    stage = Stage(board)
+    body = shell.template(VIEWS, columns.run, chosen, notice=notice, others=DATA)
+    page = template(body, f"{columns.run.name} {columns.run.id}")
+    for name, slot in stage.slots.items():
+        page.add_panel(name, slot)
+    for name in ("alert", "wish", "gift"):
+        page.add_panel(name, pn.pane.Bokeh(getattr(board, name), sizing_mode="stretch_width"))
+    stage.fill((*ALWAYS, *FIRST))
+    pn.state.onload(lambda: stage.open("overview"))
     return page
 
 
-def follow(selection, run, location):
-    """Keep run and selection in the address of the page."""
+class Stage:
+    """The slots of all pages, filled when they are first seen."""
 
-    def write(*_):
-        fields = {"run": run, "pick": selection.to_query()}
-        location.search = "?" + urlencode({name: value for name, value in fields.items() if value})
+    def __init__(self, board):
+        self.board, self.views = board, {}
+        names = [*ALWAYS, *(slot.view for page in PAGES.values() for slot in page.slots)]
+        self.slots = {name: pn.Column(sizing_mode="stretch_width", stylesheets=[WAITING]) for name in names}
+        board.verbs["page"] = lambda asked: self.open(asked["name"])
 
-    if location is not None:
-        selection.param.watch(write, list(selection.param))
+    def fill(self, names):
+        """Build the views of these names that are not there yet, each in its slot; a failure takes its place."""
+        for name in names:
+            if name not in self.views:
+                self.slots[name].objects = [self._made(name)]
+
+    def open(self, page):
+        """Fill a page, and let its views follow the selection; those of other pages rest."""
+        names = (*ALWAYS, *(slot.view for slot in PAGES[page].slots))
+        with pn.io.hold():
+            self.fill(names)
+        self.board.sight([self.views[name] for name in names])
+
+    def _made(self, name):
+        try:
+            view = self.views[name] = VIEWS[name](board=self.board)
+            return view.__panel__()
+        except Exception as error:
+            log.exception("view %s", name)
+            self.views[name] = None
+            words = charts.words()
+            words.text = failure(f"{VIEWS[name].title} cannot be shown.", f"{type(error).__name__}: {error}")
+            return pn.pane.Bokeh(words, sizing_mode="stretch_width")
+
+
+WAITING = """
+:host { min-height: 40px; }
+:host(:empty)::before { content: none; }
+"""
 
 
 def picked(columns):
@@ -134,15 +169,14 @@ def chooser(rows, name):
     return f'<label class="run">Run<select class="run" onchange="{esc(change)}">{options}</select></label>'
 
 
-def nothing(title, words, pages=()):
+def nothing(title, words, others=()):
     """A page that says what is missing and what to type."""
-    body = shell.top("frontmonth", "", (), pages) + f'<main id="main" class="empty"><h2>{esc(title)}</h2>{words}</main>'
-    return template(shell.blocks(body), "frontmonth")
+    return template(shell.blocks(shell.empty(title, words, others)), "frontmonth")
 
 
-def template(text, title, location=False):
-    """A page of Panel around the house's own HTML; `location`: the text embeds the root of that name."""
-    page = pn.Template("{% extends base %}\n" + text, location=location)
+def template(text, title):
+    """A page of Panel around the house's own HTML."""
+    page = pn.Template("{% extends base %}\n" + text)
     page.title = title
     return page
 

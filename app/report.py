@@ -14,7 +14,7 @@ from bokeh.events import DocumentReady
 from bokeh.models import ColumnDataSource, CustomJS
 from bokeh.resources import INLINE
 
-from app import charts, shell
+from app import charts, shell, theme
 from app.crossfilter import FEW_DAYS, FEW_TRADES
 from app.view import Board
 from app.views import VIEWS
@@ -115,8 +115,8 @@ def meta(columns, views):
         "steps": list(STEPS),
         "order": {view.kind: [list(row) for row in view.order] for view in (views["sectors"], views["markets"])},
         "book_head": list(head(currency)),
-        "gain": charts.GAIN,
-        "loss": charts.LOSS,
+        "gain": theme.GAIN,
+        "loss": theme.LOSS,
     }
 
 

@@ -13,6 +13,8 @@ SIDES = ("long", "short")
 CHOICES = ("days", "markets", "sectors", "strategies", "directions")
 LISTS = {"m": "markets", "s": "sectors", "n": "strategies", "d": "directions"}  # letter in a link -> param
 
+FIELDS = CHOICES
+
 
 class Selection(param.Parameterized):
     """An empty field picks everything."""
@@ -30,6 +32,22 @@ class Selection(param.Parameterized):
         True
         """
         return (self.days, *(tuple(sorted(getattr(self, name))) for name in LISTS.values()))
+
+    can_undo = can_redo = False
+
+    def chips(self):
+        return ([("days", "", f"{self.days[0]} to {self.days[1]}")] if self.days else []) + [
+            (n, v, v) for n in LISTS.values() for v in getattr(self, n)
+        ]
+
+    def clear(self, name, value=None):
+        setattr(self, name, None if name == "days" else [v for v in getattr(self, name) if v != value])
+
+    def undo(self):
+        pass
+
+    def redo(self):
+        pass
 
     def reset(self):
         """Pick everything again, in one step."""

@@ -1,15 +1,28 @@
-"""The HTML around the views: one frame for the dashboard and the report, and the pages that have nothing to show."""
+"""The HTML around the views: one frame for the dashboard and the report, and the pages that have nothing to show.
+
+Everything that is no picture is plain HTML: the rail of pages and filters, the bar with the run and its buttons, a card
+for every view with its title, a line on how to read it, and its downloads. `page.js` makes it answer.
+"""
 
 from pathlib import Path
 
+from app import theme
 from app.charts import esc
 from app.commands.output import counted
+from app.pages import PAGES, SIDE
 
 ABOUT = (("Vendor", "title"), ("Files", "files"), ("Gives", "gives"), ("Export", "export"), ("Note", "lacks"))
 HERE = Path(__file__).parent
-SECTIONS = ("strip", "equity", "months", "markets", "sectors", "positions", "trades", "about")
-LINKS = (("strip", "Numbers"), ("months", "Months"), ("sectors", "Profit"), ("positions", "Positions"),
-         ("trades", "Trades"), ("about", "About"))  # fmt: skip
+BUTTONS = (  # what it does, its keys, its words, its icon
+    ("undo", "Ctrl+Z", "Undo", "M9 7L4 12l5 5M4 12h11a5 5 0 0 1 0 10h-3"),
+    ("redo", "Ctrl+Shift+Z", "Redo", "M15 7l5 5-5 5M20 12H9a5 5 0 0 0 0 10h3"),
+    ("reset", "Escape", "Pick all again", "M6 6l12 12M18 6L6 18"),
+    ("copy", "", "Copy the link to this view",
+     "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1"),
+    ("theme", "", "Light or dark", "M12 3a9 9 0 1 0 9 9a7 7 0 0 1-9-9"),
+)  # fmt: skip
+OUT = "M7 17L17 7M9 7h8v8"  # leads elsewhere
+SAVE = "M12 4v11m0 0l-4-4m4 4l4-4M5 20h14"
 
 
 def asset(name):
@@ -21,45 +34,89 @@ def head():
     """Style and theme of every page, inlined: nothing is asked of any other host."""
     return (
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<style>{asset('page.css')}</style><script>{asset('page.js')}</script>"
+        f"<style>{theme.tokens()}{asset('page.css')}</style><script>{asset('page.js')}</script>"
     )
 
 
-def top(title, small, links=LINKS, pages=()):
-    """Name, links to the sections and to other pages (address, text), and the switch of the theme."""
-    anchors = "".join(f'<a href="{to}">{text}</a>' for to, text in (*((f"#{n}", t) for n, t in links), *pages))
+def icon(path):
+    """A drawing of lines, which says nothing to readers of screens."""
+    return f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="{path}"/></svg>'
+
+
+def rail(pages, run_chooser="", filters="", others=()):
+    """Sidebar: name, runs, pages, other addresses (address, text), filters."""
+    links = "".join(
+        f'<a href="#/{name}" data-page="{name}">{icon(page.icon)}<span>{esc(page.title)}</span></a>'
+        for name, page in pages.items()
+    )
+    links += "".join(f'<a href="{to}" class="other">{icon(OUT)}<span>{text}</span></a>' for to, text in others)
     return (
-        '<a class="skip" href="#main">Skip to the content</a><header class="top">'
-        f'<h1>{esc(title)} <small>{esc(small)}</small></h1><nav aria-label="Sections">{anchors}</nav>'
-        '<button class="theme" type="button" aria-pressed="false">Dark</button></header>'
+        '<aside class="rail" aria-label="Pages and filters"><div class="brand">frontmonth</div>'
+        f'{run_chooser}<nav aria-label="Pages">{links}</nav>{filters}</aside>'
     )
 
 
-def template(views, run, chooser="", scripts="", notice="", after="", pages=()):
-    """Jinja template of a run's page; `views` is {name: View}, each becomes the root of its name.
+def bar(title, small, buttons=BUTTONS):
+    """Name of the run, and the buttons that hold for every page."""
+    made = "".join(
+        f'<button type="button" data-do="{name}" title="{words}{f" ({keys})" if keys else ""}" aria-label="{words}">'
+        f"{icon(drawn)}</button>"
+        for name, keys, words, drawn in buttons
+    )
+    return (
+        f'<header class="bar"><h1>{esc(title)} <small>{esc(small)}</small></h1>'
+        f'<div class="buttons" role="toolbar" aria-label="Selection and theme">{made}</div></header>'
+    )
 
-    chooser: HTML above the filters; scripts: HTML for the head; notice: HTML above all; after: template text last;
-    pages: other pages to link to, (address, text).
+
+def card(slot, view):
+    """Title, guide and downloads of a view, and the place where it is drawn."""
+    guide = f'<p class="guide">{esc(view.guide)}</p>' if view.guide else ""
+    saves = "".join(
+        f'<button type="button" data-save="{kind}" title="Save as {kind.upper()}" aria-label="Save {esc(view.title)} '
+        f'as {kind.upper()}">{kind.upper()}</button>'
+        for kind in view.saves
+    )
+    tools = f'<div class="saves">{icon(SAVE)}{saves}</div>' if saves else ""
+    return (
+        f'<section id="{slot.view}" class="card w{slot.width}" aria-label="{esc(view.title)}"><header><h2>'
+        f'{esc(view.title)}</h2>{tools}</header>{guide}<div class="drawn">{{{{ embed(roots.{slot.view}) }}}}</div>'
+        "</section>"
+    )
+
+
+def template(views, run, chooser="", scripts="", notice="", others=(), pages=PAGES):
+    """Jinja template of a run's page; `views` is {name: View or its class}, each becomes the root of its name.
+
+    chooser: HTML above the pages; scripts: HTML for the head; notice: HTML above all; others: further addresses to link
+    to, (address, text); pages: which pages there are.
     """
-    parts = "".join(
-        f'<section id="{name}" class="{name}" aria-label="{esc(views[name].title)}"><h2>{esc(views[name].title)}</h2>'
-        f"{{{{ embed(roots.{name}) }}}}</section>"
-        for name in SECTIONS
+    filters = (
+        f'<details class="filters" open><summary><h2>Filters</h2></summary>{{{{ embed(roots.{SIDE}) }}}}</details>'
     )
-    told = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
-    simulated = told if run.simulated else ""
-    simulated += stamped(run.summary) + marks(run.summary.get("data", {}))
+    shown = "".join(
+        f'<div class="page" id="page-{name}" data-title="{esc(page.title)}" hidden><p class="lead">{esc(page.guide)}</p>'
+        f'<div class="grid">{"".join(card(slot, views[slot.view]) for slot in page.slots)}</div></div>'
+        for name, page in pages.items()
+    )
     small = " · ".join(filter(None, (run.id, run.note)))
     body = (
-        top(run.name, small, pages=pages)
-        + simulated
-        + f'<div class="frame"><aside aria-label="Filters">{chooser}'
-        + '<details class="filters" open><summary><h2>Filters</h2></summary>'
-        + "{{ embed(roots.controls) }}</details></aside>"
-        + f'<main id="main"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div><div class="grid">'
-        + f"{parts}</div></main></div>{after}"
+        '<a class="skip" href="#main">Skip to the content</a><div class="app">'
+        + rail(pages, chooser, filters, others)
+        + '<div class="stage">'
+        + bar(run.name, small)
+        + simulated(run)
+        + '<div class="chips">{{ embed(roots.chips) }}</div>'
+        + f'<main id="main" tabindex="-1"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div>{shown}</main>'
+        + '<div class="hidden" aria-hidden="true">{{ embed(roots.wish) }}{{ embed(roots.gift) }}</div></div></div>'
     )
     return blocks(body, scripts)
+
+
+def simulated(run):
+    """Lines above every page of a run that is not as trading would have been."""
+    told = '<div class="simulated" role="note">Simulated prices: no market ever traded at them.</div>'
+    return (told if run.simulated else "") + stamped(run.summary) + marks(run.summary.get("data", {}))
 
 
 def stamped(summary):
@@ -80,6 +137,18 @@ def marks(data):
         f'<div class="marked" role="note">{title}{esc(", ".join(names))}</div>'
         for title, names in said.items()
         if names
+    )
+
+
+def empty(title, words, others=()):
+    """Body of a page that has nothing to show: why, and what to do."""
+    buttons = [button for button in BUTTONS if button[0] == "theme"]
+    return (
+        '<a class="skip" href="#main">Skip to the content</a><div class="app">'
+        + rail({}, others=others)
+        + f'<div class="stage">{bar("frontmonth", "", buttons)}<main id="main" class="empty"><h2>{esc(title)}</h2>'
+        + words
+        + "</main></div></div>"
     )
 
 

@@ -1,36 +1,62 @@
 """View: one picture of a run. Board: the run, the selection, and the views that show them.
 
 A view is built once. What a selection changes is told by its `patch`: {name of a model: {property: value}}, numbers and
-text only, so that the same patch can be made by Python (dashboard, notebook) and by `crossfilter.js` (report). The
-board is the only watcher of a selection: it computes one slice and sends all patches as one message.
+text only, so that the same patch can be made by Python (dashboard, notebook) and by JavaScript (report). The board is
+the only watcher of a selection: it computes one slice and sends all patches as one message.
+
+Gestures write *wishes*: one line of JSON in a hidden model, `{"do": "toggle", "field": "markets", "value": "CL"}`. So a
+bar, a chip, a row of a table and a key of the keyboard all go one way, which a report answers without Python.
 """
 
+import json
 import logging
+import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import panel as pn
 from bokeh.events import SelectionGeometry, Tap
+from bokeh.models import CustomJS, TextInput
 from panel.viewable import Viewer
 
 from app import charts
 from app.columns import Columns
 from app.crossfilter import crossfilter
-from app.selection import Selection
+from app.selection import FIELDS, Selection
 
 log = logging.getLogger(__name__)
+GESTURES = (Path(__file__).parent / "gestures.js").read_text(encoding="utf-8")
+LINES = {"days"}  # fields that a box over an axis picks, by their kind of number; others are plain numbers
 
 
 class Board:
-    """One run under one selection, and what shows it."""
+    """One run under one selection, and what shows it.
 
-    def __init__(self, run, selection=None):
+    Attributes
+    ----------
+    columns : Columns
+    selection : Selection
+    archive : Archive or None
+        The store that the run lies in; None in a notebook that has the run alone.
+    wish, gift : TextInput
+        Hidden models: what the browser asks for, and what it is told beside the patches of the views.
+    """
+
+    def __init__(self, run, selection=None, archive=None):
         self.columns = run if isinstance(run, Columns) else Columns.of(run)
         self.selection = Selection() if selection is None else selection
+        self.archive = archive
         self.views = []
+        self.verbs = {"toggle": self._toggle, "range": self._range, "clear": self._clear, "reset": self._reset,
+                      "undo": self._undo, "redo": self._redo, "link": self._link}  # fmt: skip
         self.alert = charts.words(role="alert")
         self.alert.visible = False
+        self.wish, self.gift = (TextInput(name=f"frontmonth-{name}", visible=False) for name in ("wish", "gift"))
+        self.gift.js_on_change("value", CustomJS(code="window.FrontmonthPage?.told(cb_obj.value)"))
+        self.wish.on_change("value", lambda _attr, _old, text: self.fulfil(text))
         self.selection.param.watch(self._redraw, list(self.selection.param))
+        self.tell()
 
     @property
     def slice(self):
@@ -51,14 +77,77 @@ class Board:
             log.exception("%s", what)
             self.alert.update(text=failure(what, f"{type(error).__name__}: {error}"), visible=True)
 
+    def show(self, picked):
+        """Put a slice into the views that are in sight; the others get it when they are."""
+        with pn.io.hold():
+            self.alert.visible = False
+            for view in self.views:
+                if view.shown:
+                    view.apply(picked)
+                else:
+                    view.stale = True
+        pn.io.push_notebook(*(view.pane for view in self.views if view.pane))  # other cells; nothing on a server
+
+    def sight(self, views):
+        """Say which views are in sight; what they missed is put in."""
+        with pn.io.hold():
+            for view in self.views:
+                view.shown = any(view is other for other in views)
+                if view.shown and view.stale:
+                    view.stale = False
+                    view.apply(self.slice)
+
+    def fulfil(self, text):
+        """Do what the browser asks for; what it may ask for is in `verbs`."""
+        with self.guard("That could not be done."):
+            asked = json.loads(text)
+            self.verbs[asked["do"]](asked)
+
+    def tell(self, **more):
+        """Tell the browser what is picked, as the text of a link, and what can be undone."""
+        chosen = self.selection
+        told = {"pick": chosen.to_query(), "undo": chosen.can_undo, "redo": chosen.can_redo, **more}
+        self.gift.value = json.dumps(told)
+
     def _redraw(self, *_):
         with self.guard("The page could not follow the selection."):
-            picked = self.slice
-            with pn.io.hold():
-                self.alert.visible = False
-                for view in self.views:
-                    view.apply(picked)
-            pn.io.push_notebook(*(view.pane for view in self.views if view.pane))  # other cells; nothing on a server
+            self.show(self.slice)
+            self.tell()
+
+    # -------------------------------------------------------------------------------------------------------- verbs
+
+    def _toggle(self, asked):
+        self.selection.toggle(asked["field"], asked["value"])
+
+    def _range(self, asked):
+        field, ends = asked["field"], asked["ends"]
+        if ends is not None:
+            ends = dates(sorted(ends)) if field in LINES else tuple(sorted(float(end) for end in ends))
+        if asked.get("live"):
+            passing = Selection.from_query(self.selection.to_query())
+            passing.param.update(**{field: ends})
+            self.show(crossfilter(self.columns, passing))
+            self.tell(n=asked["n"])
+        elif getattr(self.selection, field) != ends:
+            self.selection.param.update(**{field: ends})
+        else:
+            self.show(self.slice)  # a drag that came back to where it began
+
+    def _clear(self, asked):
+        self.selection.clear(asked["field"], asked.get("value"))
+
+    def _reset(self, _):
+        self.selection.reset()
+
+    def _undo(self, _):
+        self.selection.undo()
+
+    def _redo(self, _):
+        self.selection.redo()
+
+    def _link(self, asked):
+        asked = Selection.from_query(asked["pick"])
+        self.selection.param.update(**{name: getattr(asked, name) for name in FIELDS})
 
 
 def failure(what, reason):
@@ -74,13 +163,17 @@ class View(Viewer):
     """
 
     title = ""
+    guide = ""  # how to read it, in one line
+    saves = ("png", "svg", "csv")  # downloads of it; words and tables have no picture
 
     def __init__(self, run=None, selection=None, *, board=None, **params):
         super().__init__(**params)
         self.board = board if board is not None else _board(run, selection)
         self._shown, self.pane = {}, None
+        self.shown, self.stale = True, False  # whether it is in sight; whether it missed a slice
         self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
         self.root, self.models = self.draw(self.board.columns)
+        self.wire()
         self.apply(self.board.slice)
         self.board.views.append(self)
 
@@ -93,7 +186,7 @@ class View(Viewer):
         return {}
 
     def wire(self):
-        """Let gestures on the models write the selection."""
+        """Let gestures on the models write wishes, and widgets of its own do what they are for."""
 
     def apply(self, picked):
         """Put a slice into the models; what is there already is not sent again."""
@@ -105,9 +198,35 @@ class View(Viewer):
             if changed:
                 self.models[name].update(**changed)
 
+    def later(self, compute, show):
+        """Run `compute()` beside the page, then `show(result)` on it; a failure shows in its place.
+
+        On a server the event loop goes on meanwhile; in a notebook and in tests it is done at once.
+        """
+        document = pn.state.curdoc if pn.state.served else None
+        if document is None:
+            with self.board.guard(f"{self.title} could not be computed."):
+                show(compute())
+            return
+
+        def work():
+            try:
+                found = compute()
+            except Exception as error:
+                log.exception("%s", self.title)
+                reason = failure(f"{self.title} could not be computed.", f"{type(error).__name__}: {error}")
+                document.add_next_tick_callback(lambda: self.board.alert.update(text=reason, visible=True))
+                return
+            document.add_next_tick_callback(lambda: guarded(found))
+
+        def guarded(found):
+            with self.board.guard(f"{self.title} could not be shown."), pn.io.hold():
+                show(found)
+
+        threading.Thread(target=work, name=f"frontmonth {type(self).__name__}", daemon=True).start()
+
     def __panel__(self):
         if self.pane is None:
-            self.wire()
             self.pane = pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
         return self.pane
 
@@ -133,32 +252,22 @@ def _same(old, new):
     return bool(old == new)
 
 
-def brush(plot, board):
-    """A box over days picks them; a tap picks all days again."""
-
-    def picked(event):
-        with board.guard("The days could not be picked."):
-            if event.final and event.geometry["type"] == "rect":
-                board.selection.days = dates(sorted((event.geometry["x0"], event.geometry["x1"])))
-
-    def cleared(_):
-        with board.guard("The days could not be picked."):
-            board.selection.days = None
-
-    plot.on_event(SelectionGeometry, picked)
-    plot.on_event(Tap, cleared)
+def brush(plot, board, field="days"):
+    """A box over an axis picks its span, while it is dragged too; a tap picks all again."""
+    done = gesture(board, "days", field, plot)
+    plot.js_on_event(SelectionGeometry, done)
+    plot.js_on_event(Tap, done)
 
 
 def taps(plot, board, field, names):
     """A tap on a bar picks it, another one takes it out again."""
+    plot.js_on_event(Tap, gesture(board, "bar", field, plot, names))
 
-    def tapped(event):
-        with board.guard("The bar could not be picked."):
-            place = int(np.floor(event.y))
-            if 0 <= place < len(plot.y_range.factors) and plot.y_range.factors[place] in names:
-                board.selection.toggle(field, plot.y_range.factors[place])
 
-    plot.on_event(Tap, tapped)
+def gesture(board, kind, field, plot, names=()):
+    """What the browser does with a gesture."""
+    arguments = {"wish": board.wish, "kind": kind, "field": field, "plot": plot, "names": list(names)}
+    return CustomJS(args=arguments, code=GESTURES)
 
 
 def dates(ends):

@@ -1,6 +1,7 @@
 """Every view, by its name; page, report and notebook find it here."""
 
 from app.views.about import About
+from app.views.chips import Chips
 from app.views.controls import Controls
 from app.views.equity import Equity
 from app.views.months import Months
@@ -11,6 +12,7 @@ from app.views.strip import Strip
 from app.views.trades import Trades
 
 VIEWS = {
+    "chips": Chips,
     "controls": Controls,
     "strip": Strip,
     "equity": Equity,
@@ -22,5 +24,6 @@ VIEWS = {
     "about": About,
 }
 __all__ = [
-    "VIEWS", "About", "Controls", "Equity", "Markets", "Months", "Overview", "Positions", "Sectors", "Strip", "Trades",
+    "VIEWS", "About", "Chips", "Controls", "Equity", "Markets", "Months", "Overview", "Positions", "Sectors", "Strip",
+    "Trades",
 ]  # fmt: skip

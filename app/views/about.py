@@ -164,6 +164,7 @@ class About(View):
     """What went into the run and what was odd in it; no selection changes it."""
 
     title = "About this run"
+    saves = ("csv",)
 
     def draw(self, columns):
         """One block of words."""

@@ -39,6 +39,7 @@ class Controls(View):
     """Days, markets, sectors, strategies and direction; nothing chosen means all."""
 
     title = "Filters"
+    saves = ()
 
     def draw(self, columns):
         """Widgets, each beside its name."""

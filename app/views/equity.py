@@ -3,7 +3,7 @@
 import numpy as np
 from bokeh.models import BoxSelectTool, ColumnDataSource, Range1d
 
-from app import charts
+from app import charts, theme
 from app.charts import esc
 from app.view import View, brush
 from engine.risk import drawdown
@@ -13,7 +13,7 @@ def equity_plot(source, x_range, y_range, currency):
     """Equity of the account, or the capital paid in plus the profit of what is picked."""
     plot = charts.dated(290, x_range, y_range, "Equity by day; its words stand below")
     charts.money_axis(plot.yaxis, currency)
-    line = plot.line("day", "equity", source=source, color=charts.GAIN, line_width=1.8)
+    line = plot.line("day", "equity", source=source, color=theme.GAIN, line_width=1.8)
     sign = charts.SIGNS.get(currency, f"{currency} ")
     rows = [("", "@day{%F}"), ("equity", f"{sign}@equity{{0,0}}"), ("drawdown", "@drawdown{0.0 %}")]
     charts.hover(plot, line, rows)
@@ -25,8 +25,8 @@ def drawdown_plot(source, x_range, y_range):
     plot = charts.dated(140, x_range, y_range, "Drawdown by day; its words stand below the equity")
     charts.percent_axis(plot.yaxis)
     plot.yaxis.ticker.desired_num_ticks = 4
-    plot.varea("day", "drawdown", 0, source=source, fill_color=charts.LOSS, fill_alpha=0.35)
-    line = plot.line("day", "drawdown", source=source, color=charts.LOSS, line_width=1)
+    plot.varea("day", "drawdown", 0, source=source, fill_color=theme.LOSS, fill_alpha=0.35)
+    line = plot.line("day", "drawdown", source=source, color=theme.LOSS, line_width=1)
     charts.hover(plot, line, [("", "@day{%F}"), ("drawdown", "@drawdown{0.0 %}")])
     return plot
 
@@ -56,7 +56,7 @@ class Equity(View):
         plots = equity_plot(curve, x_range, heights, columns.currency), drawdown_plot(curve, x_range, depths)
         for plot in plots:
             plot.min_border_left = 64
-            box = BoxSelectTool(dimensions="width", renderers=[])
+            box = BoxSelectTool(dimensions="width", renderers=[], continuous=True)
             plot.add_tools(box)
             plot.toolbar.active_drag = box
         plots[0].xaxis.visible = False

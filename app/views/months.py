@@ -39,6 +39,7 @@ class Months(View):
     """Monthly returns with the totals of the years."""
 
     title = "Monthly returns"
+    saves = ("csv",)
 
     def draw(self, columns):
         """One block of words: a table that can be read aloud, copied and searched."""

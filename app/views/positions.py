@@ -3,7 +3,7 @@
 import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
 
-from app import charts
+from app import charts, theme
 from app.charts import esc
 from app.view import View
 
@@ -13,7 +13,7 @@ def margin_plot(source, x_range, y_range, sectors):
     plot = charts.dated(230, x_range, y_range, "Margin used by sector, percent of equity; its words stand below")
     charts.percent_axis(plot.yaxis)
     keys = [f"s{k}" for k in range(len(sectors))]
-    colours = [charts.SECTOR_COLOURS[k % len(charts.SECTOR_COLOURS)] for k in range(len(sectors))]
+    colours = [theme.SECTOR_COLOURS[k % len(theme.SECTOR_COLOURS)] for k in range(len(sectors))]
     if keys:
         plot.varea_stack(keys, x="day", source=source, color=colours, fill_alpha=0.9)
     total = plot.line("day", "total", source=source, line_alpha=0.0)
@@ -26,8 +26,8 @@ def notional_plot(source, x_range, y_range):
     """Notional long above zero and short below it, times equity."""
     plot = charts.dated(170, x_range, y_range, "Notional held long and short, times equity; its words stand below")
     plot.yaxis.ticker.desired_num_ticks = 5
-    plot.varea("day", "long", 0, source=source, fill_color=charts.GAIN, fill_alpha=0.75)
-    plot.varea("day", "short", 0, source=source, fill_color=charts.LOSS, fill_alpha=0.75)
+    plot.varea("day", "long", 0, source=source, fill_color=theme.GAIN, fill_alpha=0.75)
+    plot.varea("day", "short", 0, source=source, fill_color=theme.LOSS, fill_alpha=0.75)
     charts.zero_line(plot)
     line = plot.line("day", "long", source=source, line_alpha=0.0)
     charts.hover(plot, line, [("", "@day{%F}"), ("long", "@long{0.00} × equity"), ("short", "@short{0.00} × equity")])
@@ -111,10 +111,10 @@ class Positions(View):
             plot.min_border_left = 64
         text, table, key, sides = (charts.words() for _ in range(4))
         key.text = '<p class="note">Margin used, percent of equity</p>' + legend(
-            zip(columns.sectors, charts.SECTOR_COLOURS, strict=False)
+            zip(columns.sectors, theme.SECTOR_COLOURS, strict=False)
         )
         sides.text = '<p class="note">Notional held, times equity</p>' + legend(
-            (("long", charts.GAIN), ("short", charts.LOSS))
+            (("long", theme.GAIN), ("short", theme.LOSS))
         )
         models = {
             "held": source, "held_x": x_range, "margin_y": used, "notional_y": times, "positions_text": text,

@@ -3,7 +3,7 @@
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 
-from app import charts
+from app import charts, theme
 from app.columns import ACCOUNT
 from app.view import View, taps
 
@@ -30,7 +30,7 @@ def columns_of(names, amounts, picked):
     return {
         "name": np.array(names, object),
         "profit": amounts,
-        "color": np.where(amounts < 0.0, charts.LOSS, charts.GAIN).astype(object),
+        "color": np.where(amounts < 0.0, theme.LOSS, theme.GAIN).astype(object),
         "alpha": np.where(picked, 0.95, 0.28),
     }
 

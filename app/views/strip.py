@@ -59,6 +59,7 @@ class Strip(View):
     """Labelled figures of the days, markets and trades picked."""
 
     title = "Numbers"
+    saves = ()
 
     def draw(self, columns):
         """One block of words."""

@@ -98,6 +98,7 @@ class Trades(View):
     """Strategy trades, newest first."""
 
     title = "Trades"
+    saves = ("csv",)
 
     def draw(self, columns):
         """A table over all trades with a filter."""

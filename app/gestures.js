@@ -1,0 +1,30 @@
+// What a gesture on a figure does: it writes a wish, one line of JSON, which Python (page, notebook) or the twin in a
+// report fulfils. While the mouse moves, the next wish waits until the last one was answered, or a moment at most.
+// Arguments: wish (model), kind ("days", "range" or "bar"), field (of the selection), plot, names (that may be picked).
+const now = performance.now()
+const say = (fields) => { wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())}) }
+if (kind === "bar") {
+  const place = Math.floor(cb_obj.y)
+  const name = (plot.y_range.factors || [])[place]
+  if (names.includes(name)) say({do: "toggle", field, value: name})
+  return
+}
+const {event_name, geometry, final} = cb_obj
+if (event_name === "tap") { say({do: "range", field, ends: null}); return }
+if (geometry.type !== "rect") return
+const ends = [geometry.x0, geometry.x1].sort((a, b) => a - b)
+const state = (window.FrontmonthLive ??= {})
+clearTimeout(state.timer)
+const send = (live) => {
+  state.sent = performance.now()
+  state.waiting = live
+  say({do: "range", field, ends, live})
+}
+if (final) { send(false); return }
+const WAIT = 250 // an answer that takes longer is not waited for [ms]
+const held = () => state.waiting && performance.now() - state.sent < WAIT
+if (!held()) send(true)
+else {
+  const again = () => (held() ? (state.timer = setTimeout(again, 10)) : send(true))
+  state.timer = setTimeout(again, 10)
+}

@@ -196,6 +196,22 @@ def percent_axis(axis):
     axis.formatter = CustomJSTickFormatter(code='return String(Number((tick * 100).toPrecision(6))) + " %"')
 
 
+def switch(verb, options, current, label, key="value"):
+    """A row of buttons of which one is pressed, as HTML: options are {value: words}."""
+    made = "".join(
+        f'<button type="button" data-do="{esc(verb)}" data-{key}="{esc(value)}" aria-pressed="'
+        f'{str(value == current).lower()}">{esc(words)}</button>'
+        for value, words in options.items()
+    )
+    return f'<span class="switch" role="group" aria-label="{esc(label)}">{made}</span>'
+
+
+def legend(pairs):
+    """Names beside their colours."""
+    parts = (f'<span><i style="background:{colour}"></i>{esc(name)}</span>' for name, colour in pairs)
+    return f'<div class="legend">{"".join(parts)}</div>'
+
+
 def zero_line(plot):
     """A line where nothing was won or lost."""
     plot.add_layout(Span(location=0.0, dimension="width", line_color=NEUTRAL, line_width=1))

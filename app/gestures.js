@@ -1,12 +1,17 @@
 // What a gesture on a figure does: it writes a wish, one line of JSON, which Python (page, notebook) or the twin in a
 // report fulfils. While the mouse moves, the next wish waits until the last one was answered, or a moment at most.
-// Arguments: wish (model), kind ("days", "range" or "bar"), field (of the selection), plot, names (that may be picked).
-const now = performance.now()
+// Arguments: wish (model), kind ("range", "bar" or "cell"), field (of the selection), plot, verb
+// (of a cell).
 const say = (fields) => { wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())}) }
 if (kind === "bar") {
   const place = Math.floor(cb_obj.y)
   const name = (plot.y_range.factors || [])[place]
-  if (names.includes(name)) say({do: "toggle", field, value: name})
+  if (name !== undefined) say({do: "toggle", field, value: name})
+  return
+}
+if (kind === "cell") {
+  const [column, row] = [plot.x_range.factors[Math.floor(cb_obj.x)], plot.y_range.factors[Math.floor(cb_obj.y)]]
+  if (column !== undefined && row !== undefined) say({do: verb, column, row})
   return
 }
 const {event_name, geometry, final} = cb_obj

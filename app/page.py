@@ -69,7 +69,7 @@ def columns_of(archive, name):
     run = load(archive, name)
     key = (str(archive.place), run.id, archive.place.facts(f"runs/{run.id}/run.json"))
     if key not in _COLUMNS:
-        _COLUMNS[key] = Columns.of(run)
+        _COLUMNS[key] = Columns.of(run, archive)
         if len(_COLUMNS) > KEPT:
             _COLUMNS.popitem(last=False)
     return _COLUMNS[key]

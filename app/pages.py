@@ -26,7 +26,10 @@ class Page(NamedTuple):
 PAGES = {
     "overview": Page(
         "Overview", "What the run earned and risked, and where it came from.", "M4 19V5M4 19h16M8 15l4-5 3 3 5-7",
-        (Slot("strip"), Slot("equity"), Slot("months", 7), Slot("markets", 5), Slot("sectors", 7), Slot("positions")),
+        (
+            Slot("strip"), Slot("equity"), Slot("months", 7), Slot("rolling", 5), Slot("markets", 4),
+            Slot("sectors", 4), Slot("exits", 4), Slot("by_regime", 4), Slot("returns", 4), Slot("results", 4),
+        ),
     ),
     "drawdowns": Page(
         "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3"
@@ -45,6 +48,7 @@ PAGES = {
     "risk": Page(
         "Risk", "What could be lost, what is held, and how near the limits are.",
         "M12 3l8 3v6c0 5-3.5 8-8 9c-4.500-1-8-4-8-9V6z",
+        (Slot("positions"),),
     ),
     "compare": Page(
         "Compare", "Runs beside each other, and what differs in what went in.", "M8 4v16M16 4v16M4 8h8M12 16h8"

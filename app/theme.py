@@ -41,6 +41,7 @@ DARK = {
     "warn": "#e0a92e", "warn-ground": "#332b14", "fail-ground": "#3a2418", "rail": "#131a20",
 }  # fmt: skip
 INK, GRID = LIGHT["ink"], LIGHT["line"]  # what canvases have where no page gives them tokens
+NEUTRAL_INK = "#6b7885"  # of numbers on cells: legible on both grounds
 
 
 def tokens():

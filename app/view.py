@@ -23,11 +23,10 @@ from panel.viewable import Viewer
 from app import charts
 from app.columns import Columns
 from app.crossfilter import crossfilter
-from app.selection import FIELDS, Selection
+from app.selection import CHOICES, KINDS, PICKED, Selection
 
 log = logging.getLogger(__name__)
 GESTURES = (Path(__file__).parent / "gestures.js").read_text(encoding="utf-8")
-LINES = {"days"}  # fields that a box over an axis picks, by their kind of number; others are plain numbers
 
 
 class Board:
@@ -49,13 +48,14 @@ class Board:
         self.archive = archive
         self.views = []
         self.verbs = {"toggle": self._toggle, "range": self._range, "clear": self._clear, "reset": self._reset,
-                      "undo": self._undo, "redo": self._redo, "link": self._link}  # fmt: skip
+                      "undo": self._undo, "redo": self._redo, "link": self._link, "regime": self._regime}  # fmt: skip
         self.alert = charts.words(role="alert")
         self.alert.visible = False
         self.wish, self.gift = (TextInput(name=f"frontmonth-{name}", visible=False) for name in ("wish", "gift"))
         self.gift.js_on_change("value", CustomJS(code="window.FrontmonthPage?.told(cb_obj.value)"))
         self.wish.on_change("value", lambda _attr, _old, text: self.fulfil(text))
-        self.selection.param.watch(self._redraw, list(self.selection.param))
+        self.selection.param.watch(self._redraw, list(PICKED))
+        self.selection.param.watch(lambda *_: self.tell(), ["trade", "can_undo", "can_redo"])
         self.tell()
 
     @property
@@ -88,6 +88,12 @@ class Board:
                     view.stale = True
         pn.io.push_notebook(*(view.pane for view in self.views if view.pane))  # other cells; nothing on a server
 
+    def settle(self):
+        """Let the views in sight begin what takes long."""
+        for view in self.views:
+            if view.shown:
+                view.settle(self.slice)
+
     def sight(self, views):
         """Say which views are in sight; what they missed is put in."""
         with pn.io.hold():
@@ -96,6 +102,7 @@ class Board:
                 if view.shown and view.stale:
                     view.stale = False
                     view.apply(self.slice)
+        self.settle()
 
     def fulfil(self, text):
         """Do what the browser asks for; what it may ask for is in `verbs`."""
@@ -112,29 +119,33 @@ class Board:
     def _redraw(self, *_):
         with self.guard("The page could not follow the selection."):
             self.show(self.slice)
-            self.tell()
+            self.settle()
 
     # -------------------------------------------------------------------------------------------------------- verbs
 
     def _toggle(self, asked):
-        self.selection.toggle(asked["field"], asked["value"])
+        self.selection.toggle(known(asked["field"]), str(asked["value"]))
 
     def _range(self, asked):
-        field, ends = asked["field"], asked["ends"]
+        field, ends = known(asked["field"]), asked["ends"]
         if ends is not None:
-            ends = dates(sorted(ends)) if field in LINES else tuple(sorted(float(end) for end in ends))
+            ends = dates(sorted(ends)) if field == "days" else tuple(sorted(float(end) for end in ends))
         if asked.get("live"):
             passing = Selection.from_query(self.selection.to_query())
-            passing.param.update(**{field: ends})
+            passing.pick(**{field: ends})
             self.show(crossfilter(self.columns, passing))
             self.tell(n=asked["n"])
         elif getattr(self.selection, field) != ends:
-            self.selection.param.update(**{field: ends})
+            self.selection.pick(**{field: ends})
         else:
             self.show(self.slice)  # a drag that came back to where it began
 
     def _clear(self, asked):
-        self.selection.clear(asked["field"], asked.get("value"))
+        field, value = known(asked["field"]), asked.get("value")
+        if value in (getattr(self.selection, field) or ()):
+            self.selection.toggle(field, value)
+        else:
+            self.selection.clear(field)
 
     def _reset(self, _):
         self.selection.reset()
@@ -147,7 +158,22 @@ class Board:
 
     def _link(self, asked):
         asked = Selection.from_query(asked["pick"])
-        self.selection.param.update(**{name: getattr(asked, name) for name in FIELDS})
+        self.selection.pick(**{name: getattr(asked, name) for name in PICKED})
+        self.selection.trade = asked.trade
+
+    def _regime(self, asked):
+        """Tell regimes by another kind; those that were picked have other names then."""
+        kind = asked["kind"]
+        if kind not in KINDS:
+            raise ValueError(f"regimes are told by {', '.join(KINDS)}, not by {kind!r}")
+        self.selection.pick(regime=kind, regimes=[])
+
+
+def known(field):
+    """The name of a filter, as the browser said it."""
+    if field not in CHOICES:
+        raise ValueError(f"{field!r} is no filter; filters are {', '.join(CHOICES)}")
+    return field
 
 
 def failure(what, reason):
@@ -184,6 +210,9 @@ class View(Viewer):
     def patch(self, picked):
         """What a slice puts into the models: {name: {property: value}}."""
         return {}
+
+    def settle(self, picked):
+        """Begin what takes long, now that a selection stands and no mouse moves."""
 
     def wire(self):
         """Let gestures on the models write wishes, and widgets of its own do what they are for."""
@@ -254,19 +283,24 @@ def _same(old, new):
 
 def brush(plot, board, field="days"):
     """A box over an axis picks its span, while it is dragged too; a tap picks all again."""
-    done = gesture(board, "days", field, plot)
+    done = gesture(board, "range", field, plot)
     plot.js_on_event(SelectionGeometry, done)
     plot.js_on_event(Tap, done)
 
 
-def taps(plot, board, field, names):
+def taps(plot, board, field):
     """A tap on a bar picks it, another one takes it out again."""
-    plot.js_on_event(Tap, gesture(board, "bar", field, plot, names))
+    plot.js_on_event(Tap, gesture(board, "bar", field, plot))
 
 
-def gesture(board, kind, field, plot, names=()):
+def cells(plot, board, verb):
+    """A tap on a cell asks for `verb`, with the names of its column and its row."""
+    plot.js_on_event(Tap, gesture(board, "cell", "", plot, verb))
+
+
+def gesture(board, kind, field, plot, verb=""):
     """What the browser does with a gesture."""
-    arguments = {"wish": board.wish, "kind": kind, "field": field, "plot": plot, "names": list(names)}
+    arguments = {"wish": board.wish, "kind": kind, "field": field, "plot": plot, "verb": verb}
     return CustomJS(args=arguments, code=GESTURES)
 
 

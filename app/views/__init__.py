@@ -1,13 +1,15 @@
 """Every view, by its name; page, report and notebook find it here."""
 
 from app.views.about import About
+from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, Strategies
 from app.views.chips import Chips
 from app.views.controls import Controls
+from app.views.distributions import Holding, Results, Returns
 from app.views.equity import Equity
 from app.views.months import Months
 from app.views.overview import Overview
 from app.views.positions import Positions
-from app.views.profit import Markets, Sectors
+from app.views.rolling import Rolling
 from app.views.strip import Strip
 from app.views.trades import Trades
 
@@ -17,6 +19,15 @@ VIEWS = {
     "strip": Strip,
     "equity": Equity,
     "months": Months,
+    "rolling": Rolling,
+    "sides": Sides,
+    "strategies": Strategies,
+    "exits": Exits,
+    "entries": Entries,
+    "by_regime": ByRegime,
+    "returns": Returns,
+    "results": Results,
+    "holding": Holding,
     "sectors": Sectors,
     "markets": Markets,
     "positions": Positions,
@@ -24,6 +35,6 @@ VIEWS = {
     "about": About,
 }
 __all__ = [
-    "VIEWS", "About", "Chips", "Controls", "Equity", "Markets", "Months", "Overview", "Positions", "Sectors", "Strip",
-    "Trades",
+    "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",
+    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip", "Trades",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from app.views.controls import Controls
 from app.views.equity import Equity
 from app.views.months import Months
 from app.views.positions import Positions
-from app.views.profit import Markets, Sectors
+from app.views.bars import Markets, Sectors
 from app.views.strip import Strip
 from app.views.trades import Trades
 

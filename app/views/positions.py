@@ -34,12 +34,6 @@ def notional_plot(source, x_range, y_range):
     return plot
 
 
-def legend(pairs):
-    """Names beside their colours."""
-    parts = (f'<span><i style="background:{colour}"></i>{esc(name)}</span>' for name, colour in pairs)
-    return f'<div class="legend">{"".join(parts)}</div>'
-
-
 def describe(picked, used):
     """The pictures in a sentence."""
     if not picked.count:
@@ -110,10 +104,10 @@ class Positions(View):
         for plot in plots:
             plot.min_border_left = 64
         text, table, key, sides = (charts.words() for _ in range(4))
-        key.text = '<p class="note">Margin used, percent of equity</p>' + legend(
+        key.text = '<p class="note">Margin used, percent of equity</p>' + charts.legend(
             zip(columns.sectors, theme.SECTOR_COLOURS, strict=False)
         )
-        sides.text = '<p class="note">Notional held, times equity</p>' + legend(
+        sides.text = '<p class="note">Notional held, times equity</p>' + charts.legend(
             (("long", theme.GAIN), ("short", theme.LOSS))
         )
         models = {

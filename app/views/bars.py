@@ -1,18 +1,17 @@
-"""Profit by sector and by market; a tap on a bar picks it."""
+"""Profit by market, sector, side, strategy, reason and regime; a tap on a bar picks it."""
 
 import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, Range1d
 
 from app import charts, theme
-from app.columns import ACCOUNT
 from app.view import View, taps
 
 BAR = 19  # height of a bar and its label [pixels]
 
 
-def bars(source, names, x_range, currency, description):
+def bars(source, x_range, y_range, currency, description):
     """A bar a name, from zero to its profit; what is not picked is pale."""
-    plot = charts.chart(BAR * len(names) + 44, x_range, FactorRange(factors=names), description)
+    plot = charts.chart(BAR + 44, x_range, y_range, description)
     plot.hbar(
         "name", right="profit", height=0.72, source=source, fill_color="color", fill_alpha="alpha", line_color=None
     )
@@ -50,30 +49,28 @@ class Bars(View):
     """A bar for every name of one kind; a subclass says of which."""
 
     kind = field = label = ""  # in the slice, in the selection, in words
-
-    def names(self, columns):
-        """All names of the kind."""
-        raise NotImplementedError
+    guide = "Profit of each, under all filters but its own; a tap picks it."
 
     def draw(self, columns):
         """One plot, best of the whole run on top."""
-        self.order = order(self.names(columns), getattr(self.board.whole, f"by_{self.kind}"))
         source = ColumnDataSource({"name": [], "profit": [], "color": [], "alpha": []})
-        x_range, text = Range1d(-1, 1), charts.words()
-        shown = [name for name, _ in self.order]
-        self.plot = bars(source, shown, x_range, columns.currency, f"Profit by {self.label}; its words stand below")
-        models = {f"by_{self.kind}": source, f"by_{self.kind}_x": x_range, f"by_{self.kind}_text": text}
+        x_range, y_range, text = Range1d(-1, 1), FactorRange(factors=[]), charts.words()
+        self.plot = bars(source, x_range, y_range, columns.currency, f"Profit by {self.label}; its words stand below")
+        models = {f"by_{self.kind}": source, f"by_{self.kind}_x": x_range, f"by_{self.kind}_y": y_range,
+                  f"by_{self.kind}_plot": self.plot, f"by_{self.kind}_text": text}  # fmt: skip
         self.gestures = {f"{self.kind}_plot": self.plot}
         return charts.column(self.plot, text), models
 
     def patch(self, picked):
         """Bars, axis and words of a slice."""
-        rows = np.array([row for _, row in self.order], int)
-        names = [name for name, _ in self.order]
-        amounts = getattr(picked, f"by_{self.kind}")[rows]
-        chosen = getattr(picked, f"{self.kind}_picked")[rows]
+        names = picked.names(self.kind)
+        amounts, chosen = getattr(picked, f"by_{self.kind}"), getattr(picked, f"{self.kind}_picked")
+        rows = order(names, getattr(self.board.whole, f"by_{self.kind}"), amounts)
+        names, amounts, chosen = [names[k] for k in rows], amounts[rows], chosen[rows]
         low, high = charts.span(amounts, 0.0)
         return {
+            f"by_{self.kind}_y": {"factors": names},
+            f"by_{self.kind}_plot": {"height": BAR * max(len(names), 3) + 44},
             f"by_{self.kind}": {"data": columns_of(names, amounts, chosen)},
             f"by_{self.kind}_x": {"start": low, "end": high},
             f"by_{self.kind}_text": {"text": describe(names, amounts, chosen, picked.columns.currency)},
@@ -81,7 +78,7 @@ class Bars(View):
 
     def wire(self):
         """A tap picks a bar."""
-        taps(self.plot, self.board, self.field, self.names(self.board.columns))
+        taps(self.plot, self.board, self.field)
 
 
 class Sectors(Bars):
@@ -90,10 +87,6 @@ class Sectors(Bars):
     title = "Profit by sector"
     kind, field, label = "sector", "sectors", "sector"
 
-    def names(self, columns):
-        """The sectors of the run."""
-        return columns.sectors
-
 
 class Markets(Bars):
     """Profit by market."""
@@ -101,14 +94,47 @@ class Markets(Bars):
     title = "Profit by market"
     kind, field, label = "root", "markets", "market"
 
-    def names(self, columns):
-        """The markets of the run."""
-        return columns.roots
+
+class Sides(Bars):
+    """Profit by side."""
+
+    title = "Profit by side"
+    kind, field, label = "side", "directions", "side"
 
 
-def order(names, amounts):
-    """(name, row) from the bottom of the axis to its top; the account's interest only where there is some."""
-    rows = [(name, k) for k, name in enumerate(names)]
-    if abs(amounts[len(names)]) > 0.0:
-        rows.append((ACCOUNT, len(names)))
-    return sorted(rows, key=lambda row: (amounts[row[1]], row[0]))
+class Strategies(Bars):
+    """Profit by strategy."""
+
+    title = "Profit by strategy"
+    kind, field, label = "strategy", "strategies", "strategy"
+
+
+class Exits(Bars):
+    """Profit by what ended the trade."""
+
+    title = "Profit by exit reason"
+    kind, field, label = "exit", "exit_reasons", "exit reason"
+
+
+class Entries(Bars):
+    """Profit by what began the trade."""
+
+    title = "Profit by entry reason"
+    kind, field, label = "entry", "entry_reasons", "entry reason"
+
+
+class ByRegime(Bars):
+    """Profit by the regime of the day."""
+
+    title = "Profit by regime"
+    kind, field, label = "regime", "regimes", "regime"
+
+
+def order(names, whole, amounts):
+    """Rows from the bottom of the axis to its top: worst of the whole run first; what holds nothing is left out.
+
+    The last name is that of what belongs to none of the others.
+    """
+    last = len(names) - 1
+    rows = [k for k in range(len(names)) if k < last or abs(whole[k]) > 0.0 or abs(amounts[k]) > 0.0]
+    return sorted(rows, key=lambda k: (whole[k], names[k]))

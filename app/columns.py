@@ -21,7 +21,11 @@ from engine.book import CAUSES, COSTS_OF, TRANSFER
 COSTS = tuple(CAUSES[k] for k in COSTS_OF)  # what `costs` of a trade adds up
 LONG, SHORT, NEITHER = range(3)  # sides; NEITHER: interest, fees and what else belongs to no trade
 ACCOUNT = "account"  # how the account's own cents are called beside markets, sectors and strategies
-NEITHER_SIDE, NONE, UNKNOWN = "neither", "none", "unknown"  # what belongs to no trade; a reason that was not written down
+NEITHER_SIDE, NONE, UNKNOWN = (
+    "neither",
+    "none",
+    "unknown",
+)  # what belongs to no trade; a reason that was not written down
 NOT_NOW = "The regimes are being worked out."
 
 
@@ -55,10 +59,14 @@ class Columns:
     line_sector: np.ndarray  # (L + 1,)
     line_strategy: np.ndarray  # (L + 1,)
     cell: dict  # day (row of `days`), part; amount; sorted by owner, then day
-    owner: dict  # line, side, entry_reason, exit_reason: codes, `kind` all three of these; start: (N + L + 2,) its first
+    owner: (
+        dict  # line, side, entry_reason, exit_reason: codes, `kind` all three of these; start: (N + L + 2,) its first
+    )
     # cell; first, last: rows of the days on which it may have cells; gross, cost, interest: sums of its cells
     held: dict  # day, line, side, owner; contract, contracts (signed), mark; notional, margin: positive
-    trade: dict  # line, side, entry, exit (rows of `days`), entry_reason, exit_reason; net, gross, costs, holding [bars];
+    trade: (
+        dict  # line, side, entry, exit (rows of `days`), entry_reason, exit_reason; net, gross, costs, holding [bars];
+    )
     # result_bin, holding_bin: numbers of bins
     result_bins: np.ndarray  # edges of the bins of `net`; those at the ends hold what lies beyond them, too
     holding_bins: np.ndarray  # edges of the bins of `holding` [bars]

@@ -244,7 +244,9 @@ def _remembered(kept, key, count, make):
 
 def _slice(columns, selection, regimes):
     chosen = {name: getattr(selection, name) for name in CHOICES}
-    picked = {kind: _picked(columns.names(kind)[:-1], chosen[name]) for kind, name in FIELDS.items() if kind != "regime"}
+    picked = {
+        kind: _picked(columns.names(kind)[:-1], chosen[name]) for kind, name in FIELDS.items() if kind != "regime"
+    }
     trades = tuple(selection.key()[1:7]) + (selection.holding, selection.results)
     body = _remembered(columns.bodies, trades, BODIES, lambda: left(columns, picked, chosen))
     first, last = _days(columns, selection.days)

@@ -12,6 +12,7 @@ class Slot(NamedTuple):
 
     view: str
     width: int = 12  # of the grid's columns, on a wide screen
+    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer
 
 
 class Page(NamedTuple):
@@ -27,8 +28,9 @@ PAGES = {
     "overview": Page(
         "Overview", "What the run earned and risked, and where it came from.", "M4 19V5M4 19h16M8 15l4-5 3 3 5-7",
         (
-            Slot("strip"), Slot("equity"), Slot("months", 7), Slot("rolling", 5), Slot("markets", 4),
-            Slot("sectors", 4), Slot("exits", 4), Slot("by_regime", 4), Slot("returns", 4), Slot("results", 4),
+            Slot("strip"), Slot("equity"), Slot("months", 7), Slot("rolling", 5), Slot("markets", 4, "tall"),
+            Slot("sectors", 4), Slot("by_regime", 4), Slot("sides", 4), Slot("exits", 4), Slot("returns", 6),
+            Slot("results", 6),
         ),
     ),
     "drawdowns": Page(

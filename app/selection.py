@@ -20,8 +20,6 @@ CHOICES = ("days", *LISTS.values(), *RANGES.values())  # the filters
 PICKED = (*CHOICES, "regime")  # what undo brings back
 KEPT = 200  # steps that can be undone
 
-FIELDS = CHOICES
-
 
 class Selection(param.Parameterized):
     """An empty field picks everything.
@@ -69,22 +67,6 @@ class Selection(param.Parameterized):
         before = self._state()
         if before != before | fields:
             self._move([*self._past, before][-KEPT:], [], fields)
-
-    can_undo = can_redo = False
-
-    def chips(self):
-        return ([("days", "", f"{self.days[0]} to {self.days[1]}")] if self.days else []) + [
-            (n, v, v) for n in LISTS.values() for v in getattr(self, n)
-        ]
-
-    def clear(self, name, value=None):
-        setattr(self, name, None if name == "days" else [v for v in getattr(self, name) if v != value])
-
-    def undo(self):
-        pass
-
-    def redo(self):
-        pass
 
     def reset(self):
         """Pick everything again, in one step."""

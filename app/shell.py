@@ -79,7 +79,7 @@ def card(slot, view):
     )
     tools = f'<div class="saves">{icon(SAVE)}{saves}</div>' if saves else ""
     return (
-        f'<section id="{slot.view}" class="card w{slot.width}" aria-label="{esc(view.title)}"><header><h2>'
+        f'<section id="{slot.view}" class="card w{slot.width} {slot.kind}" aria-label="{esc(view.title)}"><header><h2>'
         f'{esc(view.title)}</h2>{tools}</header>{guide}<div class="drawn">{{{{ embed(roots.{slot.view}) }}}}</div>'
         "</section>"
     )

@@ -220,9 +220,7 @@ class View(Viewer):
     def apply(self, picked):
         """Put a slice into the models; what is there already is not sent again."""
         for name, properties in self.patch(picked).items():
-            changed = {
-                key: value for key, value in properties.items() if not _same(self._shown.get((name, key)), value)
-            }
+            changed = {key: value for key, value in properties.items() if not same(self._shown.get((name, key)), value)}
             self._shown.update({(name, key): value for key, value in changed.items()})
             if changed:
                 self.models[name].update(**changed)
@@ -271,11 +269,12 @@ def _board(run, selection):
     return boards[key]
 
 
-def _same(old, new):
+def same(old, new):
+    """Whether two values of a patch are the same, nan and all."""
     if type(old) is not type(new):
         return False
     if isinstance(new, dict):
-        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in new)
+        return old.keys() == new.keys() and all(same(old[key], new[key]) for key in new)
     if isinstance(new, np.ndarray):
         return np.array_equal(old, new, equal_nan=new.dtype.kind == "f")
     return bool(old == new)

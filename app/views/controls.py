@@ -19,7 +19,7 @@ def date_slider(days):
     first, last = charts.milliseconds(days[[1, -1]] if len(days) > 2 else days[0] + ONE * np.array([0, 1]))
     return DateRangeSlider(
         title="Days", start=first, end=last, value=(first, last), step=1, format="%Y-%m-%d",
-        sizing_mode="stretch_width", margin=(2, 12, 8, 12), stylesheets=[charts.parts()],
+        sizing_mode="stretch_width", margin=(2, 12, 8, 8), stylesheets=[charts.parts()],
     )  # fmt: skip
 
 

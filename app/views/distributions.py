@@ -93,11 +93,11 @@ def of_returns(returns):
 class TradeBins(View):
     """Trades by a number of theirs; a subclass says by which."""
 
-    name = field = words = unit = ""  # of the bins in columns and slice; in the selection; in words
+    of = field = words = ""  # of the bins in columns and slice; in the selection; in words
 
     def draw(self, columns):
         """One plot with a box to pick trades."""
-        edges = getattr(columns, f"{self.name}_bins")
+        edges = getattr(columns, f"{self.of}_bins")
         source, high = ColumnDataSource({name: [] for name in COLUMNS}), Range1d(0, 1)
         ends = (float(edges[0]), float(edges[-1])) if len(edges) > 1 else (0.0, 1.0)
         self.plot = histogram(source, Range1d(*ends), high, f"Trades by {self.words}; its words stand below")
@@ -113,8 +113,8 @@ class TradeBins(View):
 
     def patch(self, picked):
         """Bars of a slice, under all filters but their own."""
-        edges = getattr(picked.columns, f"{self.name}_bins")
-        count, whole = (getattr(one, f"trades_by_{self.name}") for one in (picked, self.board.whole))
+        edges = getattr(picked.columns, f"{self.of}_bins")
+        count, whole = (getattr(one, f"trades_by_{self.of}") for one in (picked, self.board.whole))
         bars = bars_of(edges, count, whole, inside(edges, picked.chosen[self.field]))
         return {
             self.field: {"data": bars},
@@ -132,7 +132,7 @@ class Results(TradeBins):
 
     title = "Trade results"
     guide = "How many trades ended with how much, after costs; drag over a span to pick its trades."
-    name, field, words = "result", "results", "net result"
+    of, field, words = "result", "results", "net result"
 
     def describe(self, picked):
         """Mean gain and mean loss in a sentence."""
@@ -153,7 +153,7 @@ class Holding(TradeBins):
 
     title = "Holding time"
     guide = "How many trades were held for how many bars; drag over a span to pick its trades."
-    name, field, words = "holding", "holding", "bars held"
+    of, field, words = "holding", "holding", "bars held"
 
     def describe(self, picked):
         """The median in a sentence."""

@@ -5,6 +5,7 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJSTickFormatter,
 
 from app import charts, theme
 from app.charts import esc
+from app.columns import NOT_NOW
 from app.view import View, brush
 from engine.risk import drawdown
 
@@ -28,7 +29,7 @@ def equity_plot(source, whole, regimes, x_range, y_range, currency):
     sign = charts.SIGNS.get(currency, f"{currency} ")
     plot.yaxis.formatter = CustomJSTickFormatter(args={"sign": sign, "range": y_range}, code=TICKS)
     plot.extra_y_ranges = {"behind": Range1d(0, 1)}
-    plot.quad("left", "right", 1, 0, source=regimes, color="color", fill_alpha=0.2, line_color=None,
+    plot.quad("left", "right", 1, 0, source=regimes, color="color", fill_alpha=0.16, line_color=None,
               y_range_name="behind", level="underlay")  # fmt: skip
     plot.line("day", "whole", source=whole, color=theme.WHOLE, line_width=1.2)
     plot.line("day", "benchmark", source=whole, color=theme.LOSS, line_width=1.3, line_dash=[5, 3])
@@ -131,6 +132,7 @@ class Equity(View):
         plots[0].xaxis.visible = False
         plots[0].min_border_bottom = 6
         head, text = charts.words(), charts.words()
+        head.margin = text.margin = 0
         models = {"curve": curve, "behind": behind, "regimes": regimes, "equity_y": heights, "equity_ticks": places,
                   "drawdown_y": depths, "equity_head": head, "equity_text": text}  # fmt: skip
         models |= {f"veil_{edge}_{k // 2}": cover for k, (edge, cover) in enumerate(charts.veils(*plots))}
@@ -138,6 +140,12 @@ class Equity(View):
         self.benchmark = benchmark_of(columns)
         self.gestures = {"equity_plot": plots[0], "drawdown_plot": plots[1]}
         return charts.column(head, *plots, text), models
+
+    def settle(self, picked):
+        """Work out the regimes, which need the market of the run, beside the page."""
+        kind = self.board.selection.regime
+        if picked.columns.regimes_now(kind).missing == NOT_NOW:
+            self.later(lambda: picked.columns.regimes(kind), lambda _: self.board.show(self.board.slice))
 
     def wire(self):
         """A box picks days, a click picks all again; buttons choose the axis and the regimes."""

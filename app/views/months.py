@@ -4,6 +4,7 @@ import calendar
 from datetime import date
 
 import numpy as np
+from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.models.transforms import CustomJSTransform
 from bokeh.transform import transform
@@ -19,12 +20,11 @@ ROW = 21  # height of a year [pixels]
 def plot_of(source, y_range, description):
     """Years below one another, newest on top; a colour by the return, the return in percent."""
     plot = charts.chart(80, FactorRange(factors=list(NAMES)), y_range, description, x_axis_location="above")
-    text = CustomJSTransform(v_func="return xs.map((x) => (Number.isFinite(x) ? (100 * x).toFixed(1) : ''))")
+    text = CustomJSTransform(v_func="return Array.from(xs, (x) => (Number.isFinite(x) ? (100 * x).toFixed(1) : ''))")
     plot.rect("month", "year", 0.96, 0.9, source=source, fill_color="color", fill_alpha="alpha", line_color="edge",
               line_width=1.5)  # fmt: skip
-    words = plot.text("month", "year", text=transform("value", text), source=source, text_align="center",
-                      text_baseline="middle", text_font_size="11.5px", text_font=theme.FONT, text_color=theme.INK)  # fmt: skip
-    words.glyph.text_color = "ink"
+    plot.text("month", "year", text=transform("value", text), source=source, text_align="center",
+                      text_baseline="middle", text_font_size="11.5px", text_font=value(theme.FONT), text_color="ink")  # fmt: skip
     plot.grid.visible = False
     return plot
 

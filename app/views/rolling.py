@@ -4,7 +4,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
 
 from app import charts, theme
-from app.view import View, brush
+from app.view import View, same, brush
 from engine.analysis import rolling
 from engine.ratios import YEAR
 
@@ -57,11 +57,15 @@ class Rolling(View):
         self.plots[0].xaxis.visible = False
         text = charts.words()
         models = {"rolling": source, "rolling_sharpe": ratios, "rolling_volatility": sizes, "rolling_text": text}
+        self.drawn = None  # profit by day of what is drawn: other days picked change nothing
         self.gestures = {"rolling_plot_0": self.plots[0], "rolling_plot_1": self.plots[1]}
         return charts.column(labels[0], self.plots[0], labels[1], self.plots[1], text), models
 
     def patch(self, picked):
         """Lines and axes of a slice, on all days."""
+        if same(self.drawn, picked.profit):
+            return {}
+        self.drawn = picked.profit
         days = picked.columns.days[1:]
         returns, interest = (values[1:] / np.where(picked.base > 0.0, picked.base, np.nan)
                              for values in (picked.profit, picked.interest))  # fmt: skip

@@ -60,6 +60,19 @@ def money(value, currency, digits=0):
     return text if text == UNKNOWN else f"-{sign}{text[1:]}" if text[0] == "-" else sign + text
 
 
+def short_money(value, currency):
+    """An amount in three digits and a letter.
+
+    >>> short_money(-1234567.0, "USD"), short_money(950.0, "EUR"), short_money(39.07e9, "USD")
+    ('-$1.23M', '€950', '$39.1B')
+    """
+    if value is None or not np.isfinite(value):
+        return UNKNOWN
+    size = abs(float(f"{value:.3g}"))
+    unit, letter = next(((u, x) for u, x in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if size >= u), (1.0, ""))
+    return f"{'-' if value < 0 and size else ''}{SIGNS.get(currency, f'{currency} ')}{size / unit:.3g}{letter}"
+
+
 def price(value):
     """A price in points, at most ten digits of it.
 

@@ -49,7 +49,7 @@ class Bars(View):
     """A bar for every name of one kind; a subclass says of which."""
 
     kind = field = label = ""  # in the slice, in the selection, in words
-    guide = "Profit of each, under all filters but its own; a tap picks it."
+    guide = "Under all filters but its own; a tap picks."
 
     def draw(self, columns):
         """One plot, best of the whole run on top."""

@@ -1,29 +1,23 @@
-"""All of a run under one selection, for notebooks: `Overview(run)`."""
+"""The overview of a run under one selection, for notebooks: `Overview(run)`."""
 
 import panel as pn
 
 from app import charts
+from app.pages import PAGES, SIDE
 from app.view import View
-from app.views.about import About
-from app.views.controls import Controls
-from app.views.equity import Equity
-from app.views.months import Months
-from app.views.positions import Positions
-from app.views.bars import Markets, Sectors
-from app.views.strip import Strip
-from app.views.trades import Trades
-
-PARTS = (Controls, Strip, Equity, Months, Sectors, Markets, Positions, Trades, About)
 
 
 class Overview(View):
-    """Every view of a run below one another, the filters beside them."""
+    """The views of the page of that name below one another, filters beside them."""
 
     title = "Overview"
 
     def draw(self, columns):
         """No model of its own but the banner: the parts join the same board."""
-        self.parts = {part.__name__.lower(): part(board=self.board) for part in PARTS}
+        from app.views import VIEWS
+
+        names = ("chips", SIDE, *(slot.view for slot in PAGES["overview"].slots))
+        self.parts = {name: VIEWS[name](board=self.board) for name in names}
         banner = charts.words()
         banner.text = charts.banner(columns.run)
         return banner, {}
@@ -31,11 +25,23 @@ class Overview(View):
     def __panel__(self):
         if self.pane is None:
             self.pane = self._layout()
+            self.board.settle()
         return self.pane
 
     def _layout(self):
         parts = dict(self.parts)
-        side = pn.Column(parts.pop("controls"), width=270)
-        main = [item for view in parts.values() for item in (pn.pane.HTML(f"<h2>{view.title}</h2>"), view)]
+        side = pn.Column(parts.pop(SIDE), width=270)
+        hidden = [pn.pane.Bokeh(model, visible=False) for model in (self.board.wish, self.board.gift)]
         top = [pn.pane.Bokeh(model, sizing_mode="stretch_width") for model in (self.root, self.board.alert)]
-        return pn.Row(side, pn.Column(*top, *main, sizing_mode="stretch_width"), sizing_mode="stretch_width")
+        chips = parts.pop("chips")
+        grid = pn.FlexBox(*(_card(parts[slot.view], slot.width) for slot in PAGES["overview"].slots), gap="12px")
+        return pn.Row(
+            side, pn.Column(*top, *hidden, chips, grid, sizing_mode="stretch_width"), sizing_mode="stretch_width"
+        )
+
+
+def _card(view, width):
+    """A view under its title, as wide as on the page."""
+    share = f"calc({width / 12:.4%} - 12px)"
+    title = f"<h3>{charts.esc(view.title)}</h3><p style='margin:0;opacity:.7'>{charts.esc(view.guide)}</p>"
+    return pn.Column(pn.pane.HTML(title), view, styles={"flex": f"1 1 {share}", "min-width": "320px"})

@@ -4,7 +4,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Range1d
 
 from app import charts, theme
-from app.view import View, same, brush
+from app.view import View, brush, same
 from engine.analysis import rolling
 from engine.ratios import YEAR
 

@@ -52,9 +52,13 @@ def tile(label, text, meaning, tone="", below=""):
 
 def _large(about, statistics, whole, bands, currency):
     name, label, kind, meaning = about
-    below = f'<dd class="beside">whole {esc(charts.formatted(whole[name], kind, currency))}</dd>' if whole else ""
+    below = ""
+    if whole:
+        told = charts.short_money(whole[name], currency) if kind == "money" else charts.formatted(whole[name], kind, "")
+        below = f'<dd class="beside">whole {esc(told)}</dd>'
     if bands and name in bands:
-        low, high = (charts.formatted(end, kind, currency) for end in bands[name])
+        shown = charts.short_money if kind == "money" else lambda end, _: charts.formatted(end, kind, currency)
+        low, high = (shown(end, currency) for end in bands[name])
         below += f'<dd class="beside" title="95 % of what the bootstrap drew">{esc(low)} to {esc(high)}</dd>'
     else:
         below += '<dd class="beside"></dd>'

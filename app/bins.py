@@ -13,8 +13,8 @@ STEPS = (1.0, 2.0, 2.5, 5.0)  # a width is one of these times a power of ten
 def of_results(net):
     """Edges of the bins of results, zero one of them; array (bin + 1,). [account currency]
 
-    >>> of_results(np.array([-900.0, 250.0, 1e9]))[:3]
-    array([-1.e+09,  0.e+00,  1.e+09])
+    >>> of_results(np.linspace(-1000.0, 1000.0, 101))[[0, 1, -2, -1]].tolist()
+    [-1000.0, -900.0, 900.0, 1000.0]
     """
     low, high = np.quantile(net, (TAIL, 1.0 - TAIL)) if len(net) else (0.0, 0.0)
     return _edges(min(low, 0.0), max(high, 0.0), STEPS)
@@ -23,8 +23,8 @@ def of_results(net):
 def of_holding(bars):
     """Edges of the bins of holding times, whole numbers from zero on; array (bin + 1,). [bars]
 
-    >>> of_holding(np.array([1.0, 3.0, 4.0])).tolist()
-    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    >>> of_holding(np.array([1.0, 3.0, 3.0])).tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     high = np.quantile(bars, 1.0 - TAIL) if len(bars) else 0.0
     return _edges(0.0, max(float(np.floor(high)), 0.0) + 1.0, (1.0, 2.0, 5.0), least=1.0)

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. An *owner* is a trade, or what a line has beside its trades; the account, whose interest and fees belong to no market,
-   is the last line. Owners are numbered: trades first, then one a line.
+1. An *owner* is a trade, or what a line has beside its trades; the last line is the account, whose interest and fees
+   belong to no market. Owners are numbered: trades first, then one a line.
 2. A trade has what its line earned and paid on the days on which it was open. On a day on which one trade ends and the
    next begins, the trade's own result says how that day is split.
 3. Sums a day, line and part are those of the ledger. Cells are sorted by owner, day and part.

@@ -1,7 +1,7 @@
 """Columns: a run as arrays of codes and amounts, which a brush can go through in a millisecond.
 
-Every cent of the ledger is part of a cell (app/cells.py) of an *owner*: a trade, or a line with what belongs to no trade.
-What a filter of trades asks for is known of each owner; of days it is the day itself and its regime.
+Every cent of the ledger is part of a cell (app/cells.py) of an *owner*: a trade, or a line with what belongs to no
+trade. What a filter of trades asks for is known of each owner; what one of days asks for is the day and its regime.
 """
 
 from collections import OrderedDict

@@ -43,6 +43,8 @@ FIELDS = {  # kind of a picture by names -> what it lets one pick
     "exit": "exit_reasons", "regime": "regimes",
 }  # fmt: skip
 
+OF_TRADES = tuple(name for name in FIELDS.values() if name != "regimes")
+
 
 @dataclass(frozen=True)
 class PickedAccount(Account):
@@ -235,11 +237,12 @@ def crossfilter(columns, selection):
 
 
 def _remembered(kept, key, count, make):
-    if key not in kept:
-        kept[key] = make()
+    found = kept.get(key)
+    if found is None:
+        found = kept[key] = make()
         if len(kept) > count:
             kept.popitem(last=False)
-    return kept[key]
+    return found
 
 
 def _slice(columns, selection, regimes):
@@ -247,7 +250,7 @@ def _slice(columns, selection, regimes):
     picked = {
         kind: _picked(columns.names(kind)[:-1], chosen[name]) for kind, name in FIELDS.items() if kind != "regime"
     }
-    trades = tuple(selection.key()[1:7]) + (selection.holding, selection.results)
+    trades = (*(tuple(sorted(chosen[name])) for name in OF_TRADES), chosen["holding"], chosen["results"])
     body = _remembered(columns.bodies, trades, BODIES, lambda: left(columns, picked, chosen))
     first, last = _days(columns, selection.days)
     regime = np.array([not chosen["regimes"] or name in chosen["regimes"] for name in regimes.names], bool)

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. Of an owner (app/cells.py) the filters of trades that it fails are counted, as bits of a mask: no bit, and it is in all
-   pictures; one bit, and it is in the picture of that filter alone; more, and it is in none.
+1. The filters of trades that an owner (app/cells.py) fails are bits of its mask: with none it is in all pictures, with
+   one in the picture of that filter alone, with more in none.
 2. What passes is added up by day over all days, once for all brushes over days.
 3. For the days picked an owner that lies within them is the sum of its cells; of one that reaches beyond them, those of
    its cells are added up that are within.
@@ -186,7 +186,7 @@ def _add_trades(mask, exit_, result, holding, span, by_result, by_holding, rows)
     count = 0
     for k in range(len(exit_)):
         bits = mask[k]
-        if not (bits == 0 or bits == HOLDING or bits == RESULT):
+        if not (bits == 0 or bits in (HOLDING, RESULT)):
             continue
         if not (first <= exit_[k] <= last and picked[exit_[k]]):
             continue

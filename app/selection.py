@@ -190,8 +190,8 @@ def _fields(text):
         except ValueError:
             raise ValueError(
                 f"The link asks for {part!r}; allowed are FIRST~LAST as 2015-01-02~2018-12-31, lists as m:MES,ZC "
-                f"({', '.join(f'{letter}: {name}' for letter, name in LISTS.items())}), ranges as h:5~20 (h: bars held, "
-                f"p: net result; an end may be empty), t:TRADE and k:KIND ({', '.join(KINDS)})."
+                f"({', '.join(f'{letter}: {name}' for letter, name in LISTS.items())}), ranges as h:5~20 (h: bars "
+                f"held, p: net result; an end may be empty), t:TRADE and k:KIND ({', '.join(KINDS)})."
             ) from None
     return fields
 

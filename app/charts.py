@@ -5,6 +5,8 @@ Number formats have a twin in `crossfilter.js`, text for text. Colours of text, 
 eyes.
 """
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from html import escape
 from pathlib import Path
 
@@ -264,8 +266,18 @@ def words(role=None):
 
 
 def parts():
-    """The look of tables, words and widgets; each part of a page has its own copy, as it lives in a shadow root."""
-    return InlineStyleSheet(css=PARTS)
+    """The look of tables, words and widgets, for the shadow roots in which they live: one for all of a board."""
+    return _SHEET.get() or InlineStyleSheet(css=PARTS)
+
+
+@contextmanager
+def shared(sheet):
+    """A block whose models all have one style sheet; a document holds it once, and no two documents one."""
+    token = _SHEET.set(sheet)
+    try:
+        yield
+    finally:
+        _SHEET.reset(token)
 
 
 def banner(run):
@@ -281,4 +293,5 @@ def column(*children):
     return Column(*children, sizing_mode="stretch_width", styles={"background": "var(--card, #ffffff)"})
 
 
+_SHEET = ContextVar("sheet", default=None)
 PARTS = (Path(__file__).parent / "parts.css").read_text(encoding="utf-8")

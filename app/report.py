@@ -1,123 +1,260 @@
 """One run as one HTML file that answers to gestures with the network off.
 
-The views are those of the dashboard; behind them `crossfilter.js` and `report.js` do what Python does there. All
-scripts, styles and numbers are inside the file, and its own policy forbids it to ask anything of anyone.
+The views are those of the dashboard; behind them `crossfilter.js` and `report.js` do what Python does there. Scripts,
+models and numbers are in the file, compressed, and `unpack.js` brings them back with what every browser has; the file's
+own policy forbids it to ask anything of anyone.
 """
 
+import base64
+import gzip
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.embed import file_html
-from bokeh.events import DocumentReady
-from bokeh.models import ColumnDataSource, CustomJS
-from bokeh.resources import INLINE
+from bokeh.embed.util import standalone_docs_json_and_render_items
+from bokeh.models import ColumnDataSource
+from bokeh.resources import Resources
 
 from app import charts, shell, theme
+from app.columns import Columns
 from app.crossfilter import FEW_DAYS, FEW_TRADES
+from app.pages import ALWAYS, PAGES, Slot
+from app.selection import KINDS
 from app.view import Board
 from app.views import VIEWS
-from app.views.months import NAMES, STEPS
+from app.views.distributions import edges_of
+from app.views.equity import KINDS as SHORT_KINDS
+from app.views.equity import benchmark_of
+from app.views.months import FULL, NAMES
 from app.views.positions import head
-from app.views.strip import SIGNED, TILES
+from app.views.strip import FIRST, MORE, SIGNED, bands_of
+from app.views.trade_list import columns_of
 
+SECTIONS = ("overview", "trades", "risk", "about")  # pages of a report that is asked for none
+OWN = {  # pages that a file has otherwise than the dashboard
+    "trades": PAGES["trades"]._replace(slots=(Slot("holding"), Slot("trade_list")))
+}
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
     "font-src data:; base-uri 'none'; form-action 'none'"
 )
+QUICK = KINDS[:-1]  # regimes that a report can always be told by; statistical ones only if they are there already
+COMPONENTS = ["bokeh", "bokeh-widgets", "bokeh-tables"]  # of BokehJS; the others draw formulae and on graphics cards
 
 
 class ReportNotAlone(RuntimeError):
     """The file would ask for something outside of itself."""
 
 
-def report(run, path):
-    """Write the run as one HTML file; returns the path."""
+def report(run, path, sections=SECTIONS, archive=None):
+    """Write the run as one HTML file; returns the path.
+
+    Parameters
+    ----------
+    run : RunResult
+    path : path
+        Its folder is made where it is lacking.
+    sections : sequence of str
+        Pages of it, keys of `app.pages.PAGES`.
+    archive : Archive, optional
+        Where regimes are read from.
+    """
     path = Path(path)
-    text = page(run)
+    text = page(run, sections, archive)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def page(run):
+def page(run, sections=SECTIONS, archive=None):
     """The text of a run's file."""
-    board = Board(run)
-    views = {name: kind(board=board) for name, kind in VIEWS.items()}
+    board = Board(Columns.of(run, archive))
+    for kind in QUICK:
+        board.columns.regimes(kind)
+    pages = {name: OWN.get(name, PAGES[name]) for name in sections}
+    names = [*ALWAYS, *(slot.view for one in pages.values() for slot in one.slots)]
+    views = {name: VIEWS[name](board=board) for name in names}
+    hidden = {name: getattr(board, name) for name in ("alert", "wish", "gift")}
+    roots = {name: view.root for name, view in views.items()} | hidden
+    models = {name: model for view in views.values() for name, model in (view.models | view.gestures).items()} | hidden
+    for model in models.values():
+        if isinstance(model, ColumnDataSource):
+            model.data = {name: [] for name in model.data}  # the twin fills it
     document = Document()
-    for name, root in [(name, view.root) for name, view in views.items()] + [("alert", board.alert)]:
-        root.name = name
+    for root in roots.values():
         document.add_root(root)
-    document.js_on_event(DocumentReady, starter(board, views))
-    title = f"{run.name} {run.id}"
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    scripts = f"{policy}<script>{shell.asset('crossfilter.js')}</script><script>{shell.asset('report.js')}</script>"
-    made = file_html(
-        document, INLINE, title, template=shell.template(views, board.columns.run, scripts=scripts),
-        suppress_callback_warning=True,
-    )  # fmt: skip
-    return alone(made)
+    documents, (item,) = standalone_docs_json_and_render_items([document])
+    places = {name: (item.to_json()["roots"][root.id], root.id) for name, root in roots.items()}
+    told = meta_of(board, pages) | {
+        "models": {name: model.id for name, model in models.items()},
+        "documents": documents,
+        "item": item.to_json(),
+    }
+    scripts = [*Resources(mode="inline", components=COMPONENTS).js_raw]
+    scripts += [shell.asset(name) for name in ("crossfilter.js", "report.js")]
+    return alone(document_of(views, run, pages, places, packed(board), told, scripts))
 
 
-def starter(board, views):
-    """The call that hands data and models to the twin when the file is opened."""
-    models = {name: model for view in views.values() for name, model in (view.models | view.gestures).items()}
-    return CustomJS(
-        args={
-            "models": models | {"alert": board.alert},
-            "sources": packed(board.columns),
-            "meta": meta(board.columns, views),
-        },
-        code="Frontmonth.start(Frontmonth.unpack(sources, meta), models)",
+def document_of(views, run, pages, places, arrays, meta, scripts):
+    """The HTML around scripts, models and numbers; `places` are the elements of the roots: name -> (id, model)."""
+    body = shell.body(views, run, pages=pages)
+    for name, (element, root) in places.items():
+        body = body.replace(shell.embed(name), f'<div id="{element}" data-root-id="{root}"></div>')
+    packs = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "data": blob(arrays)}
+    held = "".join(
+        f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>' for name, data in packs.items()
+    )
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{charts.esc(f"{run.name} {run.id}")}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}{held}'
+        f"<script>{shell.asset('unpack.js')}</script></body></html>"
     )
 
 
-def packed(columns):
-    """Arrays of the run as sources, in the smallest integers that hold them."""
-    cell, held, trade = columns.cell, columns.held, columns.trade
-    return {
-        "days": ColumnDataSource(
-            {"day": charts.milliseconds(columns.days), "equity": columns.equity, "paid": columns.paid}
-        ),
-        "cells": ColumnDataSource({name: small(values) for name, values in cell.items()}),
-        "holdings": ColumnDataSource({name: small(values) for name, values in held.items()}),
-        "trades": ColumnDataSource({name: small(trade[name]) for name in ("line", "side", "exit", "net")}),
-    }
+# ---------------------------------------------------------------------------------------------------------- packing
+
+
+def zipped(data):
+    """Bytes, compressed, as text of five letters for four bytes; the same bytes give the same text.
+
+    The letters are those of RFC 1924, with `,` and `.` for two that may not stand in a script.
+    """
+    packed = gzip.compress(data, 9, mtime=0)
+    return base64.b85encode(packed).decode("ascii").translate(str.maketrans("<&", ",."))
+
+
+def blob(arrays):
+    """Arrays as one run of bytes: a line of JSON that tells them, then each with its bytes of one significance together.
+
+    Numbers that are like each other have like bytes in the same places, so that they compress better this way.
+    """
+    told, parts = [], []
+    for name, array in arrays.items():
+        array = np.ascontiguousarray(array)
+        told.append({"name": name, "type": array.dtype.name, "length": len(array)})
+        parts.append(array.view(np.uint8).reshape(len(array), array.dtype.itemsize).T.tobytes())
+    return b"".join([json.dumps(told).encode(), b"\n", *parts])
+
+
+def packed(board):
+    """Arrays of the run in the smallest whole numbers that hold them; what follows from others is left out."""
+    columns = board.columns
+    cell, held, trade, owners = columns.cell, columns.held, columns.trade, columns.owner["start"]
+    arrays = {"day": columns.days.astype(np.int64), "equity": columns.equity, "paid": columns.paid}
+    arrays |= {"benchmark": benchmark_of(columns), "owner_cells": np.diff(owners)}
+    arrays |= {f"cell_{name}": cell[name] for name in ("part", "amount")}
+    arrays |= {"cell_day": _steps(cell["day"], owners)}
+    arrays |= {f"held_{name}": values for name, values in _held(held).items()}
+    arrays |= {f"trade_{name}": trade[name] for name in TRADE}
+    table = columns.table
+    arrays |= {f"table_{name}": table[name].fill_null(0).to_numpy() for name in TABLE if name in table.columns}
+    arrays |= {f"regime_{kind}": told.code for kind, told in _regimes(columns).items() if told.names}
+    return {name: small(np.asarray(values)) for name, values in arrays.items()}
+
+
+def _regimes(columns):
+    """The regimes that were worked out or cannot be, by their kind."""
+    return {kind: columns.regimes_now(kind) for kind in KINDS}
+
+
+STEP = 1e9  # marks are told in so many parts of a point, which holds every tick there is
+
+
+def _held(held):
+    """Rows of what was held by line, then day, where the next mark is some ticks away from the one before.
+
+    A notional and a margin are told by what one contract at a mark of one, and one contract, have of them: that seldom
+    changes. It is told to 13 digits, as a division leaves others in the last ones.
+    """
+    order = np.argsort(held["line"], kind="stable")
+    told = {name: held[name][order] for name in ("day", "line", "side", "owner", "contract", "contracts")}
+    size, mark = np.abs(told["contracts"]), held["mark"][order]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth, margin = held["notional"][order] / (size * np.abs(mark)), held["margin"][order] / size
+    known = np.isfinite(mark) & np.isfinite(worth) & np.isfinite(margin) & (np.abs(mark) * STEP < 2.0**53)
+    if not known.all():
+        return told | {name: held[name][order] for name in ("mark", "notional", "margin")}
+    parts = np.round(mark * STEP).astype(np.int64)
+    starts = np.flatnonzero(np.diff(told["line"], prepend=-1))
+    steps = np.diff(parts, prepend=0)
+    steps[starts] = 0
+    ticks = np.array([np.gcd.reduce(part) or 1 for part in np.split(steps, starts[1:])]) if len(starts) else starts
+    steps //= np.repeat(ticks, np.diff(np.append(starts, len(parts))))
+    told |= {"begin": parts[starts].astype(float), "tick": ticks.astype(float), "step": steps}
+    return told | {name: _plainly(values) for name, values in (("worth", worth), ("margin", margin))}
+
+
+def _plainly(values):
+    """Numbers to 13 significant digits."""
+    power = 10.0 ** (12.0 - np.floor(np.log10(np.where(values > 0.0, values, 1.0))))
+    return np.round(values * power) / power
+
+
+TRADE = ("line", "side", "entry", "exit", "entry_reason", "exit_reason", "holding", "net")
+TABLE = (
+    "trade",
+    "contracts",
+    "gross",
+    "costs",
+    "rolls",
+    "entry_contract",
+    "exit_contract",
+    "entry_price",
+    "exit_price",
+)
+
+
+def _steps(days, starts):
+    """The days of each owner's cells as steps from the cell before, which are small; the first is the day itself."""
+    steps = np.diff(days, prepend=0)
+    first = starts[:-1][np.diff(starts) > 0]
+    steps[first] = days[first]
+    return steps
 
 
 def small(values):
     """Whole numbers in few bytes; amounts as they are, so that the twin computes the same."""
-    if values.dtype.kind == "f":
-        whole = len(values) and np.all(np.abs(values) < 2**31) and np.all(values == np.floor(values))
-        return values.astype(np.int32) if whole else values
-    top = int(values.max(initial=0))
-    return values.astype(np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.int32)
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.all(values == np.floor(values))):
+        return values.astype(np.float64)
+    if not len(values):
+        return values.astype(np.uint8)
+    low, high = int(values.min()), int(values.max())
+    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return values.astype(kind)
+    return values.astype(np.float64)
 
 
-def meta(columns, views):
+def meta_of(board, pages):
     """All that is no array: names, codes of the lines, words of the figures."""
+    columns = board.columns
     currency = columns.currency
-    return {
-        "sign": charts.SIGNS.get(currency, f"{currency} "),
-        "compounding": columns.compounding,
-        "turnover": columns.turnover,
-        "roots": list(columns.roots),
-        "sectors": list(columns.sectors),
-        "strategies": list(columns.strategies),
-        "line_root": columns.line_root.tolist(),
-        "line_sector": columns.line_sector.tolist(),
-        "line_strategy": columns.line_strategy.tolist(),
-        "few_days": FEW_DAYS,
-        "few_trades": FEW_TRADES,
-        "tiles": [[*tile, tile[0] in SIGNED] for tile in TILES],
-        "month_names": list(NAMES),
-        "steps": list(STEPS),
-        "order": {view.kind: [list(row) for row in view.order] for view in (views["sectors"], views["markets"])},
-        "book_head": list(head(currency)),
-        "gain": theme.GAIN,
-        "loss": theme.LOSS,
-    }
+    whole = board.whole.account
+    named = {name: list(getattr(columns, name)) for name in NAMED}
+    return named | {
+        "sign": charts.SIGNS.get(currency, f"{currency} "), "compounding": columns.compounding,
+        "turnover": columns.turnover, "kinds": SHORT_KINDS,
+        "line_root": columns.line_root.tolist(), "line_sector": columns.line_sector.tolist(),
+        "line_strategy": columns.line_strategy.tolist(), "result_bins": columns.result_bins.tolist(),
+        "holding_bins": columns.holding_bins.tolist(), "return_bins": edges_of(whole.returns).tolist(),
+        "regime": board.selection.regime, "regime_colours": list(theme.REGIMES),
+        "regimes": {kind: {"names": told.names, "missing": told.missing} for kind, told in _regimes(columns).items()},
+        "benchmark": columns.run.summary.get("benchmark", {}).get("name", ""), "bands": bands_of(whole),
+        "few_days": FEW_DAYS, "few_trades": FEW_TRADES, "book_head": list(head(currency)),
+        "first": [[*tile, tile[0] in SIGNED] for tile in FIRST], "more": [[*tile, tile[0] in SIGNED] for tile in MORE],
+        "month_names": list(NAMES), "full": list(FULL), "table": list(columns_of(columns.table.head(0))),
+        "gain": theme.GAIN, "loss": theme.LOSS, "whole_colour": theme.WHOLE,
+        "pages": {name: [slot.view for slot in one.slots] for name, one in pages.items()},
+        "views": [*ALWAYS, *(slot.view for one in pages.values() for slot in one.slots)],
+    }  # fmt: skip
+
+
+NAMED = ("roots", "sectors", "strategies", "entry_reasons", "exit_reasons")
+
+
+# --------------------------------------------------------------------------------------------------- nothing outside
 
 
 class Tags(HTMLParser):
@@ -137,10 +274,7 @@ class Tags(HTMLParser):
 
 
 def alone(text):
-    """The page without the empty script tags that Panel adds to Bokeh's; nothing else may point outside."""
-    for tag, _, _, whole in Tags(text).found:
-        if tag == "script":
-            text = text.replace(f"{whole}</script>", "")
+    """The page; refused if a tag of it points outside."""
     left = Tags(text).found
     if left:
         raise ReportNotAlone(f"the report would ask for {left[0][2]} by its <{left[0][0]}>")

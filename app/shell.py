@@ -85,11 +85,21 @@ def card(slot, view):
     )
 
 
-def template(views, run, chooser="", scripts="", notice="", others=(), pages=PAGES):
-    """Jinja template of a run's page; `views` is {name: View or its class}, each becomes the root of its name.
+def template(views, run, chooser="", notice="", others=(), pages=PAGES):
+    """Jinja template of a run's page on the server, see `body`."""
+    return blocks(body(views, run, chooser, notice, others, pages))
 
-    chooser: HTML above the pages; scripts: HTML for the head; notice: HTML above all; others: further addresses to link
-    to, (address, text); pages: which pages there are.
+
+def embed(name):
+    """Where the root of a name is drawn, as Bokeh's templates say it."""
+    return f"{{{{ embed(roots.{name}) }}}}"
+
+
+def body(views, run, chooser="", notice="", others=(), pages=PAGES):
+    """The HTML of a run's pages; `views` is {name: View or its class}, `embed(roots.NAME)` is where each is drawn.
+
+    chooser: HTML above the pages; notice: HTML above all; others: further addresses to link to, (address, text); pages:
+    which pages there are.
     """
     filters = (
         f'<details class="filters" open><summary><h2>Filters</h2></summary>{{{{ embed(roots.{SIDE}) }}}}</details>'
@@ -100,17 +110,21 @@ def template(views, run, chooser="", scripts="", notice="", others=(), pages=PAG
         for name, page in pages.items()
     )
     small = " · ".join(filter(None, (run.id, run.note)))
-    body = (
+    return (
         '<a class="skip" href="#main">Skip to the content</a><div class="app">'
         + rail(pages, chooser, filters, others)
         + '<div class="stage">'
         + bar(run.name, small)
         + simulated(run)
-        + '<div class="chips">{{ embed(roots.chips) }}</div>'
-        + f'<main id="main" tabindex="-1"><div class="notices">{notice}{{{{ embed(roots.alert) }}}}</div>{shown}</main>'
-        + '<div class="hidden" aria-hidden="true">{{ embed(roots.wish) }}{{ embed(roots.gift) }}</div></div></div>'
+        + '<div class="chips">'
+        + embed("chips")
+        + "</div>"
+        + f'<main id="main" tabindex="-1"><div class="notices">{notice}{embed("alert")}</div>{shown}</main>'
+        + '<div class="hidden" aria-hidden="true">'
+        + embed("wish")
+        + embed("gift")
+        + "</div></div></div>"
     )
-    return blocks(body, scripts)
 
 
 def simulated(run):

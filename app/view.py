@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import panel as pn
 from bokeh.events import SelectionGeometry, Tap
-from bokeh.models import CustomJS, TextInput
+from bokeh.models import CustomJS, InlineStyleSheet, TextInput
 from panel.viewable import Viewer
 
 from app import charts
@@ -49,7 +49,9 @@ class Board:
         self.views = []
         self.verbs = {"toggle": self._toggle, "range": self._range, "clear": self._clear, "reset": self._reset,
                       "undo": self._undo, "redo": self._redo, "link": self._link, "regime": self._regime}  # fmt: skip
-        self.alert = charts.words(role="alert")
+        self.sheet = InlineStyleSheet(css=charts.PARTS)
+        with charts.shared(self.sheet):
+            self.alert = charts.words(role="alert")
         self.alert.visible = False
         self.wish, self.gift = (TextInput(name=f"frontmonth-{name}", visible=False) for name in ("wish", "gift"))
         self.gift.js_on_change("value", CustomJS(code="window.FrontmonthPage?.told(cb_obj.value)"))
@@ -198,7 +200,8 @@ class View(Viewer):
         self._shown, self.pane = {}, None
         self.shown, self.stale = True, False  # whether it is in sight; whether it missed a slice
         self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
-        self.root, self.models = self.draw(self.board.columns)
+        with charts.shared(self.board.sheet):
+            self.root, self.models = self.draw(self.board.columns)
         self.wire()
         self.apply(self.board.slice)
         self.board.views.append(self)

@@ -11,6 +11,7 @@ from app.views.overview import Overview
 from app.views.positions import Positions
 from app.views.rolling import Rolling
 from app.views.strip import Strip
+from app.views.trade_list import TradeList
 from app.views.trades import Trades
 
 VIEWS = {
@@ -32,9 +33,10 @@ VIEWS = {
     "markets": Markets,
     "positions": Positions,
     "trades": Trades,
+    "trade_list": TradeList,
     "about": About,
 }
 __all__ = [
     "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",
-    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip", "Trades",
+    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip", "TradeList", "Trades",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from app import charts
 from app.charts import esc
+from app.selection import LISTS
 from app.view import View
 
 
 def chips(selection):
     """The words of a selection as buttons, and how to pick where there is none."""
     made = "".join(
-        f'<button class="chip" type="button" data-do="clear" data-field="{esc(field)}" data-value="{esc(value)}" '
+        f'<button class="chip" type="button" data-do="clear" data-field="{esc(field)}" '
+        f'data-value="{esc(value if field in LISTS.values() else "")}" '
         f'aria-label="Take {esc(label)} out">{esc(label)}<span aria-hidden="true">×</span></button>'
         for field, value, label in selection.chips()
     )

@@ -133,7 +133,7 @@ class Equity(View):
         plots[0].min_border_bottom = 6
         head, text = charts.words(), charts.words()
         head.margin = text.margin = 0
-        models = {"curve": curve, "behind": behind, "regimes": regimes, "equity_y": heights, "equity_ticks": places,
+        models = {"curve": curve, "behind": behind, "equity_regimes": regimes, "equity_y": heights, "equity_ticks": places,
                   "drawdown_y": depths, "equity_head": head, "equity_text": text}  # fmt: skip
         models |= {f"veil_{edge}_{k // 2}": cover for k, (edge, cover) in enumerate(charts.veils(*plots))}
         self.plots = plots
@@ -178,7 +178,7 @@ class Equity(View):
         return {
             "curve": {"data": {"day": days, "equity": shown, "amount": curve, "drawdown": depth}},
             "behind": {"data": {"day": days, "whole": lines[0], "benchmark": lines[1]}},
-            "regimes": {"data": self._regimes(picked, days)},
+            "equity_regimes": {"data": self._regimes(picked, days)},
             "equity_y": {"start": low, "end": high, "tags": [self.scale, axis]},
             "equity_ticks": {"ticks": ticks(low, high, axis, self.scale)},
             "drawdown_y": {"start": bottom, "end": 0.0},

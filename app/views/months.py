@@ -13,28 +13,31 @@ NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "
 FULL = (0.06, 0.3)  # returns of a month and of a year whose cells have the whole colour
 
 
-def cell(value, year, k, picked):
-    """One month, or the year at the end of its row, as a button."""
+def cell(value, year, k, picked, framed):
+    """One month, or the year at the end of its row, as a button; pale where no day of it is picked."""
     if not np.isfinite(value):
         return "<td></td>"
     strength = min(abs(value) / FULL[k == 12], 1.0)
     label = f"{NAMES[k]} {year}" if k < 12 else str(year)
     return (
-        f'<td><button type="button" class="{"loss" if value < 0.0 else "gain"}{" strong" if strength > 0.6 else ""}" '
+        f'<td><button type="button" class="{"loss" if value < 0.0 else "gain"}{" strong" if strength > 0.8 else ""}'
+        f'{"" if picked else " out"}" '
         f'style="--a:{strength:.2f}" data-do="month" data-column="{NAMES[k]}" data-row="{year}" '
-        f'aria-label="{label}: {charts.percent(value)}" aria-pressed="{str(picked).lower()}">'
+        f'aria-label="{label}: {charts.percent(value)}" aria-pressed="{str(framed).lower()}">'
         f"{charts.number(value * 100.0, 1)}</button></td>"
     )
 
 
-def table(months, days):
+def table(months, picked, days):
     """Years below one another, newest first; the cell whose days are picked has a frame."""
     if not months:
         return '<p class="note">No day is picked: widen the filters.</p>'
     head = "".join(f'<th scope="col">{name}</th>' for name in NAMES)
     rows = (
         f'<tr><th scope="row">{year}</th>'
-        + "".join(cell(v, year, k, days == days_of(NAMES[k], year)) for k, v in enumerate(months[year]))
+        + "".join(
+            cell(v, year, k, picked[year][k], days == days_of(NAMES[k], year)) for k, v in enumerate(months[year])
+        )
         + "</tr>"
         for year in sorted(months, reverse=True)
     )
@@ -88,7 +91,7 @@ class Months(View):
 
     def patch(self, picked):
         """The table of a slice."""
-        return {"months": {"text": table(picked.months, picked.chosen["days"])}}
+        return {"months": {"text": table(picked.every_month, picked.month_picked, picked.chosen["days"])}}
 
     def wire(self):
         """A tap picks the days of a cell; the same tap again picks all."""

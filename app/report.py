@@ -16,6 +16,7 @@ from bokeh.resources import INLINE
 
 from app import charts, shell
 from app.crossfilter import FEW_DAYS, FEW_TRADES
+from app.selection import KINDS
 from app.view import Board
 from app.views import VIEWS
 from app.views.months import NAMES, STEPS
@@ -75,15 +76,27 @@ def starter(board, views):
 
 def packed(columns):
     """Arrays of the run as sources, in the smallest integers that hold them."""
-    cell, held, trade = columns.cell, columns.held, columns.trade
+    cell, owner, held, trade = columns.cell, columns.owner, columns.held, columns.trade
+    of_owner = {name: owner[name] for name in ("line", "side", "entry_reason", "exit_reason")}
+    of_trade = ("entry", "exit", "net", "holding", "result_bin", "holding_bin")
     return {
         "days": ColumnDataSource(
             {"day": charts.milliseconds(columns.days), "equity": columns.equity, "paid": columns.paid}
         ),
         "cells": ColumnDataSource({name: small(values) for name, values in cell.items()}),
+        "owners": ColumnDataSource(
+            {name: small(values) for name, values in (of_owner | {"cells": np.diff(owner["start"])}).items()}
+        ),
         "holdings": ColumnDataSource({name: small(values) for name, values in held.items()}),
-        "trades": ColumnDataSource({name: small(trade[name]) for name in ("line", "side", "exit", "net")}),
+        "trades": ColumnDataSource({name: small(trade[name]) for name in of_trade}),
+        "regimes": ColumnDataSource({kind: small(told.code) for kind, told in regimes(columns).items()}),
     }
+
+
+def regimes(columns):
+    """The regimes that were worked out, by their kind."""
+    told = {kind: columns.regimes_now(kind) for kind in KINDS}
+    return {kind: made for kind, made in told.items() if made.names}
 
 
 def small(values):
@@ -105,6 +118,12 @@ def meta(columns, views):
         "roots": list(columns.roots),
         "sectors": list(columns.sectors),
         "strategies": list(columns.strategies),
+        "entry_reasons": list(columns.entry_reasons),
+        "exit_reasons": list(columns.exit_reasons),
+        "regime": KINDS[0],
+        "regimes": {kind: list(told.names) for kind, told in regimes(columns).items()},
+        "result_bins": columns.result_bins.tolist(),
+        "holding_bins": columns.holding_bins.tolist(),
         "line_root": columns.line_root.tolist(),
         "line_sector": columns.line_sector.tolist(),
         "line_strategy": columns.line_strategy.tolist(),

@@ -25,7 +25,6 @@ import numpy as np
 
 from app.columns import Columns, Regimes
 from app.passes import counted, left
-from app.selection import CHOICES
 from engine import ratios
 from engine.metrics import METRICS, Account
 from engine.ratios import unpaid
@@ -83,7 +82,7 @@ class Slice:
     notional: np.ndarray  # (T + 1, 2) long, short
     trades: np.ndarray  # rows of `columns.trade`
     book: np.ndarray  # rows of `columns.held`: what was held at the close of the last day within the dates
-    chosen: dict  # the fields of the selection
+    chosen: dict  # the fields of the selection, and what its regimes are told by
     regimes: Regimes  # what days were told apart by
     any_owner: bool  # whether anything of the run passes the filters of trades
     line_picked: np.ndarray  # (L,) bool
@@ -246,7 +245,7 @@ def _remembered(kept, key, count, make):
 
 
 def _slice(columns, selection, regimes):
-    chosen = {name: getattr(selection, name) for name in CHOICES}
+    chosen = selection.chosen()
     picked = {
         kind: _picked(columns.names(kind)[:-1], chosen[name]) for kind, name in FIELDS.items() if kind != "regime"
     }

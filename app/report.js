@@ -251,7 +251,7 @@ const Frontmonth = (function () {
     const [shown, profit, picked] = [rows.map((k) => all[k]), rows.map((k) => amounts[k]), rows.map((k) => Boolean(ok[k]))]
     const [low, high] = span(profit, 0)
     const full = profit.filter((x, k) => picked[k] && x !== 0)
-    let words = note("No profit and no loss in what is picked.")
+    let words = note(kind === "regime" && !all.length ? esc(slice.regimes.missing) : "No profit and no loss in what is picked.")
     if (full.length) {
       const told = [Math.max(...full), Math.min(...full)].map((x) => `${esc(shown[profit.findIndex((y, k) => picked[k] && y === x)])} ${esc(money(x, meta))}`)
       words = note(`Best ${told[0]}, worst ${told[1]}; sum ${esc(money(sum(full), meta))}.`)

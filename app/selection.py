@@ -92,20 +92,12 @@ class Selection(param.Parameterized):
             self._move([*self._past, self._state()], self._future[:-1], self._future[-1])
 
     def chips(self):
-        """What is picked, a (field, value, label) each: a value of a list, or the ends of a range.
+        """What is picked, see `told`."""
+        return told(self.chosen())
 
-        >>> Selection(markets=["ZC"], holding=(5, None), exit_reasons=["stop"]).chips()
-        [('markets', 'ZC', 'ZC'), ('exit_reasons', 'stop', 'ended by stop'), ('holding', (5, None), 'at least 5 bars')]
-        """
-        told = [("days", self.days, f"{self.days[0]} to {self.days[1]}")] if self.days else []
-        words = {"entry_reasons": "begun by ", "exit_reasons": "ended by ", "regimes": f"{self.regime}: "}
-        for name in LISTS.values():
-            told += [(name, value, words.get(name, "") + value) for value in sorted(getattr(self, name))]
-        if self.holding:
-            told.append(("holding", self.holding, _between(self.holding, "{:,.15g}") + " bars"))
-        if self.results:
-            told.append(("results", self.results, "net " + _between(self.results, "{:,.15g}")))
-        return told
+    def chosen(self):
+        """The filters, and what regimes are told by: {field: value}."""
+        return self._state()
 
     def to_query(self):
         """The selection as one short text; empty when everything is picked.
@@ -151,6 +143,24 @@ class Selection(param.Parameterized):
         if not self._moving:
             before = self._state() | {event.name: event.old for event in events}
             self._move([*self._past, before][-KEPT:], [], {})
+
+
+def told(chosen):
+    """What the fields of a selection pick, a (field, value, label) each: a value of a list, or the ends of a range.
+
+    >>> told(Selection(markets=["ZC"], holding=(5, None), exit_reasons=["stop"]).chosen())
+    [('markets', 'ZC', 'ZC'), ('exit_reasons', 'stop', 'ended by stop'), ('holding', (5, None), 'at least 5 bars')]
+    """
+    days = chosen["days"]
+    found = [("days", days, f"{days[0]} to {days[1]}")] if days else []
+    words = {"entry_reasons": "begun by ", "exit_reasons": "ended by ", "regimes": f"{chosen['regime']}: "}
+    for name in LISTS.values():
+        found += [(name, value, words.get(name, "") + value) for value in sorted(chosen[name])]
+    if chosen["holding"]:
+        found.append(("holding", chosen["holding"], _between(chosen["holding"], "{:,.15g}") + " bars"))
+    if chosen["results"]:
+        found.append(("results", chosen["results"], "net " + _between(chosen["results"], "{:,.15g}")))
+    return found
 
 
 _EVERYTHING = {name: Selection.param[name].default for name in PICKED}

@@ -22,7 +22,7 @@ from panel.viewable import Viewer
 
 from app import charts
 from app.columns import Columns
-from app.crossfilter import crossfilter
+from app.crossfilter import FIELDS, crossfilter
 from app.selection import CHOICES, KINDS, PICKED, Selection
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,12 @@ class Board:
     def whole(self):
         """The slice of everything."""
         return crossfilter(self.columns, Selection())
+
+    def names(self, field):
+        """What a list of the selection may hold: the names of a filter, without that of what belongs to none."""
+        if field == "regimes":
+            return self.columns.regimes(self.selection.regime).names
+        return self.columns.names(next(kind for kind, name in FIELDS.items() if name == field))[:-1]
 
     @contextmanager
     def guard(self, what):
@@ -126,7 +132,9 @@ class Board:
     # -------------------------------------------------------------------------------------------------------- verbs
 
     def _toggle(self, asked):
-        self.selection.toggle(known(asked["field"]), str(asked["value"]))
+        field, value = known(asked["field"]), str(asked["value"])
+        if value in self.names(field):
+            self.selection.toggle(field, value)
 
     def _range(self, asked):
         field, ends = known(asked["field"]), asked["ends"]

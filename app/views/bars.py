@@ -73,8 +73,12 @@ class Bars(View):
             f"by_{self.kind}_plot": {"height": BAR * max(len(names), 3) + 44},
             f"by_{self.kind}": {"data": columns_of(names, amounts, chosen)},
             f"by_{self.kind}_x": {"start": low, "end": high},
-            f"by_{self.kind}_text": {"text": describe(names, amounts, chosen, picked.columns.currency)},
+            f"by_{self.kind}_text": {"text": self.describe(picked, names, amounts, chosen)},
         }
+
+    def describe(self, picked, names, amounts, chosen):
+        """The picture in a sentence."""
+        return describe(names, amounts, chosen, picked.columns.currency)
 
     def wire(self):
         """A tap picks a bar."""
@@ -128,6 +132,12 @@ class ByRegime(Bars):
 
     title = "Profit by regime"
     kind, field, label = "regime", "regimes", "regime"
+
+    def describe(self, picked, names, amounts, chosen):
+        """The picture in a sentence, or why there are no regimes."""
+        if not names:
+            return f'<p class="note">{charts.esc(picked.regimes.missing)}</p>'
+        return super().describe(picked, names, amounts, chosen)
 
 
 def order(names, whole, amounts):

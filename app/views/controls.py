@@ -76,7 +76,7 @@ class Controls(View):
     def patch(self, picked):
         """Widgets as the selection stands."""
         chosen = picked.chosen
-        self.names["regimes"] = picked.columns.regimes_now(self.board.selection.regime).names
+        self.names["regimes"] = picked.regimes.names
         found = {
             "days": {"value": self._ends("days", charts.milliseconds(chosen["days"]) if chosen["days"] else None)},
             "holding_slider": {"value": self._ends("holding_slider", chosen["holding"])},

@@ -6,6 +6,7 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJSTickFormatter,
 from app import charts, theme
 from app.charts import esc
 from app.columns import NOT_NOW
+from app.selection import told
 from app.view import View, brush
 from engine.risk import drawdown
 
@@ -168,7 +169,7 @@ class Equity(View):
         depth = drawdown(picked.grown)
         capital, axis = columns.capital, self.axis if curve.min() > 0.0 else "linear"
         shown = scaled(curve if self.scale == "money" else picked.grown, capital, self.scale, axis)
-        partial = bool(self.board.selection.chips())
+        partial = bool(told(picked.chosen))
         other = self.board.whole.curve if partial else np.full(len(days), np.nan)
         lines = [scaled(line, capital, self.scale, axis) for line in (other, self.benchmark)]
         low, high = charts.span(np.concatenate([shown, *lines]))
@@ -190,19 +191,18 @@ class Equity(View):
 
     def _regimes(self, picked, days):
         """Stretches of days of one regime, and their colours."""
-        found = picked.columns.regimes_now(self.board.selection.regime)
-        told = spells(found.code, len(found.names) - 1)
+        found = picked.regimes
+        parts = spells(found.code, len(found.names) - 1)
         return {
-            "left": np.array([days[max(a - 1, 0)] for a, _, _ in told]),
-            "right": np.array([days[b] for _, b, _ in told]),
-            "color": np.array([colour(k, len(found.names) - 1) for _, _, k in told], object),
-            "regime": np.array([found.names[k] for _, _, k in told], object),
+            "left": np.array([days[max(a - 1, 0)] for a, _, _ in parts]),
+            "right": np.array([days[b] for _, b, _ in parts]),
+            "color": np.array([colour(k, len(found.names) - 1) for _, _, k in parts], object),
+            "regime": np.array([found.names[k] for _, _, k in parts], object),
         }
 
     def _head(self, picked, partial):
         """Buttons, and what the lines and colours are."""
-        kind = self.board.selection.regime
-        found = picked.columns.regimes_now(kind)
+        kind, found = picked.chosen["regime"], picked.regimes
         lines = [("what is picked" if partial else "equity", theme.GAIN)]
         lines += [("the whole run", theme.WHOLE)] if partial else []
         lines += [(f"benchmark: {self.board.columns.run.summary['benchmark']['name']}", theme.LOSS)] if np.isfinite(

@@ -4,6 +4,7 @@ import numpy as np
 
 from app import charts
 from app.charts import esc
+from app.selection import told
 from app.view import View
 from engine.metrics import METRICS
 
@@ -98,6 +99,11 @@ def bands_of(account):
     return told
 
 
+def key(chosen):
+    """What a band is remembered by."""
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in chosen.items())
+
+
 class Strip(View):
     """Labelled figures of the days, markets and trades picked."""
 
@@ -113,20 +119,19 @@ class Strip(View):
 
     def patch(self, picked):
         """The figures of a slice."""
-        partial = bool(self.board.selection.chips())
+        partial = bool(told(picked.chosen))
         whole = self.board.whole.statistics if partial else None
-        bands = self.bands.get(self.board.selection.key())
+        bands = self.bands.get(key(picked.chosen))
         return {"strip": {"text": headline(picked) + tiles(picked.statistics, whole, bands, picked.columns.currency)}}
 
     def settle(self, picked):
         """Draw the bands beside the page, once nothing moves any more."""
-        key, account = self.board.selection.key(), picked.account
-        if key in self.bands or len(account.returns) < 2 or np.isnan(account.returns).any():
+        kept, account = key(picked.chosen), picked.account
+        if kept in self.bands or len(account.returns) < 2 or np.isnan(account.returns).any():
             return
 
         def show(found):
-            self.bands[key] = found
-            if self.board.selection.key() == key:
-                self.apply(self.board.slice)
+            self.bands[kept] = found
+            self.apply(self.board.slice)
 
         self.later(lambda: bands_of(account), show)

@@ -78,7 +78,7 @@ def create(store_path):
             return page.nothing("The store is empty.", page.NO_STORE, LINKS)
         console = Console(archive, pn.state.add_periodic_callback)
         pn.state.on_session_destroyed(lambda _: console.question.close())
-        body = shell.top("Data", archive.place, (), LINKS) + BODY
+        body = shell.frame("Data", archive.place, BODY, LINKS)
         scripts = f"<script>{shell.asset('console.js')}</script>"
         made = page.template(shell.blocks(body, scripts), "frontmonth: data")
         for name, root in (("tables", console.tables), ("question", console.form), ("answer", console.answer)):

@@ -50,16 +50,18 @@
     const wish = model("frontmonth-wish")
     if (wish) wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())})
   }
-  let popped = false
+  let [popped, run] = [false, null]
   function told(text) {
     const said = JSON.parse(text)
     if (window.FrontmonthLive) window.FrontmonthLive.waiting = false
     if (said.n !== undefined) return // an answer while the mouse moves: nothing was chosen yet
     for (const name of ["undo", "redo"]) for (const button of every(`button[data-do=${name}]`)) button.disabled = !said[name]
     const here = new URL(location.href)
+    run = said.run
     if ((here.searchParams.get("pick") || "") === said.pick) return
     if (said.pick) here.searchParams.set("pick", said.pick)
     else here.searchParams.delete("pick")
+    if (run) here.searchParams.set("run", run)
     if (!popped) history.pushState(null, "", here)
     popped = false
   }
@@ -181,7 +183,9 @@
 
   // ------------------------------------------------------------------------------------------------ clicks and keys
   function copied(button) {
-    navigator.clipboard.writeText(location.href).then(() => {
+    const link = new URL(location.href)
+    if (run) link.searchParams.set("run", run) // without it a link would lead to the newest run of another day
+    navigator.clipboard.writeText(link.href).then(() => {
       button.classList.add("done")
       button.title = "Copied"
       setTimeout(() => button.classList.remove("done"), 1500)

@@ -44,6 +44,10 @@ QUICK = KINDS[:-1]  # regimes that a report can always be told by; statistical o
 COMPONENTS = ["bokeh", "bokeh-widgets", "bokeh-tables"]  # of BokehJS; the others draw formulae and on graphics cards
 
 
+class SectionUnknown(ValueError):
+    """A report was asked for a section that there is not."""
+
+
 class ReportNotAlone(RuntimeError):
     """The file would ask for something outside of itself."""
 
@@ -57,7 +61,7 @@ def report(run, path, sections=SECTIONS, archive=None):
     path : path
         Its folder is made where it is lacking.
     sections : sequence of str
-        Pages of it, keys of `app.pages.PAGES`.
+        Pages of it, some of SECTIONS; others need the server.
     archive : Archive, optional
         Where regimes are read from.
     """
@@ -70,6 +74,9 @@ def report(run, path, sections=SECTIONS, archive=None):
 
 def page(run, sections=SECTIONS, archive=None):
     """The text of a run's file."""
+    for name in sections:
+        if name not in SECTIONS:
+            raise SectionUnknown(f"a report has no section {name!r}; it can have {', '.join(SECTIONS)}")
     board = Board(Columns.of(run, archive))
     for kind in QUICK:
         board.columns.regimes(kind)

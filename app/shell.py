@@ -156,13 +156,15 @@ def marks(data):
 
 def empty(title, words, others=()):
     """Body of a page that has nothing to show: why, and what to do."""
+    return frame("frontmonth", "", f'<main id="main" class="empty"><h2>{esc(title)}</h2>{words}</main>', others)
+
+
+def frame(title, small, inside, others=()):
+    """Body of a page without a run."""
     buttons = [button for button in BUTTONS if button[0] == "theme"]
     return (
         '<a class="skip" href="#main">Skip to the content</a><div class="app">'
-        + rail({}, others=others)
-        + f'<div class="stage">{bar("frontmonth", "", buttons)}<main id="main" class="empty"><h2>{esc(title)}</h2>'
-        + words
-        + "</main></div></div>"
+        f'{rail({}, others=others)}<div class="stage">{bar(title, small, buttons)}{inside}</div></div>'
     )
 
 

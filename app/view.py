@@ -122,6 +122,8 @@ class Board:
         """Tell the browser what is picked, as the text of a link, and what can be undone."""
         chosen = self.selection
         told = {"pick": chosen.to_query(), "undo": chosen.can_undo, "redo": chosen.can_redo, **more}
+        if self.archive is not None:
+            told["run"] = self.columns.run.id
         self.gift.value = json.dumps(told)
 
     def _redraw(self, *_):

@@ -212,8 +212,8 @@ def test_a_store_that_cannot_be_read_says_why(tmp_path):
 
 def test_pages_link_to_each_other(archive, monkeypatch):
     monkeypatch.setattr(page, "_argument", lambda name: None)
-    assert '<a href="data">Data</a>' in page.create(archive.path)._code
-    assert '<a href="./">Dashboard</a>' in console.create(archive.path)._code
+    assert '<a href="data"' in page.create(archive.path)._code
+    assert '<a href="./"' in console.create(archive.path)._code
 
 
 # ------------------------------------------------------------------------------------------------------- in Chromium

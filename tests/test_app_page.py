@@ -1,11 +1,13 @@
 """The page: what there is to see, and a sentence where there is nothing."""
 
 import html
+import json
 
 import pytest
 
 from app import page
 from app.columns import Columns
+from app.view import Board
 from store.archive import open_archive
 from store.vendors import VENDORS
 from tests import small_store
@@ -105,16 +107,13 @@ def test_a_link_picks_and_what_is_not_in_the_run_is_named(link):
     assert "&lt;script&gt;" in notice
 
 
-def test_the_address_follows_the_selection():
-    class Location:
-        search = ""
-
-    selection = page.Selection()
-    page.follow(selection, "abc", Location)
-    selection.markets = ["ZC"]
-    assert Location.search == "?run=abc&pick=m%3AZC"
-    selection.reset()
-    assert Location.search == "?run=abc"
+def test_the_browser_is_told_what_its_address_has_to_say(archive):
+    run = SyntheticRun(years=1)
+    board = Board(run, archive=archive)
+    board.selection.markets = ["ZC"]
+    told = json.loads(board.gift.value)
+    assert (told["run"], told["pick"], told["undo"]) == (run.id, "m:ZC", True)
+    assert "run" not in json.loads(Board(run).gift.value)  # a report and a notebook have one
 
 
 def test_names_cannot_reach_the_template(archive, link):

@@ -318,6 +318,9 @@ def report(
     context: typer.Context,
     name: Run,
     out: Annotated[str, typer.Option(metavar="FILE.html|DIR/", help="An HTML file, or a folder for CSV tables.")],
+    sections: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Pages of the HTML file: overview, trades, risk, about; else all.")
+    ] = None,
 ):
     """A run as one HTML file that needs no network, or as a folder of CSV tables."""
     target = Path(out)
@@ -328,14 +331,20 @@ def report(
         )
     from engine import result
 
-    found = result.load(opened(context), name)
+    archive = opened(context)
+    found = result.load(archive, name)
     if folder:
         files = [str(target / file) for file in found.export(target)]
     else:
         with progress("report"):
+            from app.report import SECTIONS, SectionUnknown
             from app.report import report as write
 
-            files = [str(write(found, target))]
+            asked = [part.strip() for part in sections.split(",") if part.strip()] if sections else SECTIONS
+            try:
+                files = [str(write(found, target, asked, archive))]
+            except SectionUnknown as error:
+                raise typer.BadParameter(str(error), param_hint="--sections") from error
     emit(context, {"run": found.id, "files": files}, lambda d: say("\n".join(d["files"])))
 
 
@@ -405,7 +414,7 @@ def demo(
             checks.run(archive, resolved(archive, None), bar)
     with progress("run") as bar, compiling(bar):
         made, _ = backtest(archive, portfolio_of(Path("trend"), archive))
-    file = write(made, Path("demo") / "report.html")
+    file = write(made, Path("demo") / "report.html", archive=archive)
     document = {"store": str(archive.place), "sample": counts, "run": made.id, "report": str(file)}
     emit(context, document, lambda d: _show_demo(d, made.summary))
     if not no_serve:

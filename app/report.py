@@ -34,7 +34,7 @@ class ReportNotAlone(RuntimeError):
 
 
 def report(run, path):
-    """Write the run as one HTML file; returns the path."""
+    """Write a run, or its Columns with the regimes that were worked out, as one HTML file; returns the path."""
     path = Path(path)
     text = page(run)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,8 +43,9 @@ def report(run, path):
 
 
 def page(run):
-    """The text of a run's file."""
+    """The text of the file of a run, or of its Columns."""
     board = Board(run)
+    run = board.columns.run
     views = {name: kind(board=board) for name, kind in VIEWS.items()}
     document = Document()
     for name, root in [(name, view.root) for name, view in views.items()] + [("alert", board.alert)]:
@@ -55,7 +56,7 @@ def page(run):
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     scripts = f"{policy}<script>{shell.asset('crossfilter.js')}</script><script>{shell.asset('report.js')}</script>"
     made = file_html(
-        document, INLINE, title, template=shell.template(views, board.columns.run, scripts=scripts),
+        document, INLINE, title, template=shell.template(views, run, scripts=scripts),
         suppress_callback_warning=True,
     )  # fmt: skip
     return alone(made)
@@ -109,10 +110,23 @@ def small(values):
 
 
 def meta(columns, views):
-    """All that is no array: names, codes of the lines, words of the figures."""
+    """All that is no array: what the pass reads, and words of the figures."""
     currency = columns.currency
-    return {
+    return about(columns) | {
         "sign": charts.SIGNS.get(currency, f"{currency} "),
+        "tiles": [[*tile, tile[0] in SIGNED] for tile in TILES],
+        "month_names": list(NAMES),
+        "steps": list(STEPS),
+        "order": {view.kind: [list(row) for row in view.order] for view in (views["sectors"], views["markets"])},
+        "book_head": list(head(currency)),
+        "gain": charts.GAIN,
+        "loss": charts.LOSS,
+    }
+
+
+def about(columns):
+    """What `crossfilter.js` reads beside arrays: names, codes of the lines, edges of bins."""
+    return {
         "compounding": columns.compounding,
         "turnover": columns.turnover,
         "roots": list(columns.roots),
@@ -129,13 +143,6 @@ def meta(columns, views):
         "line_strategy": columns.line_strategy.tolist(),
         "few_days": FEW_DAYS,
         "few_trades": FEW_TRADES,
-        "tiles": [[*tile, tile[0] in SIGNED] for tile in TILES],
-        "month_names": list(NAMES),
-        "steps": list(STEPS),
-        "order": {view.kind: [list(row) for row in view.order] for view in (views["sectors"], views["markets"])},
-        "book_head": list(head(currency)),
-        "gain": charts.GAIN,
-        "loss": charts.LOSS,
     }
 
 

@@ -219,10 +219,10 @@ const Crossfilter = (function () {
     for (let k = 0; k < mask.length; k++) {
       if (mask[k]) continue
       some = true
-      for (let c = start[k]; c < start[k + 1]; c++) {
-        profit[day[c]] += amount[c]
-        if (k >= trades && part[c] === INTEREST) interest[day[c]] += amount[c]
-      }
+      const end = start[k + 1]
+      for (let c = start[k]; c < end; c++) profit[day[c]] += amount[c]
+      if (k < trades) continue
+      for (let c = start[k]; c < end; c++) if (part[c] === INTEREST) interest[day[c]] += amount[c]
     }
     const margin = [...meta.sectors, ""].map(() => new Float64Array(time))
     const notional = [new Float64Array(time), new Float64Array(time)]
@@ -263,9 +263,11 @@ const Crossfilter = (function () {
     for (let t = 0; t < picked.length; t++) gone[t + 1] = gone[t] + (picked[t] ? 0 : 1)
     const {start, first: opens, last: ends, line, side, entry_reason: entry, exit_reason: exit, sums} = owner
     const [gross, cost, interest] = sums
-    const {line_root: root, line_sector: sector, line_strategy: strategy} = meta
+    const [root, sector, strategy] = [meta.line_root, meta.line_sector, meta.line_strategy].map((codes) => Int32Array.from(codes))
     const {day, part, amount} = cell
+    const {root: byRoot, sector: bySector, strategy: byStrategy, side: bySide, entry: byEntry, exit: byExit} = by
     const parts = [0, 0, 0]
+    let costs = 0
     for (let k = 0; k < mask.length; k++) {
       const bits = mask[k]
       if (bits & (bits - 1) || ends[k] < first || opens[k] > last) continue
@@ -283,15 +285,21 @@ const Crossfilter = (function () {
       const m = line[k]
       if (bits === 0) {
         lineGross[m] += x
-        found.cost += y
-      }
-      if (bits === 0 || bits === 1) by.root[root[m]] += total
-      if (bits === 0 || bits === 2) by.sector[sector[m]] += total
-      if (bits === 0 || bits === 4) by.strategy[strategy[m]] += total
-      if (bits === 0 || bits === 8) by.side[side[k]] += total
-      if (bits === 0 || bits === 16) by.entry[entry[k]] += total
-      if (bits === 0 || bits === 32) by.exit[exit[k]] += total
+        costs += y
+        byRoot[root[m]] += total
+        bySector[sector[m]] += total
+        byStrategy[strategy[m]] += total
+        bySide[side[k]] += total
+        byEntry[entry[k]] += total
+        byExit[exit[k]] += total
+      } else if (bits === 1) byRoot[root[m]] += total
+      else if (bits === 2) bySector[sector[m]] += total
+      else if (bits === 4) byStrategy[strategy[m]] += total
+      else if (bits === 8) bySide[side[k]] += total
+      else if (bits === 16) byEntry[entry[k]] += total
+      else if (bits === 32) byExit[exit[k]] += total
     }
+    found.cost = costs
     const {exit: ended, result_bin: result, holding_bin: holding} = trade
     const rows = new Int32Array(ended.length)
     let count = 0

@@ -267,7 +267,7 @@ def _dealt(ledger, cause, line, trade, shape, days):
     part_of = np.full(len(CAUSES), GROSS, np.uint8)
     part_of[list(COSTS_OF)], part_of[CAUSES.index("interest")] = COST, INTEREST
     paid = cause == TRANSFER
-    payments = np.bincount(day[paid], amount[paid], minlength=len(days))
+    payments = np.bincount(day[paid], amount[paid], minlength=len(days)).astype(float)  # of no row: int
     rows = (day, line, part_of[cause], amount)
     made = cells.dealt(*(values[~paid] for values in rows) if paid.any() else rows, trade, shape)
     own, count = made.start[len(trade["line"]) :], len(made.day)

@@ -92,13 +92,16 @@ const Crossfilter = (function () {
     return (days[last] - days[first]) / DAY
   }
   function results(net) {
-    const told = {won: 0, lost: 0, wins: 0, sum: 0}
+    let won = 0, lost = 0, wins = 0, total = 0
     for (let k = 0; k < net.length; k++) {
-      told.sum += net[k]
-      if (net[k] > 0) [told.won, told.wins] = [told.won + net[k], told.wins + 1]
-      else if (net[k] < 0) told.lost -= net[k]
+      const x = net[k]
+      total += x
+      if (x > 0) {
+        won += x
+        wins++
+      } else if (x < 0) lost -= x
     }
-    return told
+    return {won, lost, wins, total}
   }
   function statistics(data, slice) {
     const {account, at} = slice
@@ -111,7 +114,7 @@ const Crossfilter = (function () {
     const total = equity.length && equity[0] > 0 ? (equity[equity.length - 1] - equity[0]) / equity[0] : NaN
     const years = days.length ? ((days[days.length - 1] - days[0]) / DAY / 365.25) * account.share : 0
     const annual = annualReturn(total, years, data.meta.compounding)
-    const {won, lost, wins, sum: netted} = results(net)
+    const {won, lost, wins, total: netted} = results(net)
     const gross = sum(Array.from(slice.lineGross, (x) => Math.max(x, 0)))
     const used = at.map((t) => slice.used[t - slice.first])
     const held = at.filter((t) => slice.notional[0][t] !== 0 || slice.notional[1][t] !== 0).length
@@ -216,17 +219,19 @@ const Crossfilter = (function () {
     for (let k = 0; k < mask.length; k++) {
       if (mask[k]) continue
       some = true
-      for (let c = start[k]; c < start[k + 1]; c++) {
-        profit[day[c]] += amount[c]
-        if (k >= trades && part[c] === INTEREST) interest[day[c]] += amount[c]
-      }
+      const end = start[k + 1]
+      for (let c = start[k]; c < end; c++) profit[day[c]] += amount[c]
+      if (k < trades) continue
+      for (let c = start[k]; c < end; c++) if (part[c] === INTEREST) interest[day[c]] += amount[c]
     }
     const margin = [...meta.sectors, ""].map(() => new Float64Array(time))
     const notional = [new Float64Array(time), new Float64Array(time)]
-    for (let k = 0; k < held.day.length; k++) {
-      if (mask[held.owner[k]]) continue
-      margin[meta.line_sector[held.line[k]]][held.day[k]] += held.margin[k]
-      notional[held.side[k]][held.day[k]] += held.notional[k]
+    const {owner: holder, day: when, line, side, margin: required, notional: worth} = held
+    const sector = meta.line_sector
+    for (let k = 0; k < when.length; k++) {
+      if (mask[holder[k]]) continue
+      margin[sector[line[k]]][when[k]] += required[k]
+      notional[side[k]][when[k]] += worth[k]
     }
     return {mask, some, profit, interest, margin: margin.slice(0, -1), notional}
   }
@@ -234,10 +239,10 @@ const Crossfilter = (function () {
     const {meta, owner, trade} = data
     const bits = KINDS.map((kind, place) => Uint8Array.from(ok[kind], (picked) => (picked ? 0 : 1 << place)))
     const line = Uint8Array.from(meta.line_root, (root, m) => bits[0][root] | bits[1][meta.line_sector[m]] | bits[2][meta.line_strategy[m]])
-    const mask = new Uint8Array(owner.line.length)
-    for (let k = 0; k < mask.length; k++) {
-      mask[k] = line[owner.line[k]] | bits[3][owner.side[k]] | bits[4][owner.entry_reason[k]] | bits[5][owner.exit_reason[k]]
-    }
+    const {line: lineOf, side, entry_reason: entry, exit_reason: exit} = owner
+    const [ofSide, ofEntry, ofExit] = bits.slice(3)
+    const mask = new Uint8Array(lineOf.length)
+    for (let k = 0; k < mask.length; k++) mask[k] = line[lineOf[k]] | ofSide[side[k]] | ofEntry[entry[k]] | ofExit[exit[k]]
     for (const [values, range, bit] of [[trade.holding, chosen.holding, HOLDING], [trade.net, chosen.results, RESULT]]) {
       if (!range) continue
       const [least, most] = [range[0] ?? -Infinity, range[1] ?? Infinity]
@@ -258,13 +263,15 @@ const Crossfilter = (function () {
     for (let t = 0; t < picked.length; t++) gone[t + 1] = gone[t] + (picked[t] ? 0 : 1)
     const {start, first: opens, last: ends, line, side, entry_reason: entry, exit_reason: exit, sums} = owner
     const [gross, cost, interest] = sums
-    const {line_root: root, line_sector: sector, line_strategy: strategy} = meta
+    const [root, sector, strategy] = [meta.line_root, meta.line_sector, meta.line_strategy].map((codes) => Int32Array.from(codes))
     const {day, part, amount} = cell
+    const {root: byRoot, sector: bySector, strategy: byStrategy, side: bySide, entry: byEntry, exit: byExit} = by
     const parts = [0, 0, 0]
+    let costs = 0
     for (let k = 0; k < mask.length; k++) {
       const bits = mask[k]
       if (bits & (bits - 1) || ends[k] < first || opens[k] > last) continue
-      let [x, y, z] = [gross[k], cost[k], interest[k]]
+      let x = gross[k], y = cost[k], z = interest[k]
       if (!(first <= opens[k] && ends[k] <= last && gone[ends[k] + 1] === gone[opens[k]])) {
         parts.fill(0)
         for (let c = start[k]; c < start[k + 1] && day[c] <= last; c++) {
@@ -278,23 +285,30 @@ const Crossfilter = (function () {
       const m = line[k]
       if (bits === 0) {
         lineGross[m] += x
-        found.cost += y
-      }
-      if (bits === 0 || bits === 1) by.root[root[m]] += total
-      if (bits === 0 || bits === 2) by.sector[sector[m]] += total
-      if (bits === 0 || bits === 4) by.strategy[strategy[m]] += total
-      if (bits === 0 || bits === 8) by.side[side[k]] += total
-      if (bits === 0 || bits === 16) by.entry[entry[k]] += total
-      if (bits === 0 || bits === 32) by.exit[exit[k]] += total
+        costs += y
+        byRoot[root[m]] += total
+        bySector[sector[m]] += total
+        byStrategy[strategy[m]] += total
+        bySide[side[k]] += total
+        byEntry[entry[k]] += total
+        byExit[exit[k]] += total
+      } else if (bits === 1) byRoot[root[m]] += total
+      else if (bits === 2) bySector[sector[m]] += total
+      else if (bits === 4) byStrategy[strategy[m]] += total
+      else if (bits === 8) bySide[side[k]] += total
+      else if (bits === 16) byEntry[entry[k]] += total
+      else if (bits === 32) byExit[exit[k]] += total
     }
-    const rows = new Int32Array(trade.exit.length)
+    found.cost = costs
+    const {exit: ended, result_bin: result, holding_bin: holding} = trade
+    const rows = new Int32Array(ended.length)
     let count = 0
     for (let k = 0; k < rows.length; k++) {
-      const [bits, end] = [mask[k], trade.exit[k]]
+      const bits = mask[k], end = ended[k]
       if (!(bits === 0 || bits === HOLDING || bits === RESULT) || end < first || end > last || !picked[end]) continue
       if (bits === 0) rows[count++] = k
-      if (bits === 0 || bits === RESULT) byResult[trade.result_bin[k]] += 1
-      if (bits === 0 || bits === HOLDING) byHolding[trade.holding_bin[k]] += 1
+      if (bits === 0 || bits === RESULT) byResult[result[k]]++
+      if (bits === 0 || bits === HOLDING) byHolding[holding[k]]++
     }
     found.trades = rows.slice(0, count)
     return found
@@ -306,7 +320,8 @@ const Crossfilter = (function () {
     const regimes = regimesOf(data, chosen.regime ?? meta.regime)
     ok.regime = regimes.names.map((name) => !chosen.regimes.length || chosen.regimes.includes(name))
     const none = ok.regime.length ? null : !chosen.regimes.length
-    const picked = Uint8Array.from(regimes.code, (code) => (none ?? ok.regime[code] ? 1 : 0))
+    const picked = new Uint8Array(data.day.length)
+    for (let t = 0; t < picked.length; t++) picked[t] = (none ?? ok.regime[regimes.code[t]]) ? 1 : 0
     const kept = body(data, ok, chosen)
     const {by, lineGross, cost, byResult, byHolding, trades} = counted(data, ok, kept.mask, first, last, picked)
     const byRegime = new Float64Array(regimes.names.length)
@@ -340,12 +355,17 @@ const Crossfilter = (function () {
     slice.short = scaled(kept.notional[1], -1)
     return finish(data, slice)
   }
+  function taken(values, rows) {
+    const out = new Float64Array(rows.length)
+    for (let k = 0; k < rows.length; k++) out[k] = values[rows[k]]
+    return out
+  }
   function finish(data, slice) {
     const {first, last, at, profit} = slice
     const capital = data.equity[0]
     let total = 0
     const {compounding} = data.meta
-    slice.curve = Array.from(profit, (x, t) => capital + (total += x + data.paid[t]))
+    slice.curve = profit.map((x, t) => capital + (total += x + data.paid[t]))
     slice.grown = unpaid(slice.curve, data.paid.slice(1), compounding)
     const base = (t) => (compounding ? data.equity[t - 1] + data.paid[t] : capital)
     const share = (x, t) => (base(t) > 0 ? x / base(t) : NaN)
@@ -356,7 +376,7 @@ const Crossfilter = (function () {
       returns: at.map((t) => share(profit[t], t)), interest: at.map((t) => share(slice.interest[t], t)),
       days: count ? [first - 1, ...at].map((t) => data.day[t]) : [],
       equity: count ? unpaid([start, ...at.map((t) => start + (gained += profit[t] + data.paid[t]))], at.map((t) => data.paid[t]), compounding) : [],
-      net: Float64Array.from(slice.trades, (k) => data.trade.net[k]),
+      net: taken(data.trade.net, slice.trades),
       share: count ? count / (at[count - 1] - first + 1) : NaN,
     }
     slice.returns = slice.account.returns

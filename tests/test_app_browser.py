@@ -13,7 +13,8 @@ import pytest
 from app import shell
 from app.columns import Columns
 from app.crossfilter import FIELDS, crossfilter
-from app.report import about, packed, report
+from app.pages import ALWAYS, PAGES
+from app.report import OWN, SECTIONS, meta_of, packed, report
 from app.selection import CHOICES, Selection
 from app.view import Board
 from app.views import VIEWS
@@ -106,8 +107,9 @@ def drag(page):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + 100, steps=3)
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100, steps=3)
+    changed(page, before)  # it follows while the mouse moves
     page.mouse.up()
-    changed(page, before)
+    page.locator("div.chips button", has_text=" to ").wait_for()
     return before
 
 
@@ -118,63 +120,124 @@ def changed(page, before):
     expect(page.locator(STRIP)).not_to_have_text(before, use_inner_text=True)
 
 
-def rows(page):
-    """How many trades the table says it shows."""
-    return int(re.search(r"([\d,]+) of", page.locator("#trades p.note").inner_text())[1].replace(",", ""))
+def numbers(page):
+    """The figures of the strip, without the bands that a page computes and a report has of the whole run alone."""
+    return page.locator(f"{STRIP} dd.num").all_inner_texts()
+
+
+def ended(page):
+    """How many trades the strip says have ended."""
+    return int(re.search(r"([\d,]+) trades", page.locator("#strip p.note").inner_text())[1].replace(",", ""))
 
 
 def words(page):
-    """All that sections say outside of their canvases."""
-    names = ("strip", "equity", "months", "sectors", "markets", "positions", "trades")
-    return {name: page.locator(f"#{name} :is(p.note, dl, table, .slick-row)").all_inner_texts() for name in names}
+    """All that sections say outside of their canvases; the strip without bands."""
+    names = ("equity", "months", "sectors", "markets", "sides", "exits", "returns", "results", "rolling")
+    said = {name: page.locator(f"#{name} :is(p.note, dl, table)").all_inner_texts() for name in names}
+    return said | {"strip": numbers(page), "more": page.locator("#strip dl.more").inner_text()}
+
+
+def opened_by(tab, server, file, where, query=""):
+    """The page of a server or of a file, with all of its overview drawn."""
+    if where == "page":
+        page = tab(f"{server}?run={RUN.id}{query and '&' + query}")
+    else:
+        page = tab(file + (query and "?" + query), offline=True)
+    page.locator("#results p.note").wait_for()
+    return page
 
 
 @pytest.mark.parametrize("where", ["page", "report"])
 def test_a_brush_changes_everything_and_a_reset_brings_it_back(tab, server, file, where):
-    page = tab(server) if where == "page" else tab(file, offline=True)
-    whole = rows(page)
-    months = page.locator("#months table").inner_text()
-    first = drag(page)
-    assert 0 < rows(page) < whole
-    assert page.locator("#months table").inner_text() != months
-    assert re.search(r"pick=\d{4}-\d\d-\d\d~", page.url)
-    short = page.locator(STRIP).inner_text()
-    page.get_by_text("Pick all again").click()
-    changed(page, short)
-    assert page.locator(STRIP).inner_text() == first
-    assert rows(page) == whole
+    page = opened_by(tab, server, file, where)
+    whole, first = ended(page), words(page)
+    drag(page)
+    assert 0 < ended(page) < whole
+    assert re.search(r"pick=\d{4}-\d\d-\d\d", page.url)
+    for view in ("sectors", "markets", "returns", "results"):
+        assert page.locator(f"#{view} p.note").inner_text() != first[view][0], view
+    assert page.locator("#months button.out").count() > 10  # stay in sight, pale
+    page.get_by_role("button", name="Pick all again").click()
+    page.locator("div.chips button").wait_for(state="detached")
+    assert words(page) == first
+    page.keyboard.press("Control+z")
+    page.locator("div.chips button").wait_for()
+    assert 0 < ended(page) < whole
+    page.go_back()
+    page.locator("div.chips button").wait_for(state="detached")
+    assert ended(page) == whole
 
 
 @pytest.mark.parametrize("where", ["page", "report"])
 def test_a_link_opens_with_its_selection_and_keys_move_a_date(tab, server, file, where):
-    pick = "2013-01-07~2015-06-30;s:Energy"
-    page = tab(f"{server}?run={RUN.id}&pick={pick}") if where == "page" else tab(f"{file}#pick={pick}", offline=True)
-    said = page.locator("#strip p.note").inner_text()
-    assert said.startswith("2013-01-07 to 2015-06-30")
-    assert "Energy" in said
+    page = opened_by(tab, server, file, where, "pick=2013-01-07~2015-06-30;s:Energy")
+    assert page.locator("#strip p.note").inner_text().startswith("2013-01-07 to 2015-06-30")
+    assert page.locator("div.chips button").all_inner_texts() == ["2013-01-07 to 2015-06-30\n×", "Energy\n×"]
     before = page.locator(STRIP).inner_text()
     page.locator(".noUi-handle").first.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.locator("#strip p.note", has_text="2013-01-14 to").wait_for()
     assert page.locator(STRIP).inner_text() != before
+    page.get_by_label("Take Energy out").click()
+    page.locator("div.chips button", has_text="Energy").wait_for(state="detached")
 
 
 def test_page_and_report_show_the_same(tab, server, file):
     shown = []
-    for page in (tab(server), tab(file, offline=True)):
+    for where in ("page", "report"):
+        page = opened_by(tab, server, file, where)
         drag(page)
         page.locator("aside").get_by_label("Grains").check()
-        page.locator("#strip p.note", has_text="Grains").wait_for()
+        page.locator("div.chips button", has_text="Grains").wait_for()
         shown.append(words(page))
     assert shown[0] == shown[1]
     assert all(shown[0].values())
 
 
 @pytest.mark.parametrize("where", ["page", "report"])
+def test_a_tap_on_a_bar_and_on_a_month_picks_it(tab, server, file, where):
+    page = opened_by(tab, server, file, where)
+    bars = page.locator("#sectors .bk-Canvas").first
+    bars.scroll_into_view_if_needed()
+    bars.click(position={"x": 150, "y": 18})
+    page.locator("div.chips button").wait_for()
+    page.locator("#months button").first.click()
+    page.locator("div.chips button", has_text=" to ").wait_for()
+    assert page.locator("div.chips button").count() == 2
+    assert page.locator("#months button[aria-pressed=true]").count() == 1
+
+
+@pytest.mark.parametrize("where", ["page", "report"])
+def test_every_page_opens_and_says_something_in_every_card(tab, server, file, where):
+    page = opened_by(tab, server, file, where)
+    for name in page.locator("nav a[data-page]").evaluate_all("(links) => links.map((link) => link.dataset.page)"):
+        page.locator(f"nav a[data-page={name}]").click()
+        page.locator(f"#page-{name}").wait_for()
+        for card in page.locator(f"#page-{name} section").all():
+            card.locator(":is(p.note, table, dl, .failure, .slick-viewport, .bk-Canvas)").first.wait_for(timeout=60_000)
+            assert card.locator(".failure").count() == 0, card.inner_text()
+        assert page.locator("main > .notices .failure").count() == 0
+
+
+@pytest.mark.parametrize("where", ["page", "report"])
+def test_what_is_drawn_can_be_saved(tab, server, file, where, tmp_path):
+    page = opened_by(tab, server, file, where)
+    for kind in ("png", "svg", "csv"):
+        with page.expect_download() as got:
+            page.locator(f"#equity [data-save={kind}]").click(force=True)
+        got.value.save_as(tmp_path / f"equity.{kind}")
+    assert (tmp_path / "equity.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "equity.svg").read_text().count("<svg") == 3
+    lines = (tmp_path / "equity.csv").read_text().splitlines()
+    days = Columns.of(RUN).days
+    assert lines[0].startswith("day,") and lines[1].startswith(str(days[0])) and len(lines) > len(days)
+
+
+@pytest.mark.parametrize("where", ["page", "report"])
 def test_nothing_is_clipped_at_any_width_in_any_theme(tab, server, file, where):
-    page = tab(server if where == "page" else file, offline=where == "report")
-    for width, theme in ((1400, "light"), (1400, "dark"), (800, "dark"), (800, "light")):
+    page = opened_by(tab, server, file, where)
+    for width, theme in ((1400, "light"), (1400, "dark"), (800, "dark"), (390, "light")):
         page.set_viewport_size({"width": width, "height": 1000})
         page.emulate_media(color_scheme=theme)
         page.locator(f":root[data-theme={theme}]").wait_for()
@@ -184,15 +247,14 @@ def test_nothing_is_clipped_at_any_width_in_any_theme(tab, server, file, where):
             "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth + 1).map((node) => node.innerText)"
         )
         assert page.locator(f"{STRIP} dd").evaluate_all(inside) == []
-        assert page.locator(".bk-Canvas").count() == 6
 
 
 def test_canvases_follow_the_switch_of_the_theme(tab, file):
     page = tab(file, offline=True)
     plot = page.locator("#equity .bk-Canvas").first
     light = plot.screenshot()
-    page.get_by_role("button", name="Dark").click()
-    page.get_by_role("button", name="Light").wait_for()
+    page.get_by_role("button", name="Light or dark").click()
+    page.locator(":root[data-theme=dark]").wait_for()
     page.wait_for_timeout(300)  # a frame of painting
     assert plot.screenshot() != light
 
@@ -203,6 +265,7 @@ def test_an_odd_run_is_shown_without_a_fault(tab, server, tmp_path, run):
     tab(report(run, tmp_path / "odd.html").as_uri(), offline=True)
 
 
+NAMES = [*ALWAYS, *(slot.view for name in SECTIONS for slot in OWN.get(name, PAGES[name]).slots)]  # views of a report
 PICKS = [
     Selection(),
     Selection(days=(date(2013, 3, 1), date(2014, 6, 30))),
@@ -256,17 +319,20 @@ def test_the_twin_in_the_report_computes_what_python_computes(tab, tmp_path, fix
     run = SyntheticRun(years=5)
     run.portfolio.compounding = not fixed
     board = Board(Columns.of(run))
-    views = [kind(board=board) for kind in VIEWS.values()]
+    views = [VIEWS[name](board=board) for name in NAMES]
     page = tab(report(run, tmp_path / "run.html").as_uri(), offline=True)
     for picked in PICKS:
         slice_ = crossfilter(board.columns, picked)
+        for view in views:
+            view.drawn = None  # a rolling year is not drawn again for other days
         python = {name: properties for view in views for name, properties in view.patch(slice_).items()}
         script = page.evaluate(
             """(chosen) => {
-              const {data} = Frontmonth.state
-              const slice = Frontmonth.crossfilter(data, chosen)
+              const {state} = Frontmonth
+              state.memory = {}
+              const slice = Frontmonth.crossfilter(state.data, chosen)
               const flat = (key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value
-              return JSON.stringify({patches: Frontmonth.patches(data, slice), statistics: slice.statistics,
+              return JSON.stringify({patches: Frontmonth.patches(state, slice), statistics: slice.statistics,
                                      query: Frontmonth.toQuery(chosen)}, flat)
             }""",
             fields(picked),
@@ -284,8 +350,9 @@ SHOWN = {  # field of a Slice -> in the script
     "first": "first", "last": "last", "count": "count", "months": "months", "every_month": "everyMonth",
     "month_picked": "monthPicked",
 } | {f"by_{kind}": f"by{kind.capitalize()}" for kind in FIELDS}  # fmt: skip
-SLICES = """([sources, meta, picks]) => {
-  const data = Frontmonth.unpack(sources, meta)
+SLICES = """([lists, meta, picks]) => {
+  const typed = (list) => Float64Array.from(list, (x) => x ?? NaN)
+  const data = Frontmonth.unpack(Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, typed(list)])), meta)
   const flat = (key, value) =>
     value instanceof Map ? Object.fromEntries(value) : ArrayBuffer.isView(value) ? Array.from(value) : value
   return picks.map((chosen) => {
@@ -312,11 +379,13 @@ def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browse
     run, market = analysed.made(4, 700, sleeves=2) if which == "of the engine" else (OddRun(len(which)), None)
     columns = Columns.of(run, market=market or run.market)
     picks = list(golden(columns, 50, 1))
-    sources = {name: {"data": plain(dict(source.data))} for name, source in packed(columns).items()}
+    board = Board(columns)
     page = browser.new_page()
     for name in ("crossfilter.js", "report.js"):
         page.add_script_tag(content=shell.asset(name))
-    told = page.evaluate(SLICES, [sources, plain(about(columns)), [fields(picked) for picked in picks]])
+    told = page.evaluate(
+        SLICES, [plain(packed(board)), plain(meta_of(board, PAGES)), [fields(picked) for picked in picks]]
+    )
     page.close()
     full = 0
     for picked, text in zip(picks, told, strict=True):

@@ -155,7 +155,8 @@
       const top = Bokeh.index.get_by_id(host.dataset.rootId)
       for (const one of top ? top.model.references() : []) if (one.type === "DataTable") found.add(one.source)
     }
-    return [...found]
+    const rows = (source) => (Object.values(source.data)[0] ?? []).length
+    return [...found].sort((a, b) => rows(b) - rows(a)) // what is drawn over the days before what is behind it
   }
   function lines(source) {
     const names = Object.keys(source.data).filter((name) => !/^(index|level_0|color|alpha|.*_tone)$/.test(name))

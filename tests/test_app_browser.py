@@ -17,7 +17,8 @@ from app.pages import ALWAYS, PAGES
 from app.report import OWN, SECTIONS, meta_of, packed, report
 from app.selection import CHOICES, Selection
 from app.view import Board
-from app.views import VIEWS
+from app.views import VIEWS, Strip
+from app.views.strip import bands_of, key
 from store.archive import open_archive
 from tests import analysed
 from tests.conftest import REPO
@@ -109,7 +110,7 @@ def drag(page):
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100, steps=3)
     changed(page, before)  # it follows while the mouse moves
     page.mouse.up()
-    page.locator("div.chips button", has_text=" to ").wait_for()
+    page.wait_for_url(re.compile("pick="))
     return before
 
 
@@ -134,6 +135,7 @@ def words(page):
     """All that sections say outside of their canvases; the strip without bands."""
     names = ("equity", "months", "sectors", "markets", "sides", "exits", "returns", "results", "rolling")
     said = {name: page.locator(f"#{name} :is(p.note, dl, table)").all_inner_texts() for name in names}
+    said["equity"] = said["equity"][-1:]  # why there are no regimes is another reason without a store
     return said | {"strip": numbers(page), "more": page.locator("#strip dl.more").inner_text()}
 
 
@@ -202,6 +204,7 @@ def test_a_tap_on_a_bar_and_on_a_month_picks_it(tab, server, file, where):
     bars.scroll_into_view_if_needed()
     bars.click(position={"x": 150, "y": 18})
     page.locator("div.chips button").wait_for()
+    page.wait_for_timeout(300)  # a month is drawn anew
     page.locator("#months button").first.click()
     page.locator("div.chips button", has_text=" to ").wait_for()
     assert page.locator("div.chips button").count() == 2
@@ -324,6 +327,8 @@ def test_the_twin_in_the_report_computes_what_python_computes(tab, tmp_path, fix
     for picked in PICKS:
         slice_ = crossfilter(board.columns, picked)
         for view in views:
+            if isinstance(view, Strip):
+                view.bands[key(Selection().chosen())] = bands_of(board.whole.account)
             view.drawn = None  # a rolling year is not drawn again for other days
         python = {name: properties for view in views for name, properties in view.patch(slice_).items()}
         script = page.evaluate(

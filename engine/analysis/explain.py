@@ -49,8 +49,9 @@ def explain(run, given, trade):
     -------
     polars.DataFrame
         `EXPLAINED`: what was decided, ordered and filled, each day's variation margin, each leg of a roll, all costs,
-        why it ended. `amount` sums to the net of the trade; what the prices of days cannot tell (of bars within the day
-        whose last is no settlement) is a row of its own.
+        why it ended. `amount` sums to the net of the trade. Of bars within the day, what was earned in a foreign
+        currency before the day's last bar was exchanged at the rate of the day before; how much that was is not kept,
+        and the difference is a row of its own, `rest`.
 
     Raises
     ------
@@ -176,7 +177,7 @@ class _Told:
                 yield step_row(step, self.days)
         rest = self.trade["net"] - total
         if abs(rest) >= CENT:
-            text = "of bars within the day, whose prices are not those of days: from the table of trades"
+            text = "bars within the day: earned before the day's last bar, exchanged at the rate of the day before"
             yield self.row(self.exit, "rest", None, text) | {"cause": "price", "amount": rest}
 
     def end(self):

@@ -13,7 +13,7 @@ import numpy as np
 from app.charts import GAIN, LOSS
 from app.commands.attribution import attribution
 from engine import Portfolio
-from engine.analysis import drawdowns
+from engine.analysis import drawdowns, forecasts
 from engine.analysis.daily import Daily
 from engine.backtest import run
 from engine.risk import drawdown
@@ -27,6 +27,7 @@ INK, GREY, LINE, SHADE, PAPER = "#20242a", "#5b636d", "#e4e7eb", "#f6d9d2", "#ff
 LETTER = 6.6  # of a text of 11 px, at most [px]
 WEEK = 5  # days that are one point of a curve
 FALLS = 3  # that are marked
+LEVEL, METHODS = 0.99, ("gaussian", "filtered")  # of the values at risk that are drawn
 
 
 def falls(archive, made):
@@ -59,6 +60,33 @@ def falls(archive, made):
     return _picture(440, [*(_text(LEFT, y, told, INK, weight="bold") for y, told in heads), *out])
 
 
+def exceedances(archive, made):
+    """Losses of days against the value at risk that was told of them the evening before, by two methods."""
+    daily, out, height = Daily.of(made), [], 210
+    when = daily.days.astype(np.int64)
+    place = lambda day: LEFT + (WIDE - LEFT - RIGHT) * (day - when[0]) / (when[-1] - when[0])  # noqa: E731
+    told = forecasts.forecasts(daily, levels=(LEVEL,), methods=METHODS)
+    tested = forecasts.backtested(told)
+    loss = -100.0 * daily.returns
+    for k, method in enumerate(METHODS):
+        top, bottom = 40 + k * height, 200 + k * height
+        rows, counted = told.filter(method=method), tested.filter(method=method)
+        line = 100.0 * rows["var"].fill_null(np.nan).to_numpy()
+        scale = _scale(0.0, loss.max(), top, bottom)
+        out += [*_axis(scale, lambda v: f"{abs(v):g} %"), *_years(daily.days, place, bottom, top)]
+        head = f"{method}: {counted['exceedances'][0]} losses beyond, {counted['expected'][0]:.1f} expected"
+        out.append(_text(LEFT, top - 16, head, INK, weight="bold"))
+        begin = int(np.flatnonzero(~np.isnan(line))[0])
+        shown = [*range(begin, len(line) - 1, WEEK), len(line) - 1]
+        worst = [max(loss[a:b].max(), 0.0) for a, b in zip(shown, [*shown[1:], len(loss)], strict=True)]
+        days = [place(when[t + 1]) for t in shown]
+        out.append(_curve(days, [scale[0](v) for v in worst], "#c9ced6"))
+        out.append(_curve(days, [scale[0](line[t]) for t in shown], GAIN))
+        for t in np.flatnonzero(rows["exceeded"].fill_null(value=False).to_numpy()):
+            out.append(f'<circle cx="{place(when[t + 1]):.1f}" cy="{scale[0](loss[t]):.1f}" r="2.5" fill="{LOSS}"/>')
+    return _picture(2 * height + 20, out)
+
+
 def causes(archive, made):
     """From nothing to the change of equity, cause by cause."""
     told = attribution(made, archive, "cause")[0][1]
@@ -80,7 +108,7 @@ def causes(archive, made):
     return _picture(60 + 26 * len(names), out)
 
 
-DRAWINGS = {"falls": falls, "causes": causes}
+DRAWINGS = {"falls": falls, "exceedances": exceedances, "causes": causes}
 
 
 def main():
@@ -112,10 +140,10 @@ def _axis(scale, told):
         yield _text(LEFT - 8, y + 4, told(value), GREY, "end")
 
 
-def _years(days, place, bottom):
+def _years(days, place, bottom, top=40):
     for year in np.unique(days.astype("datetime64[Y]"))[1:]:
         x = place(year.astype("datetime64[D]").astype(int))
-        yield f'<path d="M{x:.1f} 40V{bottom}" stroke="{LINE}"/>'
+        yield f'<path d="M{x:.1f} {top}V{bottom}" stroke="{LINE}"/>'
         yield _text(x, bottom + 18, str(year), GREY, "middle")
 
 

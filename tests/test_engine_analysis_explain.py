@@ -98,6 +98,7 @@ def test_the_numbers_of_a_size_make_it(archive):
         rows = {row["what"]: row for row in explain(run, told, number).to_dicts()[::-1]}  # the first of a name
         usual = rows["capital"]["value"] * 0.2 * 0.5 / (rows["risk of a contract a day"]["value"] * np.sqrt(252.0))
         assert rows["size at a forecast of 1"]["value"] == pytest.approx(usual)
+        assert rows["volatility a year of that size"]["value"] == pytest.approx(0.2 / 2)  # the target, of two markets
         assert rows["size wanted"]["value"] == pytest.approx(usual * rows["signal"]["value"])
         entry = next(row for row in explain(run, told, number).to_dicts() if row["what"].startswith("fill: entry"))
         assert entry["contracts"] == np.trunc(usual) * rows["signal"]["value"]

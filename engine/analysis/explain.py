@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from engine.analysis.steps import FILL, FORMULAS, Steps
+from engine.ratios import YEAR
 
 CENT = 0.005  # half of one [account currency]
 EXPLAINED = {
@@ -119,6 +120,10 @@ class _Told:
         usual, weight = wishes.usual[t, self.member] * base, wishes.weight[t, self.member] * base
         rule = ", ".join(f"{key} {value}" for key, value in sorted(sizing.param.values().items()) if key != "name")
         yield self.row(t, "size at a forecast of 1", usual, f"{type(sizing).__name__}: {rule}; contracts or units")
+        if not np.isnan(risk) and base > 0.0:
+            swing = abs(usual) * risk * np.sqrt(YEAR) / base
+            text = f"size x risk of a contract x root of {YEAR} / capital: what of the target this market has"
+            yield self.row(t, "volatility a year of that size", swing, text)
         yield self.row(t, "size wanted", weight, "by the signal, before the buffer, whole contracts and limits")
         if sizing.buffer > 0.0:
             yield self.row(t, "buffer", sizing.buffer * abs(usual), "within it nothing is traded; contracts or units")

@@ -235,6 +235,7 @@ def test_the_plateau_is_where_the_neighbours_are_good_too():
     assert heatmap._plateau(values) == (4, 1) or heatmap.around(values)[heatmap._plateau(values)] == 4.0
     assert heatmap.around(values)[0, 5] == 9.0 / 4.0
     assert heatmap._plateau(np.full((2, 2), np.nan)) is None
+    assert heatmap._plateau(np.array([[0.38, 0.56, 0.49], [0.59, 0.60, 0.56]])) == (1, 2)  # of two alike the better
 
 
 def test_a_picture_is_made_of_two_keys_or_of_one(swept, document, tmp_path):

@@ -114,14 +114,22 @@ def test_on_a_narrow_terminal_a_wide_table_is_told_in_several_and_no_number_is_b
             assert all(number in " ".join(there) for number in numbers)
 
 
-def test_the_wait_for_the_compiler_is_announced_once_and_only_where_there_is_one(capsys):
+def test_the_wait_for_the_compiler_is_announced_before_it_and_only_where_there_is_one(capsys):
     with output.compiling():
         assert len(compiled.listeners) == 1
     assert (compiled.listeners, capsys.readouterr().err) == ([], "")
     with output.compiling():
-        compiled.listeners.pop()(30)
-    told = "compiling the engine for this machine, once: about 30 s; `frontmonth warm` does it beforehand\n"
-    assert (compiled.listeners, capsys.readouterr().err) == ([], told)
+        for seconds in (30, 9):
+            compiled.listeners[0](seconds)
+    told = "compiling the engine for what is asked, once on this machine: about {} s"
+    told += "; `frontmonth warm` does it beforehand\n"
+    assert (compiled.listeners, capsys.readouterr().err) == ([], told.format(30) + told.format(9))
+    with output.compiling(everything=True):
+        compiled.listeners[0](9)
+        assert not compiled.listeners  # once
+    assert (
+        capsys.readouterr().err == "compiling the engine for all that may be asked, once on this machine: about 70 s\n"
+    )
 
 
 def test_no_progress_is_shown_where_nobody_looks(capsys):

@@ -212,14 +212,31 @@ def progress(what):
 
 
 @contextmanager
-def compiling(bar=None, hint="; `frontmonth warm` does it beforehand"):
-    """Tell on stderr, before the wait, that the simulation has to be compiled, where it has to be."""
+def working(what):
+    """A word on a terminal's stderr while something is made of which nobody knows how far it is; else nothing."""
+    if not sys.stderr.isatty():
+        with compiling():
+            yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status, compiling(status):
+        yield
+
+
+@contextmanager
+def compiling(bar=None, everything=False):
+    """Tell on stderr, before the wait, what has to be compiled, where it takes long; of `everything` once."""
     from engine import compiled
 
     def tell(seconds):
         if bar:
             bar.stop()
-        sys.stderr.write(f"compiling the engine for this machine, once: about {seconds} s{hint}\n")
+        what = f"for what is asked, once on this machine: about {seconds} s; `frontmonth warm` does it beforehand"
+        if everything:
+            compiled.listeners.remove(tell)
+            what = f"for all that may be asked, once on this machine: about {compiled.ALL} s"
+        sys.stderr.write(f"compiling the engine {what}\n")
         sys.stderr.flush()
         if bar:
             bar.start()

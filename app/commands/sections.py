@@ -12,7 +12,7 @@ import typer
 from app.commands.attribution import attribution
 from app.commands.certainty import benchmark, certainty, payments
 from app.commands.limiting import limits
-from app.commands.output import emit, say, table
+from app.commands.output import emit, say, table, working
 from app.commands.risks import risk, trades
 from app.commands.tables import columns
 
@@ -52,7 +52,9 @@ def show(context, run, archive, section, folder=None, **asked):
     if section not in SECTIONS:
         allowed = ", ".join(SECTIONS)
         raise typer.BadParameter(f"{section!r} is no section; allowed are {allowed}", param_hint="--section")
-    tell(context, run, SECTIONS[section](run, archive, **asked), section, folder)
+    with working(f"{section} of run {run.id}"):
+        made = SECTIONS[section](run, archive, **asked)
+    tell(context, run, made, section, folder)
 
 
 def tell(context, run, made, section, folder=None, **more):

@@ -12,8 +12,9 @@ import numpy as np
 
 from app.charts import GAIN, LOSS
 from app.commands.attribution import attribution
+from app.exceedances import picture
 from engine import Portfolio
-from engine.analysis import drawdowns
+from engine.analysis import drawdowns, forecasts
 from engine.analysis.daily import Daily
 from engine.backtest import run
 from engine.risk import drawdown
@@ -59,6 +60,13 @@ def falls(archive, made):
     return _picture(440, [*(_text(LEFT, y, told, INK, weight="bold") for y, told in heads), *out])
 
 
+def exceedances(archive, made):
+    """The days that lost more than was told of them."""
+    told = forecasts.forecasts(Daily.of(made))
+    tests = forecasts.backtested(told)
+    return picture(told, tests, "Losses beyond the value at risk", f"{made.name}, simulated prices")
+
+
 def causes(archive, made):
     """From nothing to the change of equity, cause by cause."""
     told = attribution(made, archive, "cause")[0][1]
@@ -80,7 +88,7 @@ def causes(archive, made):
     return _picture(60 + 26 * len(names), out)
 
 
-DRAWINGS = {"falls": falls, "causes": causes}
+DRAWINGS = {"falls": falls, "exceedances": exceedances, "causes": causes}
 
 
 def main():

@@ -1,6 +1,7 @@
 """Sections of a run: tables on the screen, as JSON and as CSV, each with how it is read; and what cannot be made."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -118,6 +119,8 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     store, run = ran
     made = call("show", run, "--section", "risk", "--csv", tmp_path / "tables", "--store", store).out.split()
     tables = document("show", run, "--section", "risk", "--store", store)["tables"]
+    drawn = Path(made.pop()).read_text()  # after the tables, what is drawn
+    assert drawn.startswith("<svg") and drawn.count("</svg>") == 1 and f"run {run}, cross" in drawn
     assert len(made) == len(tables)
     for file, table in zip(made, tables, strict=True):
         frame = pl.read_csv(file)

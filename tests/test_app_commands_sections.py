@@ -9,6 +9,7 @@ import pytest
 from app.commands import runs, sections
 from app.commands.tables import COLUMNS, HIDDEN, OF_A_LIMIT, Made, columns
 from engine import result
+from engine.analysis.attribution import DIMENSIONS
 from engine.analysis.regimes import NAMES as NAMES_OF_REGIMES
 from store import open_archive
 
@@ -134,6 +135,7 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
 def test_the_help_names_every_section_and_kind_of_regime():
     assert runs.SECTIONS.split(", ") == list(sections.SECTIONS)
     assert runs.KINDS.split(", ") == list(NAMES_OF_REGIMES)
+    assert runs.DIMENSIONS.split(", ") == list(DIMENSIONS)
 
 
 def test_a_wrong_section_names_those_there_are_and_csv_needs_one(call, ran, tmp_path):

@@ -112,7 +112,10 @@ def explain(
     context: typer.Context,
     name: Run,
     trade: Annotated[
-        int | None, typer.Argument(metavar="TRADE", help="Its number in trades.csv.", show_default=False)
+        int | None,
+        typer.Argument(
+            metavar="TRADE", help="Its number in trades.csv, which `report RUN --out DIR/` writes.", show_default=False
+        ),
     ] = None,
     days: Annotated[
         tuple[str, str] | None,

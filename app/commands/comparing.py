@@ -18,7 +18,8 @@ REASONS = ("exit_reason_1", "exit_reason_2")
 def compare(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="Ids or their beginnings, or `last`.", show_default=False)
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, names, or `last`.", show_default=False),
     ],
     csv: Annotated[
         str | None,

@@ -129,8 +129,8 @@ def _rich(cells, headings, right, title):
 def parts(cells, headings, least, room):
     """Columns of the tables that one too wide for a line of `room` letters is told in, one below the other.
 
-    Each has the first columns, as many as tell the rows apart. A column whose heading stands there more than once says
-    something of the one before it, and stays with that.
+    Each has the first columns, as many as tell the rows apart if there is room. A column whose heading stands there
+    more than once says something of the one before it, and stays with that.
 
     >>> rows = [["ES", "95 %", "1", "2", "3", "4"], ["ES", "99 %", "5", "6", "7", "8"]]
     >>> parts(rows, ["market", "level", "VaR", "p", "CVaR", "p "], [6, 5, 3, 1, 4, 1], 27)
@@ -138,7 +138,7 @@ def parts(cells, headings, least, room):
     """
     names = [heading.strip() for heading in headings]
     apart = [k for k in range(1, len(names)) if len({tuple(row[:k]) for row in cells}) == len(cells)]
-    first = apart[0] if apart and _wide(least[: apart[0]]) <= 0.6 * room else 1
+    first = max(k for k in range(1, (apart or [1])[0] + 1) if k == 1 or _wide(least[:k]) <= 0.6 * room)
     key = list(range(first))
 
     def fits(columns):

@@ -23,6 +23,9 @@ Run = Annotated[
 ]
 SECTIONS = "risk, trades, certainty, benchmark, payments, regimes, attribution, limits"
 KINDS = "volatility, trend, term, risk, states"
+DIMENSIONS = (
+    "cause, market, sector, currency, strategy, side, holding, entry_reason, exit_reason, weekday, month, year, regime"
+)
 YEAR = 365  # days, below which numbers of a year are told with a note
 MANY = 4  # markets beyond which they are only counted
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
@@ -267,9 +270,7 @@ def show(
     section: Annotated[str | None, _option("NAME", f"Tables in place of the summary: {SECTIONS}.")] = None,
     csv: Annotated[str | None, _option("DIR/", "Write the tables as CSV files into this folder.")] = None,
     regime: Annotated[str | None, _option("KIND", f"Of --section regimes and attribution: {KINDS}.")] = None,
-    by: Annotated[
-        str | None, _option("A[,B]", "Of --section attribution: one or two dimensions, market,cause.")
-    ] = None,
+    by: Annotated[str | None, _option("A[,B]", f"Of --section attribution: one or two of {DIMENSIONS}.")] = None,
     limits: Annotated[Path | None, _option("FILE", "Of --section limits: the levels.")] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""

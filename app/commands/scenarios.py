@@ -154,7 +154,7 @@ def _changes(archive, run, what, together, shock):
     )
     return [
         *tables,
-        ("What if", _labelled(numbers), "The engine played the run again."),
+        ("What if", _labelled(numbers), "The engine played the run again. Changes of percentages are in points."),
         ("What if by market", markets, "Profit after costs; each column sums to the final equity."),
     ]
 

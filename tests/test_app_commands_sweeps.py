@@ -62,6 +62,7 @@ def test_a_stored_sweep_is_listed_shown_and_deleted(place, call, document):
     run = document(*shlex.split(told["run"])[1:])  # of the portfolio that lies beside the results
     assert run["metrics"]["sharpe"] == told["best"][0]["sharpe"]
     assert "no sweep 'zz'" in call("sweeps", "zz", "--store", place, code=1).err
+    assert "--delete: says nothing without a SWEEP" in call("sweeps", "--delete", "--store", place, code=2).err
     assert document("sweeps", listed["sweep"], "--delete", "--store", place) == {"deleted": [listed["sweep"]]}
     assert call("sweeps", "--store", place).out.startswith("No sweep yet")
 

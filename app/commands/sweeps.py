@@ -113,6 +113,8 @@ def sweeps(
     """The stored sweeps, newest first; or one of them, as it was shown when it was made."""
     from store import sweeps as places
 
+    if delete and name is None:
+        raise typer.BadParameter("says nothing without a SWEEP; `frontmonth sweeps` lists them", param_hint="--delete")
     archive = opened(context)
     if name is None:
         return emit(context, _listed(archive, places), _show_list)

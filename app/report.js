@@ -109,7 +109,7 @@ const Frontmonth = (function () {
   }
   function tradeWords(data, slice) {
     const net = slice.account.net
-    return `<p class="note">${number(net.length)} of ${number(data.trade.net.length)} trades ended on the days picked, ` +
+    return `<p class="note">${number(net.length)} of ${number(data.trade.net.length)} trades ended on the days picked or, open, with the run, ` +
       `${number(net.filter((x) => x > 0).length)} with a gain; net ${esc(money(sum(net), data.meta))}. A trade lasts from flat to flat, ` +
       "rolls and resizes are inside it; click a heading to sort.</p>"
   }

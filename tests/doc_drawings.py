@@ -12,6 +12,7 @@ import numpy as np
 
 from app.charts import GAIN, LOSS
 from app.commands.attribution import attribution
+from app.exceedances import picture
 from engine import Portfolio
 from engine.analysis import drawdowns, forecasts
 from engine.analysis.daily import Daily
@@ -61,30 +62,10 @@ def falls(archive, made):
 
 
 def exceedances(archive, made):
-    """Losses of days against the value at risk that was told of them the evening before, by two methods."""
-    daily, out, height = Daily.of(made), [], 210
-    when = daily.days.astype(np.int64)
-    place = lambda day: LEFT + (WIDE - LEFT - RIGHT) * (day - when[0]) / (when[-1] - when[0])  # noqa: E731
-    told = forecasts.forecasts(daily, levels=(LEVEL,), methods=METHODS)
-    tested = forecasts.backtested(told)
-    loss = -100.0 * daily.returns
-    for k, method in enumerate(METHODS):
-        top, bottom = 40 + k * height, 200 + k * height
-        rows, counted = told.filter(method=method), tested.filter(method=method)
-        line = 100.0 * rows["var"].fill_null(np.nan).to_numpy()
-        scale = _scale(0.0, loss.max(), top, bottom)
-        out += [*_axis(scale, lambda v: f"{abs(v):g} %"), *_years(daily.days, place, bottom, top)]
-        head = f"{method}: {counted['exceedances'][0]} losses beyond, {counted['expected'][0]:.1f} expected"
-        out.append(_text(LEFT, top - 16, head, INK, weight="bold"))
-        begin = int(np.flatnonzero(~np.isnan(line))[0])
-        shown = [*range(begin, len(line) - 1, WEEK), len(line) - 1]
-        worst = [max(loss[a:b].max(), 0.0) for a, b in zip(shown, [*shown[1:], len(loss)], strict=True)]
-        days = [place(when[t + 1]) for t in shown]
-        out.append(_curve(days, [scale[0](v) for v in worst], "#c9ced6"))
-        out.append(_curve(days, [scale[0](line[t]) for t in shown], GAIN))
-        for t in np.flatnonzero(rows["exceeded"].fill_null(value=False).to_numpy()):
-            out.append(f'<circle cx="{place(when[t + 1]):.1f}" cy="{scale[0](loss[t]):.1f}" r="2.5" fill="{LOSS}"/>')
-    return _picture(2 * height + 20, out)
+    """The days that lost more than was told of them."""
+    told = forecasts.forecasts(Daily.of(made))
+    tests = forecasts.backtested(told)
+    return picture(told, tests, "Losses beyond the value at risk", f"{made.name}, simulated prices")
 
 
 def causes(archive, made):

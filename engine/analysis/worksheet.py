@@ -148,7 +148,7 @@ class _Sheet:
                 base = max(self.equity[t] + paid, 0.0)
                 yield self.day(
                     t, "fee", what="of equity", base=base, rate=account.fee / 12.0, amount=-base * account.fee / 12.0,
-                    formula="-base x rate; base: equity of the evening before and what was paid in",
+                    formula="0 - base x rate; base: equity of the evening before and what was paid in",
                 )  # fmt: skip
                 if account.fixed_fee:
                     yield self.day(t, "fee", what="fixed", amount=-account.fixed_fee, formula="as the portfolio says")

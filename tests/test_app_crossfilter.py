@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from app.columns import Columns
-from app.crossfilter import STATISTICS, crossfilter
+from app.crossfilter import FIELDS, STATISTICS, crossfilter
 from app.selection import Selection
 from engine.metrics import METRICS, Account
 from engine.ratios import period_returns, unpaid
 from engine.risk import drawdown
+from tests import analysed
+from tests.naive_crossfilter import OddRun, Twin, drawn
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
 RUN = SyntheticRun(years=4)
@@ -168,3 +170,156 @@ def test_fixed_capital_adds_returns_up():
     assert slice_.account.returns.sum() == pytest.approx(slice_.statistics["total_return"])
     years = (COLUMNS.days[-1] - COLUMNS.days[0]).astype(int) / 365.25
     assert slice_.statistics["annual_return"] == pytest.approx(slice_.statistics["total_return"] / years)
+
+
+# All ten filters against the slow twin
+
+
+def pair(seed, real=False):
+    """(columns, twin) of a run: an odd one, or one of the engine with rolls, costs and interest."""
+    if real:
+        run, market = analysed.made(seed, 420, sleeves=2)
+    else:
+        run = OddRun(seed)
+        market = run.market
+    columns = Columns.of(run, market=market)
+    told = columns.regimes("risk")
+    days = [day.astype(object) for day in columns.days]
+    return columns, Twin(run, {day: told.names[code] for day, code in zip(days, told.code, strict=True)})
+
+
+@pytest.fixture(scope="module", params=[(1, False), (2, False), (3, False), (4, True)], ids=str)
+def twins(request):
+    columns, twin = pair(*request.param)
+    rng = np.random.default_rng(request.param[0])
+    names = columns.regimes("risk").names
+    assert len(np.unique(columns.regimes("risk").code)) > 2
+    return columns, twin, [Selection(regime="risk"), *(drawn(rng, twin.run, names, regime="risk") for _ in range(30))]
+
+
+def test_each_picture_is_under_all_filters_but_its_own(twins):
+    columns, twin, picks = twins
+    for picked in picks:
+        slice_ = crossfilter(columns, picked)
+        for kind, field in FIELDS.items():
+            expected = twin.by(picked, kind, field)
+            names, values = slice_.names(kind), getattr(slice_, f"by_{kind}")
+            assert set(expected) <= set(names)
+            for name, value in zip(names, values, strict=True):
+                assert value == pytest.approx(expected.get(name, 0.0), abs=1e-5), (picked.to_query(), kind, name)
+
+
+def test_what_is_picked_of_any_picture_adds_up_to_the_profit(twins):
+    columns, twin, picks = twins
+    for picked in picks:
+        slice_ = crossfilter(columns, picked)
+        expected = sum(amount for *_, amount in twin.left(picked))
+        assert slice_.statistics["profit"] == pytest.approx(expected, abs=1e-5)
+        for kind in FIELDS:
+            told = getattr(slice_, f"by_{kind}")[getattr(slice_, f"{kind}_picked")].sum()
+            assert told == pytest.approx(expected, abs=0.005), (picked.to_query(), kind)
+
+
+def test_days_and_what_they_are_made_of(twins):
+    columns, twin, picks = twins
+    for picked in picks:
+        slice_, daily = crossfilter(columns, picked), twin.daily(picked)
+        for t, day in enumerate(columns.days.astype(object)):
+            assert slice_.profit[t] == pytest.approx(daily.get(day, 0.0), abs=1e-5)
+        parts = {"gross": 0.0, "cost": 0.0, "interest": 0.0}
+        for *_, part, amount in twin.left(picked):
+            parts[part] += amount
+        assert slice_.costs == pytest.approx(-parts["cost"], abs=1e-5)
+        assert slice_.line_gross.sum() == pytest.approx(parts["gross"], abs=1e-5)
+        assert slice_.interest[slice_.at].sum() == pytest.approx(parts["interest"], abs=1e-5)
+        inside = [day for day in twin.days[1:] if twin.day_passes(picked, day)]
+        assert slice_.count == len(inside) == len(slice_.returns)
+        assert columns.days[slice_.at].astype(object).tolist() == inside
+
+
+def test_trades_are_counted_by_result_and_holding_time(twins):
+    columns, twin, picks = twins
+    edges = {"results": (columns.result_bins, "net"), "holding": (columns.holding_bins, "holding")}
+    for picked in picks:
+        slice_ = crossfilter(columns, picked)
+        numbers = columns.table["trade"].to_numpy()[slice_.trades]
+        assert sorted(numbers.tolist()) == sorted(row["trade"] for row in twin.ended(picked))
+        for (field, (bounds, what)), told in zip(
+            edges.items(), (slice_.trades_by_result, slice_.trades_by_holding), strict=True
+        ):
+            expected = [0] * (len(bounds) - 1)
+            for row in twin.ended(picked, [field]):
+                within = [k for k in range(len(expected)) if bounds[k] <= row[what] < bounds[k + 1]]
+                expected[within[0] if within else 0 if row[what] < bounds[0] else -1] += 1
+            assert told.tolist() == expected
+
+
+def test_margin_and_notional_are_of_the_trades_picked(twins):
+    columns, twin, picks = twins
+    for picked in picks[:12]:
+        slice_ = crossfilter(columns, picked)
+        margin, notional = np.zeros(len(columns.days)), np.zeros((len(columns.days), 2))
+        for position in twin.held(picked):
+            t = np.searchsorted(columns.days, np.datetime64(position["day"]))
+            margin[t] += position["margin"]
+            notional[t, 0 if position["contracts"] > 0 else 1] += abs(position["notional"])
+        np.testing.assert_allclose(slice_.margin.sum(axis=1), margin, atol=1e-6)
+        np.testing.assert_allclose(slice_.notional, notional, atol=1e-6)
+
+
+def test_every_month_goes_on_beyond_the_dates_and_marks_those_picked(twins):
+    columns, _, picks = twins
+    for picked in picks:
+        slice_ = crossfilter(columns, picked)
+        other = Selection(**{name: getattr(picked, name) for name in FIELDS.values()},
+                          holding=picked.holding, results=picked.results, regime="risk")  # fmt: skip
+        assert str(slice_.every_month) == str(crossfilter(columns, other).months)
+        for year, flags in slice_.month_picked.items():
+            values = slice_.months.get(year, [np.nan] * 13)
+            assert [not np.isnan(value) for value in values] == flags
+
+
+def test_a_year_is_as_long_as_a_year_of_the_days_picked():
+    columns, _ = pair(4, real=True)
+    slice_ = crossfilter(columns, Selection(regimes=["not known", "risk-on"], regime="risk"))
+    days = columns.days[slice_.at]
+    assert 0 < len(days) < len(columns.days) - 1
+    span = (days[-1] - columns.days[0]).astype(int) / 365.25
+    share = len(days) / np.count_nonzero((columns.days > columns.days[0]) & (columns.days <= days[-1]))
+    assert slice_.account.years == pytest.approx(span * share)
+    assert slice_.account.returns.tolist() == pytest.approx(slice_.profit[slice_.at] / slice_.base[slice_.at - 1])
+
+
+def test_regimes_that_occur_on_no_day_pick_none():
+    columns, _ = pair(4, real=True)
+    slice_ = crossfilter(columns, Selection(regimes=["no such"]))
+    assert slice_.count == 0 and "has these regimes" in slice_.warning
+    assert slice_.statistics["profit"] == 0.0
+
+
+def test_reasons_that_occur_in_no_trade_pick_none():
+    slice_ = crossfilter(COLUMNS, Selection(exit_reasons=["no such"]))
+    assert "No trade is picked" in slice_.warning
+    assert not slice_.profit.any() and slice_.by_exit.any()
+
+
+def test_a_picture_of_regimes_comes_when_they_were_worked_out():
+    run, market = analysed.made(5, 420)
+    columns = Columns.of(run, market=market)
+    before = crossfilter(columns, Selection())
+    assert len(before.by_regime) == 0 and "being worked out" in before.regimes.missing
+    columns.regimes("volatility")
+    after = crossfilter(columns, Selection())
+    assert after.by_regime.sum() == pytest.approx(after.statistics["profit"])
+    assert crossfilter(columns, Selection(regime="risk")).regimes.names == ()  # nobody has asked for that kind
+    asked = crossfilter(columns, Selection(regime="risk", regimes=["risk-off", "risk-on"]))
+    assert asked.names("regime") == ("risk-on", "normal", "risk-off", "not known")
+    assert asked.regime_picked.tolist() == [True, False, True, False]
+
+
+def test_interest_is_of_no_trade_and_goes_where_only_everything_is_picked():
+    columns, _ = pair(1)
+    assert crossfilter(columns, Selection()).interest.any()
+    for field, value in (("holding", (0, None)), ("results", (None, None)), ("entry_reasons", ["market", "stop"]),
+                         ("directions", ["long", "short"])):  # fmt: skip
+        assert not crossfilter(columns, Selection(**{field: value})).interest.any()

@@ -55,7 +55,8 @@ def dealt(day, line, part, amount, trade, shape):
     """
     time, lines = shape
     place = (np.asarray(line, np.int64) * time + day) * 3 + part
-    left = np.bincount(place, amount, minlength=lines * time * 3).reshape(lines, time, 3)
+    left = np.bincount(place, amount, minlength=lines * time * 3).astype(float, copy=False)
+    left = left.reshape(lines, time, 3)
     count = len(trade["line"])
     room = np.count_nonzero(left) + 4 * count  # a sum goes to one trade; that of a shared day to two, both parts of it
     made = np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room)

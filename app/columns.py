@@ -240,8 +240,11 @@ def _codes(values, names):
 
 
 def _rows(days, column):
-    """Row of `days` at which each date of a column stands."""
-    return rows_of(days, column).astype(np.int32)
+    """Row of `days` at which each date of a column stands; a day that is not one of the run's counts to the next."""
+    rows = rows_of(days, column).astype(np.int32)
+    if rows.max(initial=0) >= len(days):
+        raise ValueError(f"{column.name} {column.max()} lies after {days[-1]}, the last day of the run's equity")
+    return rows
 
 
 def _trade_arrays(trades, line, days):
@@ -267,7 +270,7 @@ def _dealt(ledger, cause, line, trade, shape, days):
     part_of = np.full(len(CAUSES), GROSS, np.uint8)
     part_of[list(COSTS_OF)], part_of[CAUSES.index("interest")] = COST, INTEREST
     paid = cause == TRANSFER
-    payments = np.bincount(day[paid], amount[paid], minlength=len(days))
+    payments = np.bincount(day[paid], amount[paid], minlength=len(days)).astype(float)  # of no row: int
     rows = (day, line, part_of[cause], amount)
     made = cells.dealt(*(values[~paid] for values in rows) if paid.any() else rows, trade, shape)
     own, count = made.start[len(trade["line"]) :], len(made.day)

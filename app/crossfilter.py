@@ -265,7 +265,7 @@ def _slice(columns, selection, regimes):
         columns=columns, first=first, last=last, day_picked=day,
         profit=body.profit if every else body.profit * day, interest=body.interest if every else body.interest * day,
         **{f"by_{kind}": values for kind, values in sums.by.items()},
-        by_regime=np.bincount(regimes.code[within], body.profit[within], size)[:size],
+        by_regime=np.bincount(regimes.code[within], body.profit[within], size)[:size].astype(float),
         trades_by_result=sums.by_result, trades_by_holding=sums.by_holding,
         line_gross=sums.line_gross, costs=0.0 - sums.cost,
         margin=body.margin if every else body.margin * day[:, None],

@@ -1,8 +1,11 @@
 // Twin of the views' `patch`, and the gestures: makes a report answer with the network off. Needs crossfilter.js.
 const Frontmonth = (function () {
   "use strict"
-  const {DAY, crossfilter, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
-  const LISTS = {m: "markets", s: "sectors", n: "strategies", d: "directions"}
+  const {DAY, FIELDS, crossfilter, prepared, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
+  const LISTS = {
+    m: "markets", s: "sectors", n: "strategies", d: "directions", i: "entry_reasons", o: "exit_reasons", r: "regimes",
+  }
+  const RANGES = {h: "holding", p: "results"}
 
   // ------------------------------------------------------------------------------------------- patches of the views
   function span(values, floor = null) {
@@ -88,8 +91,8 @@ const Frontmonth = (function () {
     return `${title}<div class="scroll"><table><thead><tr>${names}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`
   }
   function positions(data, slice) {
-    const {first, last, count, used, long, short} = slice
-    const days = count ? Array.from(data.day.slice(first, last + 1)) : []
+    const {first, last, count, span: length, used, long, short} = slice
+    const days = length ? Array.from(data.day.slice(first, last + 1)) : []
     const [low, high] = span([...long, ...short], 0)
     let words = '<p class="note">No day is picked.</p>'
     if (count) {
@@ -141,7 +144,7 @@ const Frontmonth = (function () {
       months: {text: monthTable(data, slice)},
       ...bars(data, "sector", slice.bySector, slice.ok.sector), ...bars(data, "root", slice.byRoot, slice.ok.root),
       ...positions(data, slice),
-      trades: {indices: slice.trades}, trades_text: {text: tradeWords(data, slice)},
+      trades: {indices: Array.from(slice.trades)}, trades_text: {text: tradeWords(data, slice)},
       ...controls(data, slice),
     }
     for (const k of [0, 1]) {
@@ -152,24 +155,47 @@ const Frontmonth = (function () {
   }
 
   // ------------------------------------------------------------------------------------- the selection and its link
-  const everything = () => ({days: null, markets: [], sectors: [], strategies: [], directions: []})
+  const everything = () => ({
+    days: null, holding: null, results: null, ...Object.fromEntries(Object.values(LISTS).map((name) => [name, []])),
+    regime: DEFAULT, trade: null,
+  })
+  const DEFAULT = "volatility"
+  const KINDS = [DEFAULT, "trend", "term", "risk", "states"]
+  const quoted = (value) => encodeURIComponent(value).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
   function toQuery(chosen) {
     const parts = chosen.days ? [chosen.days.join("~")] : []
     for (const [letter, name] of Object.entries(LISTS)) {
-      if (chosen[name].length) parts.push(`${letter}:${[...chosen[name]].sort().map(encodeURIComponent).join(",")}`)
+      if (chosen[name].length) parts.push(`${letter}:${[...chosen[name]].sort().map(quoted).join(",")}`)
     }
+    for (const [letter, name] of Object.entries(RANGES)) {
+      if (chosen[name]) parts.push(`${letter}:${chosen[name].map((end) => end ?? "").join("~")}`)
+    }
+    if ((chosen.regime ?? DEFAULT) !== DEFAULT) parts.push(`k:${chosen.regime}`)
+    if ((chosen.trade ?? null) !== null) parts.push(`t:${chosen.trade}`)
     return parts.join(";")
   }
-  function fromQuery(text, meta) {
+  function fromQuery(text, data) {
     const chosen = everything()
-    const allowed = {markets: meta.roots, sectors: meta.sectors, strategies: meta.strategies, directions: ["long", "short"]}
     for (const part of text.split(";").filter(Boolean)) {
-      const name = LISTS[part.split(":")[0]]
+      const [letter, value] = [part[0], part.slice(2)]
       const days = part.match(/^(\d{4}-\d{2}-\d{2})~(\d{4}-\d{2}-\d{2})$/)
-      if (name) chosen[name] = part.slice(2).split(",").map(decodeURIComponent).filter((value) => allowed[name].includes(value))
-      else if (days) chosen.days = [days[1], days[2]].sort()
+      const ends = value.match(/^(-?[\d.e+-]*)~(-?[\d.e+-]*)$/)
+      if (days) chosen.days = [days[1], days[2]].sort()
+      else if (part[1] !== ":") continue
+      else if (LISTS[letter]) chosen[LISTS[letter]] = value.split(",").filter(Boolean).map(decodeURIComponent)
+      else if (RANGES[letter] && ends) chosen[RANGES[letter]] = range(ends[1], ends[2])
+      else if (letter === "k" && KINDS.includes(value)) chosen.regime = value
+      else if (letter === "t" && /^\d+$/.test(value)) chosen.trade = Number(value)
     }
+    const known = {...Object.fromEntries(Object.entries(FIELDS).map(([kind, name]) => [name, names(data, kind)])),
+      regimes: (data.regimes[chosen.regime] ?? {names: []}).names}
+    for (const [name, all] of Object.entries(known)) chosen[name] = chosen[name].filter((value) => all.includes(value))
     return chosen
+  }
+  function range(...texts) {
+    const ends = texts.map((text) => (text === "" ? null : Number(text)))
+    if (ends.some(Number.isNaN)) return null
+    return ends.includes(null) ? ends : ends.sort((a, b) => a - b)
   }
 
   // ------------------------------------------------------------------------------------------------------- gestures
@@ -228,16 +254,21 @@ const Frontmonth = (function () {
     })) {
       models[name].properties.active.change.connect(() => pick({[name]: [...models[name].active].sort((a, b) => a - b).map((k) => names[k])}))
     }
-    models.reset.on_event("button_click", () => pick(everything()))
+    models.reset.on_event("button_click", () => pick({...everything(), regime: state.chosen.regime, trade: state.chosen.trade}))
     const asked = decodeURIComponent(location.hash).match(/^#pick=(.*)$/)
-    if (asked) Object.assign(state.chosen, fromQuery(asked[1], data.meta))
+    if (asked) Object.assign(state.chosen, fromQuery(asked[1], data))
     if (asked) show()
     return Object.assign(api, {state})
   }
   function unpack(sources, meta) {
     const column = (name) => sources[name].data
-    const days = column("days")
-    return {meta, day: Array.from(days.day), equity: Array.from(days.equity), paid: Array.from(days.paid), cell: column("cells"), held: column("holdings"), trade: column("trades")}
+    const {day, equity, paid} = column("days")
+    const codes = column("regimes")
+    const regimes = Object.fromEntries(Object.entries(meta.regimes).map(([kind, known]) => [kind, {names: known, code: codes[kind]}]))
+    return prepared({
+      meta, regimes, day: Array.from(day), equity: Array.from(equity), paid: Array.from(paid),
+      cell: {...column("cells")}, owner: {...column("owners")}, held: {...column("holdings")}, trade: {...column("trades")},
+    })
   }
   const api = {crossfilter, patches, start, unpack, toQuery, fromQuery, everything}
   return api

@@ -16,6 +16,7 @@ from bokeh.resources import INLINE
 
 from app import charts, shell
 from app.crossfilter import FEW_DAYS, FEW_TRADES
+from app.selection import KINDS
 from app.view import Board
 from app.views import VIEWS
 from app.views.months import NAMES, STEPS
@@ -33,7 +34,7 @@ class ReportNotAlone(RuntimeError):
 
 
 def report(run, path):
-    """Write the run as one HTML file; returns the path."""
+    """Write a run, or its Columns with the regimes that were worked out, as one HTML file; returns the path."""
     path = Path(path)
     text = page(run)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,8 +43,9 @@ def report(run, path):
 
 
 def page(run):
-    """The text of a run's file."""
+    """The text of the file of a run, or of its Columns."""
     board = Board(run)
+    run = board.columns.run
     views = {name: kind(board=board) for name, kind in VIEWS.items()}
     document = Document()
     for name, root in [(name, view.root) for name, view in views.items()] + [("alert", board.alert)]:
@@ -54,7 +56,7 @@ def page(run):
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     scripts = f"{policy}<script>{shell.asset('crossfilter.js')}</script><script>{shell.asset('report.js')}</script>"
     made = file_html(
-        document, INLINE, title, template=shell.template(views, board.columns.run, scripts=scripts),
+        document, INLINE, title, template=shell.template(views, run, scripts=scripts),
         suppress_callback_warning=True,
     )  # fmt: skip
     return alone(made)
@@ -75,15 +77,27 @@ def starter(board, views):
 
 def packed(columns):
     """Arrays of the run as sources, in the smallest integers that hold them."""
-    cell, held, trade = columns.cell, columns.held, columns.trade
+    cell, owner, held, trade = columns.cell, columns.owner, columns.held, columns.trade
+    of_owner = {name: owner[name] for name in ("line", "side", "entry_reason", "exit_reason")}
+    of_trade = ("entry", "exit", "net", "holding", "result_bin", "holding_bin")
     return {
         "days": ColumnDataSource(
             {"day": charts.milliseconds(columns.days), "equity": columns.equity, "paid": columns.paid}
         ),
         "cells": ColumnDataSource({name: small(values) for name, values in cell.items()}),
+        "owners": ColumnDataSource(
+            {name: small(values) for name, values in (of_owner | {"cells": np.diff(owner["start"])}).items()}
+        ),
         "holdings": ColumnDataSource({name: small(values) for name, values in held.items()}),
-        "trades": ColumnDataSource({name: small(trade[name]) for name in ("line", "side", "exit", "net")}),
+        "trades": ColumnDataSource({name: small(trade[name]) for name in of_trade}),
+        "regimes": ColumnDataSource({kind: small(told.code) for kind, told in regimes(columns).items()}),
     }
+
+
+def regimes(columns):
+    """The regimes that were worked out, by their kind."""
+    told = {kind: columns.regimes_now(kind) for kind in KINDS}
+    return {kind: made for kind, made in told.items() if made.names}
 
 
 def small(values):
@@ -96,20 +110,10 @@ def small(values):
 
 
 def meta(columns, views):
-    """All that is no array: names, codes of the lines, words of the figures."""
+    """All that is no array: what the pass reads, and words of the figures."""
     currency = columns.currency
-    return {
+    return about(columns) | {
         "sign": charts.SIGNS.get(currency, f"{currency} "),
-        "compounding": columns.compounding,
-        "turnover": columns.turnover,
-        "roots": list(columns.roots),
-        "sectors": list(columns.sectors),
-        "strategies": list(columns.strategies),
-        "line_root": columns.line_root.tolist(),
-        "line_sector": columns.line_sector.tolist(),
-        "line_strategy": columns.line_strategy.tolist(),
-        "few_days": FEW_DAYS,
-        "few_trades": FEW_TRADES,
         "tiles": [[*tile, tile[0] in SIGNED] for tile in TILES],
         "month_names": list(NAMES),
         "steps": list(STEPS),
@@ -117,6 +121,28 @@ def meta(columns, views):
         "book_head": list(head(currency)),
         "gain": charts.GAIN,
         "loss": charts.LOSS,
+    }
+
+
+def about(columns):
+    """What `crossfilter.js` reads beside arrays: names, codes of the lines, edges of bins."""
+    return {
+        "compounding": columns.compounding,
+        "turnover": columns.turnover,
+        "roots": list(columns.roots),
+        "sectors": list(columns.sectors),
+        "strategies": list(columns.strategies),
+        "entry_reasons": list(columns.entry_reasons),
+        "exit_reasons": list(columns.exit_reasons),
+        "regime": KINDS[0],
+        "regimes": {kind: list(told.names) for kind, told in regimes(columns).items()},
+        "result_bins": columns.result_bins.tolist(),
+        "holding_bins": columns.holding_bins.tolist(),
+        "line_root": columns.line_root.tolist(),
+        "line_sector": columns.line_sector.tolist(),
+        "line_strategy": columns.line_strategy.tolist(),
+        "few_days": FEW_DAYS,
+        "few_trades": FEW_TRADES,
     }
 
 

@@ -10,14 +10,17 @@ from datetime import date
 import numpy as np
 import pytest
 
+from app import shell
 from app.columns import Columns
-from app.crossfilter import crossfilter
-from app.report import report
+from app.crossfilter import FIELDS, crossfilter
+from app.report import about, packed, report
 from app.selection import CHOICES, Selection
 from app.view import Board
 from app.views import VIEWS
 from store.archive import open_archive
+from tests import analysed
 from tests.conftest import REPO
+from tests.naive_crossfilter import OddRun, drawn
 from tests.synthetic_run import EmptyRun, SyntheticRun, stored
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -208,6 +211,9 @@ PICKS = [
     Selection(markets=["ZC"], sectors=["Energy"]),
     Selection(sectors=["Energy", "Metals"], directions=["short"]),
     Selection(days=(date(2050, 1, 1), date(2050, 2, 1))),
+    Selection(exit_reasons=["stop", "margin"], holding=(5, None)),
+    Selection(entry_reasons=["market"], results=(-25000.5, 40000), days=(date(2013, 3, 1), date(2016, 6, 30))),
+    Selection(regimes=["low"], regime="trend", trade=17),
 ]
 
 
@@ -222,15 +228,23 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def fields(picked):
+    """A selection as the script has it."""
+    told = {name: getattr(picked, name) for name in (*CHOICES, "regime", "trade")}
+    return told | {"days": [str(day) for day in picked.days] if picked.days else None}
+
+
 def assert_alike(python, script, path=""):
     """Texts and names equal, numbers to 1e-9."""
     if isinstance(python, dict):
         assert python.keys() == script.keys(), path
         for key in python:
             assert_alike(python[key], script[key], f"{path}.{key}")
-    elif isinstance(python, list) and python and isinstance(python[0], float):
+    elif isinstance(python, list) and any(isinstance(x, float) for x in python):
+        assert len(python) == len(script), path
         told = [np.array([np.nan if x is None else x for x in side], float) for side in (python, script)]
-        np.testing.assert_allclose(*told, rtol=1e-9, atol=1e-6, err_msg=path)
+        size = np.nanmax(np.abs(told[0]), initial=0.0)
+        np.testing.assert_allclose(*told, rtol=1e-9, atol=min(1e-6, 1e-9 * size), err_msg=path)
     elif isinstance(python, float):
         assert script == pytest.approx(python, rel=1e-9, abs=1e-9), path
     else:
@@ -247,8 +261,6 @@ def test_the_twin_in_the_report_computes_what_python_computes(tab, tmp_path, fix
     for picked in PICKS:
         slice_ = crossfilter(board.columns, picked)
         python = {name: properties for view in views for name, properties in view.patch(slice_).items()}
-        chosen = {name: getattr(picked, name) for name in CHOICES}
-        chosen["days"] = [str(day) for day in picked.days] if picked.days else None
         script = page.evaluate(
             """(chosen) => {
               const {data} = Frontmonth.state
@@ -257,9 +269,60 @@ def test_the_twin_in_the_report_computes_what_python_computes(tab, tmp_path, fix
               return JSON.stringify({patches: Frontmonth.patches(data, slice), statistics: slice.statistics,
                                      query: Frontmonth.toQuery(chosen)}, flat)
             }""",
-            chosen,
+            fields(picked),
         )
         script = json.loads(script)
         assert_alike(plain(slice_.statistics), script["statistics"], picked.to_query())
         assert_alike(plain(python), script["patches"], picked.to_query())
         assert script["query"] == picked.to_query()
+
+
+SHOWN = {  # field of a Slice -> in the script
+    "profit": "profit", "interest": "interest", "curve": "curve", "grown": "grown", "returns": "returns",
+    "trades_by_result": "tradesByResult", "trades_by_holding": "tradesByHolding", "trades": "trades", "book": "book",
+    "line_gross": "lineGross", "costs": "costs", "statistics": "statistics", "warning": "warning", "at": "at",
+    "first": "first", "last": "last", "count": "count", "months": "months", "every_month": "everyMonth",
+    "month_picked": "monthPicked",
+} | {f"by_{kind}": f"by{kind.capitalize()}" for kind in FIELDS}  # fmt: skip
+SLICES = """([sources, meta, picks]) => {
+  const data = Frontmonth.unpack(sources, meta)
+  const flat = (key, value) =>
+    value instanceof Map ? Object.fromEntries(value) : ArrayBuffer.isView(value) ? Array.from(value) : value
+  return picks.map((chosen) => {
+    const slice = Frontmonth.crossfilter(data, chosen)
+    const query = Frontmonth.toQuery(chosen)
+    const back = Frontmonth.toQuery(Frontmonth.fromQuery(query, data))
+    return JSON.stringify({...slice, query, back}, flat)
+  })
+}"""
+
+
+def golden(columns, count, seed):
+    """Random selections of what is in a run."""
+    rng = np.random.default_rng(seed)
+    for kind in ("volatility", "trend", "term", "risk"):
+        columns.regimes(kind)
+    for _ in range(count):
+        kind = str(rng.choice(["trend", "term", "risk"]))
+        yield drawn(rng, columns.run, columns.regimes(kind).names, regime=kind)
+
+
+@pytest.mark.parametrize("which", ["odd", "odd, fixed capital", "of the engine"])
+def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browser, which):
+    run, market = analysed.made(4, 700, sleeves=2) if which == "of the engine" else (OddRun(len(which)), None)
+    columns = Columns.of(run, market=market or run.market)
+    picks = list(golden(columns, 50, 1))
+    sources = {name: {"data": plain(dict(source.data))} for name, source in packed(columns).items()}
+    page = browser.new_page()
+    for name in ("crossfilter.js", "report.js"):
+        page.add_script_tag(content=shell.asset(name))
+    told = page.evaluate(SLICES, [sources, plain(about(columns)), [fields(picked) for picked in picks]])
+    page.close()
+    full = 0
+    for picked, text in zip(picks, told, strict=True):
+        slice_, script = crossfilter(columns, picked), json.loads(text)
+        python = {there: getattr(slice_, here) for here, there in SHOWN.items()}
+        assert_alike(plain(python), {there: script[there] for there in SHOWN.values()}, picked.to_query())
+        assert script["query"] == script["back"] == picked.to_query()
+        full += bool(slice_.profit[slice_.at].any())
+    assert full > 15  # not all of them pick nothing

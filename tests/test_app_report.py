@@ -52,7 +52,8 @@ def test_names_are_text_in_a_report():
 def test_amounts_keep_every_bit_and_codes_take_few():
     columns = Columns.of(SyntheticRun(years=1))
     packed = report.packed(columns)["cells"].data
-    assert packed["line"].dtype == "uint8"
+    assert report.packed(columns)["owners"].data["line"].dtype == "uint8"
+    assert packed["part"].dtype == "uint8"
     assert packed["day"].dtype == "uint16"
     assert (packed["amount"] == columns.cell["amount"]).all()
     assert report.packed(columns)["holdings"].data["contracts"].min() < 0

@@ -240,8 +240,11 @@ def _codes(values, names):
 
 
 def _rows(days, column):
-    """Row of `days` at which each date of a column stands."""
-    return rows_of(days, column).astype(np.int32)
+    """Row of `days` at which each date of a column stands; a day that is not one of the run's counts to the next."""
+    rows = rows_of(days, column).astype(np.int32)
+    if rows.max(initial=0) >= len(days):
+        raise ValueError(f"{column.name} {column.max()} lies after {days[-1]}, the last day of the run's equity")
+    return rows
 
 
 def _trade_arrays(trades, line, days):

@@ -116,7 +116,7 @@ const Crossfilter = (function () {
     const annual = annualReturn(total, years, data.meta.compounding)
     const {won, lost, wins, total: netted} = results(net)
     const gross = sum(Array.from(slice.lineGross, (x) => Math.max(x, 0)))
-    const used = at.map((t) => slice.used[t - slice.first])
+    const used = over(at, (t) => slice.used[t - slice.first])
     const held = at.filter((t) => slice.notional[0][t] !== 0 || slice.notional[1][t] !== 0).length
     return {
       profit: slice.sum,
@@ -224,16 +224,19 @@ const Crossfilter = (function () {
       if (k < trades) continue
       for (let c = start[k]; c < end; c++) if (part[c] === INTEREST) interest[day[c]] += amount[c]
     }
-    const margin = [...meta.sectors, ""].map(() => new Float64Array(time))
-    const notional = [new Float64Array(time), new Float64Array(time)]
+    const margin = new Float64Array((meta.sectors.length + 1) * time) // sector by sector
+    const notional = new Float64Array(2 * time)
     const {owner: holder, day: when, line, side, margin: required, notional: worth} = held
-    const sector = meta.line_sector
+    const place = Int32Array.from(meta.line_sector, (sector) => sector * time)
     for (let k = 0; k < when.length; k++) {
       if (mask[holder[k]]) continue
-      margin[sector[line[k]]][when[k]] += required[k]
-      notional[side[k]][when[k]] += worth[k]
+      margin[place[line[k]] + when[k]] += required[k]
+      notional[side[k] * time + when[k]] += worth[k]
     }
-    return {mask, some, profit, interest, margin: margin.slice(0, -1), notional}
+    const row = (values, k) => values.subarray(k * time, (k + 1) * time)
+    return {
+      mask, some, profit, interest, margin: meta.sectors.map((_, k) => row(margin, k)), notional: [0, 1].map((k) => row(notional, k)),
+    }
   }
   function masks(data, ok, chosen) {
     const {meta, owner, trade} = data
@@ -355,9 +358,9 @@ const Crossfilter = (function () {
     slice.short = scaled(kept.notional[1], -1)
     return finish(data, slice)
   }
-  function taken(values, rows) {
+  function over(rows, f) {
     const out = new Float64Array(rows.length)
-    for (let k = 0; k < rows.length; k++) out[k] = values[rows[k]]
+    for (let k = 0; k < rows.length; k++) out[k] = f(rows[k])
     return out
   }
   function finish(data, slice) {
@@ -373,10 +376,10 @@ const Crossfilter = (function () {
     const count = at.length
     const start = count ? data.equity[first - 1] : NaN
     slice.account = {
-      returns: at.map((t) => share(profit[t], t)), interest: at.map((t) => share(slice.interest[t], t)),
-      days: count ? [first - 1, ...at].map((t) => data.day[t]) : [],
-      equity: count ? unpaid([start, ...at.map((t) => start + (gained += profit[t] + data.paid[t]))], at.map((t) => data.paid[t]), compounding) : [],
-      net: taken(data.trade.net, slice.trades),
+      returns: over(at, (t) => share(profit[t], t)), interest: over(at, (t) => share(slice.interest[t], t)),
+      days: count ? over([first - 1, ...at], (t) => data.day[t]) : [],
+      equity: count ? unpaid(over([-1, ...at], (t) => (t < 0 ? start : start + (gained += profit[t] + data.paid[t]))), over(at, (t) => data.paid[t]), compounding) : [],
+      net: over(slice.trades, (k) => data.trade.net[k]),
       share: count ? count / (at[count - 1] - first + 1) : NaN,
     }
     slice.returns = slice.account.returns

@@ -149,11 +149,17 @@ def _bar(x, y, height, low, top, by):
 
 
 def _plateau(values):
-    """Row and column of the highest mean of a cell and its neighbours; None without a value."""
+    """Row and column of the highest mean of a cell and its neighbours, of equal ones the cell with the highest value;
+    None without a value.
+
+    >>> tuple(map(int, _plateau(np.array([[0.38, 0.56, 0.49], [0.59, 0.60, 0.56]]))))
+    (1, 2)
+    """
     means = around(values)
     if not np.isfinite(means).any():
         return None
-    return np.unravel_index(np.nanargmax(means), means.shape)
+    ties = np.isclose(means, np.nanmax(means), rtol=1e-12, atol=0.0)
+    return np.unravel_index(np.nanargmax(np.where(ties, values, -np.inf)), means.shape)
 
 
 def _outlined(place, left, bottom, wide, high):

@@ -1,5 +1,5 @@
 """Compile beforehand what `frontmonth run` compiles the first time: every shipped strategy, sizing rule and rounding,
-and what a sweep takes beside them.
+and what a sweep, and what is told of a run, take beside them.
 
 They are run over two years of a few simulated markets, in a store that is thrown away, so that each kernel meets the
 arrays that it will meet; what is on the disk already takes no time. The simulation is one large kernel, which one core
@@ -16,10 +16,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numba
+import numpy as np
 import polars as pl
 
+from app.commands.certainty import certainty
+from app.commands.risks import risk, trades
 from engine import compiled, inputs
+from engine.analysis.states import states
 from engine.backtest import backtest
+from engine.backtest import run as stored_run
 from engine.market import load
 from engine.portfolio import Portfolio
 from engine.sizing import SIZERS
@@ -63,6 +68,7 @@ def warm(progress=None):
                     progress(done, len(_all()), name)
                 _run(folder, text)
             _sweep(folder)
+            _told(folder)
         finally:
             if other:
                 other.kill()
@@ -98,6 +104,17 @@ def _sweep(folder):
     market, text = load(open_archive(folder)), f'{START}compounding = false\n{USUAL}[sizing]\nrule = "fixed"\n'
     for portfolio, screened in ((START + USUAL, False), (text, True)):
         sweep(market, Portfolio.from_toml(portfolio), {"fast": [5, 10]}, threads=1, screen=screened, best=1)
+
+
+def _told(folder):
+    """What is told of a run; of calm and wild times by themselves, for which two years are too few."""
+    archive = open_archive(folder)
+    made, _ = stored_run(archive, Portfolio.from_toml(START + USUAL))
+    for section in (risk, trades, certainty):
+        section(made, archive)
+    days = np.arange("2020-01-01", "2023-01-01", dtype="datetime64[D]")
+    wild = np.arange(len(days)) // 90 % 2
+    states((np.sin(np.arange(len(days)) * 1.7) * (1.0 + 2.0 * wild))[:, None], days)
 
 
 def _lacks():

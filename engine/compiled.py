@@ -12,15 +12,19 @@ from functools import cached_property
 
 import numba.core.dispatcher
 from llvmlite import binding
-from numba.core import environment, event
+from numba.core import environment, event, types
 from numba.core.caching import FunctionCache
 
 OURS, USERS = "engine.", "frontmonth_user_strategies."
 SIMULATION = "engine.simulate"  # where the kernel is that holds nearly all others
-SECONDS = 9  # that all kernels take, see README.md, Speed [s]
+SECONDS = 9  # that all kernels of a usual portfolio take, see README.md, Speed [s]
+CUT, WHOLE = 15, 30  # those of one whose targets limits or a margin call cut; of orders, spreads, own capital [s]
+LONG = {"engine.analysis.states": 8, "engine.lanes": 4}  # module -> what its kernels take, of others than those [s]
+ALL = 70  # what all take that `frontmonth warm` compiles, on two cores [s]
 
 found, made = [], []  # kernels that this process took from the disk; that it compiled, as they were not there
-listeners = []  # functions of SECONDS: each is called once, before the simulation is compiled
+listeners = []  # functions of seconds: each is called before something is compiled that takes so long
+_announced = set()  # (module, seconds) that this process has told of
 
 
 class Kept:
@@ -41,9 +45,8 @@ class Kept:
         with self._cache._guard_against_spurious_io_errors(), _without_modules():
             there = self._cache._load_overload(sig, target_context)
             (made if there is None else found).append(f"{self._function.__module__}.{self._function.__qualname__}")
-            if there is None and self._function.__module__ == SIMULATION:
-                while listeners:
-                    listeners.pop()(SECONDS)
+            if there is None:
+                _announce(self._function.__module__, sig)
             return there
 
     def save_overload(self, sig, data):
@@ -65,6 +68,26 @@ class Clock(event.TimingListener):
         """The seconds."""
         event.unregister("numba:compile", self)
         return self.duration if self.done else 0.0
+
+
+def seconds(module, signature):
+    """How long the kernels of a module take to be compiled, where that is long; else 0. [s]
+
+    >>> seconds("engine.risk", ()), seconds(SIMULATION, (types.int64, types.none, types.none, types.none, types.none))
+    (0, 9)
+    """
+    if module != SIMULATION:
+        return LONG.get(module, 0)
+    extras, work = signature[2], signature[4]  # of `simulate.go_through`
+    return WHOLE if extras is not types.none else CUT if work is not types.none else SECONDS
+
+
+def _announce(module, signature):
+    wait = seconds(module, signature)
+    if wait and (module, wait) not in _announced:
+        _announced.add((module, wait))
+        for listener in listeners.copy():
+            listener(wait)
 
 
 def _begin():

@@ -29,6 +29,7 @@ LAST = "last-run"  # in the cache: the run that was asked for last
 TABLES = ("equity", "trades", "contract_trades", "positions", "ledger", "fills", "sleeves", "events")
 BEFORE = ("fills", "sleeves", "events")  # tables that a run of 0.4 does not have
 SOME = ("benchmark",)  # that only some runs have
+SEVERAL = 5  # runs of one name that a complaint names
 
 
 class RunUnknown(ValueError):
@@ -292,8 +293,12 @@ def load(archive, name):
     if name == "last" and ids:
         fits = [_last(archive, ids)]
     if len(fits) != 1:
-        what = "no run" if not fits else f"{len(fits)} runs"
-        raise RunUnknown(f"{what} {name!r} in {archive.place}; `frontmonth runs` lists them")
+        if not fits:
+            raise RunUnknown(f"no run {name!r} in {archive.place}; `frontmonth runs` lists them")
+        newest = sorted(fits, key=lambda i: _record(archive, i)["meta"]["created"], reverse=True)
+        more = ", ..." if len(fits) > SEVERAL else ""
+        raise RunUnknown(f"{len(fits)} runs are called {name!r} in {archive.place}; name one by its id, the newest "
+                         f"first: {', '.join(newest[:SEVERAL])}{more}")  # fmt: skip
     record = _record(archive, fits[0])
     written = record.get("files") or dict.fromkeys(f"{table}.parquet" for table in TABLES if table not in BEFORE)
     tables = {

@@ -23,6 +23,7 @@ from engine.kernel import kernel
 
 PRICES = ("price", "limit", "stop_at", "target_at")  # [adjusted points]
 DISTANCES = ("stop", "target", "trail")  # [points]
+ALLOWED = {"kind": "0 market, 1 limit, 2 stop, 3 stop limit", "hold": "0 or more whole bars"}
 
 
 class Signals(NamedTuple):
@@ -54,8 +55,8 @@ class Signals(NamedTuple):
         """Signals of a market from arrays (time, market), (market,) or numbers; what is left out is none.
 
         An entry counts for nothing where what its order needs is not known: a limit or stop without a price, a
-        stop-limit without a limit, a distance of 0 (of a market that has not moved). A negative distance or `hold`, an
-        infinite number and an unknown kind are errors of the strategy.
+        stop-limit without a limit, a distance of 0 (of a market that has not moved). A negative distance or `hold`, one
+        of parts of a bar, an infinite number and an unknown kind are errors of the strategy.
 
         >>> from types import SimpleNamespace
         >>> market = SimpleNamespace(mark=np.array([[10.0], [np.nan], [12.0]]))
@@ -68,7 +69,7 @@ class Signals(NamedTuple):
         arrays = {name: _filled(value, shape, np.float64, name) for name, value in given.items()}
         arrays |= {"kind": _filled(kind, shape, np.int8, "kind"), "hold": _filled(hold, shape, np.int32, "hold")}
         arrays |= {k: _filled(v, shape, bool, k) for k, v in (("exit", exit), ("day", day), ("renew", renew))}
-        _check(arrays)
+        _check(arrays, market)
         void = (arrays["kind"] != MARKET) & np.isnan(arrays["price"])
         void |= (arrays["kind"] == STOP_LIMIT) & np.isnan(arrays["limit"])
         for name in DISTANCES:
@@ -174,7 +175,12 @@ def _members(one, mine):
 
 
 def _filled(value, shape, dtype, name):
-    """An array of its own (time, market), C order."""
+    """An array of its own (time, market), C order; parts of what is whole, or of true and false, are refused."""
+    given = np.asarray(value)
+    if dtype is not np.float64 and given.dtype.kind == "f":
+        odd = given[np.isnan(given) if dtype is bool else given != np.floor(given)]
+        if odd.size:
+            raise ValueError(f"signals: {name} = {odd.flat[0]}; allowed: {ALLOWED.get(name, 'true or false')}")
     try:
         return np.array(np.broadcast_to(np.asarray(value, dtype=dtype), shape), dtype=dtype, order="C")
     except (ValueError, TypeError) as fault:
@@ -184,21 +190,27 @@ def _filled(value, shape, dtype, name):
         ) from fault
 
 
-def _check(arrays):
+def _check(arrays, market):
     """Refuse what no market can cause: these are errors of the strategy."""
     wrong = {name: np.isinf(arrays[name]) for name in ("entry", *PRICES, *DISTANCES)}
     for name in DISTANCES:
         wrong[name] |= arrays[name] < 0.0
     wrong["hold"] = arrays["hold"] < 0
     wrong["kind"] = ~np.isin(arrays["kind"], (MARKET, LIMIT, STOP, STOP_LIMIT))
-    allowed = {"kind": "0 market, 1 limit, 2 stop, 3 stop limit", "hold": "0 or more bars"}
     for name, bad in wrong.items():
         if bad.any():
             t, m = np.argwhere(bad)[0]
             raise ValueError(
-                f"signals: {name} = {arrays[name][t, m]} at bar {t} of column {m}; allowed: "
-                + allowed.get(name, "a distance above 0, or nan" if name in DISTANCES else "a finite number, or nan")
+                f"signals: {name} = {arrays[name][t, m]} {_place(market, t, m)}; allowed: "
+                + ALLOWED.get(name, "a distance above 0, or nan" if name in DISTANCES else "a finite number, or nan")
             )
+
+
+def _place(market, t, m):
+    """Where that is, as its reader knows it: the market's name and the day, where there are names and days."""
+    if not hasattr(market, "names") or not hasattr(market, "days"):
+        return f"at bar {t} of column {m}"
+    return f"of {market.names[m]} on {market.days[t]} (column {m}, bar {t})"
 
 
 @kernel

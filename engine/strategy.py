@@ -16,6 +16,7 @@ import copy
 import functools
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -185,7 +186,9 @@ class Strategy(param.Parameterized):
     def decision(self, market) -> Decision:
         """What it wants of a market, checked: a StrategyError says what came instead."""
         kind = self.kind()
-        market = _of_its_own(market) if _is_user(type(self)) else market
+        if _is_user(type(self)):
+            market = _of_its_own(market)
+            self._callable(kind)
         if kind == "signals":
             signals = self.signals(market)
             if not isinstance(signals, Signals):
@@ -202,6 +205,21 @@ class Strategy(param.Parameterized):
             return Decision(flat, None, none, True, False, self.decide.compiled, self.numbers())
         wanted = self._checked(getattr(self, kind)(market), market.mark.shape, kind)
         return Decision(wanted, None, episodes(wanted), resize=True, contracts=kind == "targets")
+
+    def _callable(self, kind):
+        """A StrategyError where its function cannot be called as it will be."""
+        called = getattr(self, kind)
+        if kind == "decide" or not callable(called):
+            return
+        try:
+            inspect.signature(called).bind(None)
+        except TypeError as fault:
+            code = getattr(called, "__code__", None)
+            place = f"{code.co_filename}, line {code.co_firstlineno}: " if code else ""
+            raise StrategyError(
+                f"{place}{type(self).__name__}: {kind}{inspect.signature(called)} cannot be called: {fault}; "
+                f"allowed: def {kind}(self, market)"
+            ) from fault
 
     def _checked(self, values, shape, kind):
         what = f"{type(self).__name__}: {kind}(market)"

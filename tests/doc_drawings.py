@@ -12,8 +12,9 @@ import numpy as np
 
 from app.charts import GAIN, LOSS
 from app.commands.attribution import attribution
+from app.exceedances import picture
 from engine import Portfolio
-from engine.analysis import drawdowns
+from engine.analysis import drawdowns, forecasts
 from engine.analysis.daily import Daily
 from engine.backtest import run
 from engine.risk import drawdown
@@ -27,6 +28,7 @@ INK, GREY, LINE, SHADE, PAPER = "#20242a", "#5b636d", "#e4e7eb", "#f6d9d2", "#ff
 LETTER = 6.6  # of a text of 11 px, at most [px]
 WEEK = 5  # days that are one point of a curve
 FALLS = 3  # that are marked
+LEVEL, METHODS = 0.99, ("gaussian", "filtered")  # of the values at risk that are drawn
 
 
 def falls(archive, made):
@@ -59,6 +61,13 @@ def falls(archive, made):
     return _picture(440, [*(_text(LEFT, y, told, INK, weight="bold") for y, told in heads), *out])
 
 
+def exceedances(archive, made):
+    """The days that lost more than was told of them."""
+    told = forecasts.forecasts(Daily.of(made))
+    tests = forecasts.backtested(told)
+    return picture(told, tests, "Losses beyond the value at risk", f"{made.name}, simulated prices")
+
+
 def causes(archive, made):
     """From nothing to the change of equity, cause by cause."""
     told = attribution(made, archive, "cause")[0][1]
@@ -80,7 +89,7 @@ def causes(archive, made):
     return _picture(60 + 26 * len(names), out)
 
 
-DRAWINGS = {"falls": falls, "causes": causes}
+DRAWINGS = {"falls": falls, "exceedances": exceedances, "causes": causes}
 
 
 def main():
@@ -112,10 +121,10 @@ def _axis(scale, told):
         yield _text(LEFT - 8, y + 4, told(value), GREY, "end")
 
 
-def _years(days, place, bottom):
+def _years(days, place, bottom, top=40):
     for year in np.unique(days.astype("datetime64[Y]"))[1:]:
         x = place(year.astype("datetime64[D]").astype(int))
-        yield f'<path d="M{x:.1f} 40V{bottom}" stroke="{LINE}"/>'
+        yield f'<path d="M{x:.1f} {top}V{bottom}" stroke="{LINE}"/>'
         yield _text(x, bottom + 18, str(year), GREY, "middle")
 
 

@@ -1,6 +1,7 @@
 """Columns: every cent of the ledger has one place, and a trade's cells are its result."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -8,15 +9,32 @@ import pytest
 
 from app.cells import dealt
 from app.columns import COST, COSTS, GROSS, INTEREST, LONG, NEITHER, SHORT, Columns
+from app.crossfilter import crossfilter
+from app.selection import Selection
 from app.views.trades import Trades
+from engine import Portfolio
 from engine.analysis import conditions, regimes
 from engine.analysis.daily import Daily
+from engine.backtest import run as run_and_save
 from engine.book import CAUSES
 from tests import analysed
 from tests.naive_crossfilter import MARKETS, OddRun, cells
+from tests.small_store import build
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
 RUN = SyntheticRun(years=3)
+PORTFOLIO = """
+[portfolio]
+name = "small"
+capital = 1_000_000
+start = 2021-02-01
+[[strategies]]
+name = "moving_average_cross"
+params = { fast = 5, slow = 20 }
+[sizing]
+rule = "fixed"
+contracts = 2
+"""
 COLUMNS = Columns.of(RUN)
 
 
@@ -192,6 +210,17 @@ def test_a_run_without_its_market_has_no_regimes_and_says_why():
     assert "open one" in told.missing
 
 
+def test_regimes_of_a_stored_run_are_made_of_its_store_or_the_reason_is_told(tmp_path):
+    archive = build(tmp_path / "store")
+    run = run_and_save(archive, Portfolio.from_toml(PORTFOLIO))[0]
+    told = Columns.of(run, archive).regimes("volatility")
+    assert told.names == ("low", "normal", "high", "not known") and told.missing == ""
+    text = "root,field,value,valid_from,source\nMES,multiplier,50,2000-01-01,hand\n"
+    (archive.path / "contracts.csv").write_text(text)
+    told = Columns.of(run, archive).regimes("volatility")
+    assert told.names == () and "made of other data than snapshot 1" in told.missing
+
+
 def test_regimes_are_not_waited_for():
     run, market = analysed.made(2, 400)
     columns = Columns.of(run, market=market)
@@ -231,6 +260,26 @@ def test_a_run_of_before_0_5_goes_by_its_roots():
         setattr(run, name, lambda frame=frame: frame)
     assert Columns.of(run).roots == ("CL", "NG")
     assert Trades(run).models["trades"].indices  # and the table of trades is drawn, without what began them
+
+
+def test_a_day_after_the_last_one_is_refused():
+    run = SyntheticRun(years=1, sectors={"Energy": "CL"})
+    ledger = run.ledger()
+    late = ledger.tail(1).with_columns(pl.lit(date(2040, 1, 2)).alias("day"))
+    run.ledger = lambda: pl.concat([ledger, late])
+    with pytest.raises(ValueError, match="day 2040-01-02 lies after 20"):
+        Columns.of(run)
+
+
+def test_a_run_without_a_row_has_columns_too():
+    run = EmptyRun(years=1)
+    rows = run.ledger().clear()
+    run.ledger = lambda: rows
+    columns = Columns.of(run)
+    assert len(columns.cell["day"]) == 0
+    assert columns.paid.dtype == float and not columns.paid.any()
+    whole = crossfilter(columns, Selection())
+    assert not whole.profit.any() and "Nothing was traded" in whole.warning
 
 
 def test_a_run_without_a_trade_has_columns_too():

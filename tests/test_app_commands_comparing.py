@@ -45,6 +45,13 @@ def test_two_runs_are_told_beside_each_other(runs, call, document):
         assert f"{table['title']}. {table['note']}" in shown
 
 
+def test_of_a_name_that_several_runs_have_their_ids_are_told_the_newest_first(runs, call):
+    store, (first, *others) = runs
+    told = call("compare", first, "cross", "--store", store, code=1).err
+    assert f"3 runs are called 'cross' in {store}; name one by its id, the newest first: " in told
+    assert all(name in told for name in (first, *others))
+
+
 def test_the_money_of_the_tables_is_that_of_the_runs(runs, document):
     store, (first, second, _) = runs
     told, archive = tables(document("compare", first, second, "--store", store)), open_archive(store)

@@ -32,7 +32,8 @@ def place(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_template_runs_as_it_stands_and_keeps_the_laws(call, place, kind):
     made = call.document("new", "strategy", "my_own", "--kind", kind, "--store", place)
-    assert made == {"strategy": "my_own", "kind": kind, "file": str(place / "strategies" / "my_own.py")}
+    run = f"frontmonth --store {place} run trend --set strategies.0.name=my_own"  # a store of one's own is not lost
+    assert made == {"strategy": "my_own", "kind": kind, "file": str(place / "strategies" / "my_own.py"), "run": run}
     load_user(place / "strategies")
     strategy, market = STRATEGIES["my_own"](), strategy_market.market(bars=400)
     assert strategy.kind() == KINDS[kind] and strategy.warm_up() > 0

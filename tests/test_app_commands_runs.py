@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +14,7 @@ import pytest
 
 from app.commands import runs
 from store import open_archive
-from tests.command import PORTFOLIO
+from tests.command import PORTFOLIO, copied
 
 METRICS = {
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
@@ -136,6 +136,23 @@ class FailsCompiled(Strategy):
     def decide(t, columns, adjusted, mark, position, equity, params, memory, forecast):
         forecast[0] = "a" + t
 """
+
+
+def test_a_portfolio_of_another_name_is_told_with_those_that_there_are(call, store):
+    (store / "portfolios").mkdir(exist_ok=True)
+    (store / "portfolios" / "mine.toml").write_text(PORTFOLIO)
+    told = call("run", "trnd", "--store", store, code=1).err
+    assert "trnd: no such file, and no portfolio of that name; there are blend, breakout, " in told
+    assert "mine, " in told and told.endswith("; nearest: trend\n")
+
+
+def test_numbers_of_a_year_are_told_with_a_note_where_there_was_none(call, document, ran, tmp_path):
+    store = copied(ran[0], tmp_path)
+    whole = document("show", ran[1], "--store", store)
+    first, last = (date.fromisoformat(whole[key]) for key in ("start", "end"))
+    assert (last - first).days >= 365 and "less than a year" not in call("show", ran[1], "--store", store).out
+    told = call("run", "cross", "--start", last - timedelta(days=40), "--store", store).out
+    assert "less than a year, " in told and "numbers of a year are those of the days, carried on" in told
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Sections of a run: tables on the screen, as JSON and as CSV, each with how it is read; and what cannot be made."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from app.commands import runs, sections
 from app.commands.tables import COLUMNS, HIDDEN, OF_A_LIMIT, Made, columns
 from engine import result
+from engine.analysis.attribution import DIMENSIONS
 from engine.analysis.regimes import NAMES as NAMES_OF_REGIMES
 from store import open_archive
 
@@ -118,6 +120,8 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
     store, run = ran
     made = call("show", run, "--section", "risk", "--csv", tmp_path / "tables", "--store", store).out.split()
     tables = document("show", run, "--section", "risk", "--store", store)["tables"]
+    drawn = Path(made.pop()).read_text()  # after the tables, what is drawn
+    assert drawn.startswith("<svg") and drawn.count("</svg>") == 1 and f"run {run}, cross" in drawn
     assert len(made) == len(tables)
     for file, table in zip(made, tables, strict=True):
         frame = pl.read_csv(file)
@@ -131,6 +135,7 @@ def test_csv_files_hold_the_rows_of_the_tables(call, document, ran, tmp_path):
 def test_the_help_names_every_section_and_kind_of_regime():
     assert runs.SECTIONS.split(", ") == list(sections.SECTIONS)
     assert runs.KINDS.split(", ") == list(NAMES_OF_REGIMES)
+    assert runs.DIMENSIONS.split(", ") == list(DIMENSIONS)
 
 
 def test_a_wrong_section_names_those_there_are_and_csv_needs_one(call, ran, tmp_path):

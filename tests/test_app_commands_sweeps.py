@@ -62,6 +62,7 @@ def test_a_stored_sweep_is_listed_shown_and_deleted(place, call, document):
     run = document(*shlex.split(told["run"])[1:])  # of the portfolio that lies beside the results
     assert run["metrics"]["sharpe"] == told["best"][0]["sharpe"]
     assert "no sweep 'zz'" in call("sweeps", "zz", "--store", place, code=1).err
+    assert "--delete: says nothing without a SWEEP" in call("sweeps", "--delete", "--store", place, code=2).err
     assert document("sweeps", listed["sweep"], "--delete", "--store", place) == {"deleted": [listed["sweep"]]}
     assert call("sweeps", "--store", place).out.startswith("No sweep yet")
 
@@ -235,6 +236,7 @@ def test_the_plateau_is_where_the_neighbours_are_good_too():
     assert heatmap._plateau(values) == (4, 1) or heatmap.around(values)[heatmap._plateau(values)] == 4.0
     assert heatmap.around(values)[0, 5] == 9.0 / 4.0
     assert heatmap._plateau(np.full((2, 2), np.nan)) is None
+    assert heatmap._plateau(np.array([[0.38, 0.56, 0.49], [0.59, 0.60, 0.56]])) == (1, 2)  # of two alike the better
 
 
 def test_a_picture_is_made_of_two_keys_or_of_one(swept, document, tmp_path):

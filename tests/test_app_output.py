@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import re
 from datetime import date
 from random import Random
 from types import SimpleNamespace
@@ -92,14 +93,43 @@ def test_a_table_that_is_wide_or_not_plain_is_left_to_the_library():
     assert output.plain([["1"]], ["[red]a"], [True]) is None
 
 
-def test_the_wait_for_the_compiler_is_announced_once_and_only_where_there_is_one(capsys):
+def test_on_a_narrow_terminal_a_wide_table_is_told_in_several_and_no_number_is_broken(capsys, monkeypatch):
+    random = Random(3)
+    for room in (80, 100):
+        monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(room))
+        heads = ["market", "level", *(f"net of {k} [USD]" for k in range(14)), "most", "p", "most ", "p ", "a reason"]
+        rows = [
+            [root, level, *(f"{random.uniform(-9e7, 9e7):,.0f}" for _ in range(18)), "no price of it is known " * 3]
+            for root in ("ES", "NK225M") for level in ("95 %", "99 %")
+        ]  # fmt: skip
+        table(rows, {head: (lambda row, k=k: row[k]) for k, head in enumerate(heads)})
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+        assert max(map(len, lines)) <= room
+        told = " ".join(lines).split()
+        for root, level, *numbers, _ in rows:
+            assert [told.count(number) for number in numbers] == [1] * len(numbers)
+            there = [line for line in lines if line.split()[:2] == [root, level.split()[0]]]
+            assert len(there) >= 3  # whose row it is stands in every part
+            assert all(number in " ".join(there) for number in numbers)
+
+
+def test_the_wait_for_the_compiler_is_announced_before_it_and_only_where_there_is_one(capsys):
     with output.compiling():
         assert len(compiled.listeners) == 1
     assert (compiled.listeners, capsys.readouterr().err) == ([], "")
     with output.compiling():
-        compiled.listeners.pop()(30)
-    told = "compiling the engine for this machine, once: about 30 s; `frontmonth warm` does it beforehand\n"
-    assert (compiled.listeners, capsys.readouterr().err) == ([], told)
+        for seconds in (30, 9):
+            compiled.listeners[0](seconds)
+    told = "compiling the engine for what is asked, once on this machine: about {} s"
+    told += "; `frontmonth warm` does it beforehand\n"
+    assert (compiled.listeners, capsys.readouterr().err) == ([], told.format(30) + told.format(9))
+    with output.compiling(everything=True):
+        compiled.listeners[0](9)
+        assert not compiled.listeners  # once
+    assert (
+        capsys.readouterr().err == "compiling the engine for all that may be asked, once on this machine: about 70 s\n"
+    )
 
 
 def test_no_progress_is_shown_where_nobody_looks(capsys):

@@ -125,11 +125,39 @@ def test_no_trade_in_one_market_is_smaller_and_none_is_overlooked(seed):
         return
     if len(alone):
         best = min(alone, key=lambda one: (np.abs(one).sum(), cost(one)))
-        assert method == ONE and np.abs(trade).sum() == np.abs(best).sum() and cost(trade) == cost(best)
-        return
+        if method == ONE:
+            assert np.abs(trade).sum() == np.abs(best).sum() and cost(trade) == cost(best)
+            return
+        assert (np.abs(trade).sum(), cost(trade)) < (np.abs(best).sum(), cost(best))
     assert len(within) and method == SEVERAL  # to hold nothing is within
     assert measure(trade[None])[0] <= most
     assert np.abs(trade).sum() >= np.abs(within).sum(axis=1).min()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_of_margin_no_trade_in_any_markets_is_smaller(seed):
+    rng = np.random.default_rng(seed)
+    held, each = rng.integers(-9, 10, 3).astype(float), rng.uniform(1.0, 20.0, 3).round(1)
+
+    def margin(trades):
+        return np.abs(held + trades) @ each
+
+    most = rng.uniform(0.05, 0.95) * float(margin(np.zeros((1, 3)))[0])
+    trades = every(held)
+    fewest = np.abs(trades[margin(trades) <= most]).sum(axis=1).min()
+    if held.any():
+        trade, _ = smallest(held, margin, most, cost)
+        assert margin(trade[None])[0] <= most and np.abs(trade).sum() == fewest
+
+
+def test_a_few_large_contracts_are_cut_before_many_small_ones():
+    """Margin 20 and 400 of small contracts: 390 is reached by both large ones and 10 small, not by 30 small ones."""
+
+    def margin(trades):
+        return np.abs(np.array([2.0, -400.0]) + trades) @ np.array([10.0, 1.0])
+
+    trade, method = smallest(np.array([2.0, -400.0]), margin, 390.0, lambda trades: np.abs(trades).sum(axis=-1))
+    assert trade.tolist() == [-2.0, 10.0] and method == SEVERAL
 
 
 def test_part_of_a_contract_is_closed_whole():

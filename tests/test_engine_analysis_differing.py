@@ -60,6 +60,17 @@ def test_other_data_are_told_with_snapshot_days_and_markets():
     ]
 
 
+def test_other_bars_of_the_same_snapshot_are_due_to_other_rolls():
+    other = {"data": "e" * 64, "rolls": "s" * 64}
+    rule = ("rolls", "rolls.rule", '"volume:1"', '"oi:2"')
+    rolled = ("rolls", "hash", "r" * 12, "s" * 12)
+    assert rows(of(), of(["rolls.rule=oi:2"], hashes=other)) == [rolled, rule]
+    assert rows(of(), of(["rolls.rule=oi:2"], hashes=other, snapshot={"number": 4})) == [
+        ("data", "hash", "d" * 12, "e" * 12), rolled, ("data", "snapshot", "3", "4"), rule,
+    ]  # fmt: skip
+    assert rows(of(), of(hashes={"data": "e" * 64})) == [("data", "hash", "d" * 12, "e" * 12)]
+
+
 @pytest.mark.parametrize("name", ["rolls", "contracts", "code"])
 def test_another_hash_is_told_by_its_beginning(name):
     assert rows(of(), of(hashes={name: "0" * 64})) == [(name, "hash", HASHES[name][:12], "0" * 12)]

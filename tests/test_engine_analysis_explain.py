@@ -7,12 +7,15 @@ import pytest
 from engine import Portfolio, backtest
 from engine.analysis.explain import EXPLAINED, TradeUnknown, explain
 from engine.analysis.source import given, given_of_run
+from engine.analysis.worksheet import worksheet
 from engine.backtest import run as run_and_save
 from engine.book import STOP
+from engine.result import load
 from engine.signals import Signals
 from engine.strategy import Strategy
 from tests.small_runs import Buys, market, portfolio
-from tests.small_store import build
+from tests.small_store import build, sessions
+from tests.test_engine_finer import hours, put
 
 PORTFOLIO = """
 [portfolio]
@@ -95,6 +98,7 @@ def test_the_numbers_of_a_size_make_it(archive):
         rows = {row["what"]: row for row in explain(run, told, number).to_dicts()[::-1]}  # the first of a name
         usual = rows["capital"]["value"] * 0.2 * 0.5 / (rows["risk of a contract a day"]["value"] * np.sqrt(252.0))
         assert rows["size at a forecast of 1"]["value"] == pytest.approx(usual)
+        assert rows["volatility a year of that size"]["value"] == pytest.approx(0.2 / 2)  # the target, of two markets
         assert rows["size wanted"]["value"] == pytest.approx(usual * rows["signal"]["value"])
         entry = next(row for row in explain(run, told, number).to_dicts() if row["what"].startswith("fill: entry"))
         assert entry["contracts"] == np.trunc(usual) * rows["signal"]["value"]
@@ -159,3 +163,36 @@ def test_a_trade_that_is_not_there_is_refused(archive):
     run, _ = run_and_save(archive, Portfolio.from_toml(PORTFOLIO))
     with pytest.raises(TradeUnknown, match=rf"has no trade 9999; allowed: 1 to {len(run.trades())}"):
         explain(run, given_of_run(archive, run), 9999)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.01])
+def test_on_bars_within_the_day_only_exchange_is_left_to_a_rest(tmp_path, step):
+    """The Bund and an equity future by three hours a day, the euro at one rate and up by a cent a session."""
+    archive = build(tmp_path / "store", euro=1.10 + step * np.arange(len(sessions())))
+    for root in ("MES", "FGBL"):
+        put(archive, hours(archive.read("contract_bars", root=root)), root=root)
+    run_and_save(archive, Portfolio.from_toml(WITHIN))
+    kept = load(archive, "last")
+    made, rests = given_of_run(archive, kept), {"MES": 0, "FGBL": 0}
+    for trade, name, net in kept.trades().select("trade", "market", "net").rows():
+        told = explain(kept, made, trade)
+        assert told["amount"].sum() == pytest.approx(net, abs=0.005)
+        rests[name] += int("rest" in told["what"].to_list())
+    assert rests["MES"] == 0 and (rests["FGBL"] > 10) == (step > 0.0)
+    parts = worksheet(kept, made).filter(what="rest")["part"].unique().to_list()
+    assert parts == (["price"] if step else [])
+
+
+WITHIN = """
+[portfolio]
+capital = 1000000
+currency = "USD"
+start = 2021-01-20
+end = 2021-05-31
+markets = ["FGBL", "MES"]
+[[strategies]]
+name = "moving_average_cross"
+params = {fast = 1, slow = 2}
+[execution]
+bars = "within"
+"""

@@ -35,6 +35,28 @@ def test_volatility_is_high_when_moves_double_and_low_when_they_halve():
     assert (code[825:918] == LOW).all()
 
 
+def test_a_price_that_grows_is_not_wild_for_moving_by_as_large_a_share_of_itself():
+    """A price that grows by 60 % a year and moves by 1 % a day: in points the last year is wilder than all before."""
+    noise = 0.01 * np.random.default_rng(2).standard_normal(1500) + 0.6 / 252
+    price = (100.0 * np.exp(np.cumsum(noise)))[:, None]
+    assert (np.diff(price[-252:, 0]).std() / np.diff(price[:252, 0]).std()) > 8.0
+    code = labels(strategy_market.of(price), "volatility").market[-252:, 0]
+    assert (code == HIGH).mean() < 0.5 and (code != HIGH).any() and (code == LOW).any()
+
+
+def test_volatility_is_a_share_of_the_price_of_the_contract_and_not_of_the_adjusted_one():
+    """DOMAIN T1 and T14: where the adjusted prices of all history lie does not change a label; prices below zero have
+    labels, too."""
+    noise = np.random.default_rng(4).normal(0.0, 1.0, 1500)
+    prices = (15.0 + np.cumsum(noise))[:, None]
+    assert prices.min() < 0.0 < prices.max()
+    plain = strategy_market.of(prices)
+    code = labels(plain, "volatility").market
+    assert (code[36 + 252 + 1 :] != UNKNOWN).all()
+    moved = labels(strategy_market.of(prices, offset=np.full(prices.shape, 1024.0)), "volatility").market
+    assert np.array_equal(moved, code)
+
+
 def test_equal_volatility_is_normal():
     code = labels(of_moves(turns((800, 4.0))), "volatility")
     assert set(code.market[300:, 0].tolist()) == {MIDDLE}

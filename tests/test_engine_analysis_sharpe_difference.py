@@ -121,6 +121,21 @@ def test_neither_run_nor_its_size_is_preferred():
     assert tuple(larger) == pytest.approx(tuple(there))
 
 
+def test_without_bringing_returns_to_one_unit_the_error_is_another_one_in_percent():
+    """docs/accuracy.md: the paper's limit on A and its bandwidth see the unit, which a Sharpe ratio does not have."""
+    first, second = pair(3, 120)
+
+    def error(times):
+        y = np.column_stack([times * first, times * second, (times * first) ** 2, (times * second) ** 2])
+        return tested.standard_error(y - y.mean(axis=0), tested.gradient(y.mean(axis=0)))
+
+    told = np.array([error(1.0), error(100.0), error(1.0 / first.std())])
+    assert np.ptp(told) > 0.01 * told.mean()
+    ours = [tested.difference(k * first, k * second, 1, 9, periods=1).error for k in (1.0, 100.0)]
+    assert ours[0] == pytest.approx(ours[1], rel=1e-9)
+    assert ours[0] == pytest.approx(slow(first, second, 1, 1, 1)[1], rel=1e-9)
+
+
 def test_the_same_seed_is_the_same_result_however_many_are_drawn_at_a_time(monkeypatch):
     first, second = pair(7, 300)
     whole = tested.difference(first, second, 5, 999)

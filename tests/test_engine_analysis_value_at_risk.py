@@ -197,19 +197,38 @@ def test_exceedances_and_their_tests_are_counted_from_the_forecasts():
     told = Daily.of(run)
     found = forecasts.forecasts(run, least=100)
     assert found.schema == forecasts.FORECASTS and len(found) == 8 * len(told.returns)
+    returns = told.returns[told.begun :]
     tested = forecasts.backtested(found)
     assert tested.schema == forecasts.TESTS and len(tested) == 8
     for row in tested.to_dicts():
-        var = forecasts.forecast(told.returns, row["method"], row["level"], least=100)
+        var = forecasts.forecast(returns, row["method"], row["level"], least=100)
         known = ~np.isnan(var)
-        beyond = -told.returns[known] > var[known]
+        beyond = -returns[known] > var[known]
         assert (row["days"], row["exceedances"]) == (known.sum(), beyond.sum())
         assert row["expected"] == pytest.approx(known.sum() * (1.0 - row["level"]))
         kupiec = exceedances.kupiec(int(beyond.sum()), int(known.sum()), row["level"])
         assert row["kupiec"] == kupiec and row["kupiec_p"] == exceedances.p_value(kupiec, 1)
         assert row["coverage"] == pytest.approx(kupiec + row["independence"])
         if beyond.any():
-            assert row["worst"] == pytest.approx((-told.returns[known] / var[known])[beyond].max())
+            assert row["worst"] == pytest.approx((-returns[known] / var[known])[beyond].max())
+
+
+def test_days_before_the_first_position_are_in_no_forecast():
+    """Two hundred days of interest alone, then normal returns: of both a value at risk is half of what it is."""
+    rng = np.random.default_rng(8)
+    returns = np.append(np.full(200, 1e-4), rng.normal(0.0, 0.01, 800))
+    own = np.where(np.arange(1000)[:, None] < 200, [[0.0, 1.0]], [[1.0, 0.0]])
+    days, equity = np.datetime64("2000-01-03") + np.arange(1001), 100.0 + 100.0 * np.append(0.0, np.cumsum(returns))
+    profit = 100.0 * returns[:, None] * own
+    told = Daily(days, equity, np.zeros(1000), profit, profit[:, 1], ("A",), ("metals",), False)
+    assert told.begun == 200
+    found = forecasts.forecasts(told, (0.99,), ("history",), least=50)
+    assert len(found) == 1000 and found["var"].null_count() == found["exceeded"].null_count() == 250
+    later = forecasts.forecast(told.returns[200:], "history", 0.99, least=50)
+    np.testing.assert_array_equal(found["var"][250:].to_numpy(), later[50:])
+    assert forecasts.backtested(found)["exceedances"][0] < 20
+    both, own = (forecasts.forecast(some, "gaussian", 0.99, least=50) for some in (returns, returns[200:]))
+    assert both[250] < 0.6 * own[50]
 
 
 def test_of_a_run_too_short_every_test_is_null():

@@ -43,8 +43,9 @@ def number(text):
 
 
 def again(row):
-    """The amount of a row by the formula that stands beside it."""
+    """The amount of a row by the formula that stands beside it, which no spreadsheet takes for one of its own."""
     part = row["part"]
+    assert not row["formula"].startswith(("'", "-", "=", "+")), row
     if part in ("price", "roll_gap"):
         return row["contracts"] * (row["to_price"] - row["from_price"]) * row["multiplier"] * row["fx"]
     if part == "interest":

@@ -129,10 +129,13 @@ def test_a_stop_limit_needs_both_prices_and_a_distance_of_nothing_protects_nothi
 @pytest.mark.parametrize(
     "wrong, told",
     [
-        ({"stop": -1.0}, r"stop = -1\.0 at bar 0 of column 0; allowed: a distance above 0"),
-        ({"trail": np.array([1.0, -2.0])}, r"trail = -2\.0 at bar 0 of column 1"),
+        ({"stop": -1.0}, r"stop = -1\.0 of M0 on 2010-01-04 .column 0, bar 0.; allowed: a distance above 0"),
+        ({"trail": np.array([1.0, -2.0])}, r"trail = -2\.0 of M1 on 2010-01-04"),
         ({"price": np.inf}, "price = inf .* a finite number"),
-        ({"hold": -3}, "hold = -3 .* 0 or more bars"),
+        ({"hold": -3}, "hold = -3 .* 0 or more whole bars"),
+        ({"hold": 2.5}, r"hold = 2\.5; allowed: 0 or more whole bars"),
+        ({"hold": np.array([3.0, np.nan])}, "hold = nan; allowed: 0 or more whole bars"),
+        ({"exit": np.array([0.0, np.nan])}, "exit = nan; allowed: true or false"),
         ({"kind": 7}, "kind = 7 .* 2 stop"),
         ({"stop": np.ones(3)}, r"stop has shape \(3,\) .* \(4, 2\)"),
     ],

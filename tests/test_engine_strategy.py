@@ -269,6 +269,16 @@ def test_every_kind_of_a_users_strategy_is_listed(tmp_path):
     assert list(load_user(tmp_path)) == ["decide", "signals", "targets"]
 
 
+@pytest.mark.parametrize("signature", ["forecast(self)", "forecast(self, market, fast)"])
+def test_a_function_that_cannot_be_called_with_the_market_is_the_users_mistake_and_named(tmp_path, signature):
+    (tmp_path / "mine.py").write_text(GOOD.replace("forecast(self, market)", signature))
+    load_user(tmp_path)
+    line = GOOD.splitlines().index(next(row for row in GOOD.splitlines() if "def forecast" in row)) + 1
+    told = f"{tmp_path / 'mine.py'}, line {line}: AlwaysLong: forecast("
+    with pytest.raises(StrategyError, match=rf"{re.escape(told)}.*allowed: def forecast\(self, market\)"):
+        STRATEGIES["always_long"]().decision(strategy_market.of(np.full((4, 2), 10.0)))
+
+
 def test_loading_again_shows_an_edited_file(tmp_path):
     for name in ("AlwaysLong", "OftenLong_"):
         (tmp_path / "mine.py").write_text(GOOD.replace("AlwaysLong", name))

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -25,6 +26,11 @@ def imported(path):
 
 def relative(path):
     return str(path.relative_to(REPO))
+
+
+def test_the_version_is_that_of_the_newest_changes():
+    newest = next(line for line in (REPO / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"] == newest.removeprefix("## ")
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)

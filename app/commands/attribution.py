@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.commands.data import day_of, opened
-from app.commands.output import emit, money, number, say, table
+from app.commands.output import emit, money, number, say, table, working
 from app.commands.runs import KINDS, Run
 
 USUAL = (  # pairs of dimensions that the section shows where none is asked for
@@ -112,7 +112,10 @@ def explain(
     context: typer.Context,
     name: Run,
     trade: Annotated[
-        int | None, typer.Argument(metavar="TRADE", help="Its number in trades.csv.", show_default=False)
+        int | None,
+        typer.Argument(
+            metavar="TRADE", help="Its number in trades.csv, which `report RUN --out DIR/` writes.", show_default=False
+        ),
     ] = None,
     days: Annotated[
         tuple[str, str] | None,
@@ -131,12 +134,15 @@ def explain(
     if days is not None and out is None:
         raise typer.BadParameter("a worksheet is a file: --out FILE.csv", param_hint="--out")
     first, last = (day_of(day, "--days") for day in days) if days else (None, None)
+    if days and first > last:
+        raise typer.BadParameter(f"{first} is after {last}; the first day first", param_hint="--days")
     from engine import result
     from engine.analysis.source import given_of_run
 
     archive = opened(context)
     run = result.load(archive, name)
-    given = given_of_run(archive, run)
+    with working(f"explain run {run.id}"):
+        given = given_of_run(archive, run)
     told = {"run": run.id, "currency": run.summary["currency"], "simulated": run.simulated}
     if days:
         from engine.analysis.worksheet import worksheet

@@ -42,7 +42,12 @@ def payments(run, archive):
         "By time: of the strategy, as in the summary. By money: of the investor, whose payments came when they came.",
         lambda: _rates(run),
     )
-    made.add("Payments", "`since` is the return from the payment before, or from the start.", lambda: flows(run))
+    made.add(
+        "Payments",
+        "`booked` before that day's first bar, `day` is the evening before; `since` is the return from the payment "
+        "before, or from the start.",
+        lambda: flows(run),
+    )
     return made.all()
 
 

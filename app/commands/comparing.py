@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.commands.data import opened
-from app.commands.output import emit, say, table
+from app.commands.output import emit, say, table, working
 from app.commands.tables import Made, columns
 
 MOST = 10  # trades that are shown of those that differ; the CSV files have all
@@ -18,7 +18,8 @@ REASONS = ("exit_reason_1", "exit_reason_2")
 def compare(
     context: typer.Context,
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="Ids or their beginnings, or `last`.", show_default=False)
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, names, or `last`.", show_default=False),
     ],
     csv: Annotated[
         str | None,
@@ -38,10 +39,12 @@ def compare(
     document = {"runs": [run.id for run in runs], "portfolios": [run.name for run in runs],
                 "simulated": any(run.simulated for run in runs)}  # fmt: skip
     if csv is not None:
-        files = _written(runs, Path(csv))
+        with working("compare"):
+            files = _written(runs, Path(csv))
         emit(context, document | {"files": files}, lambda told: say("\n".join(told["files"])))
         return
-    made = tables(runs)
+    with working("compare"):
+        made = tables(runs)
     told = [{"title": title, "note": note, "rows": frame.to_dicts()} for title, frame, note in made]
     emit(context, document | {"tables": told}, lambda told: _show(told, made, runs[0].summary["currency"]))
 

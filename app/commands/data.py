@@ -22,6 +22,11 @@ def opened(context, create=False):
     return open_archive(context.obj.store, create=create)
 
 
+def store_words(context):
+    """The words of a command that name the store, where it is not the usual one."""
+    return [] if context.obj.store == "frontmonth-store" else ["--store", context.obj.store]
+
+
 def holding(context, archive, what="writing"):
     """The lock of the commands that do not go side by side; waits for the other one, and says for whom."""
     from store import locks

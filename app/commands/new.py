@@ -1,10 +1,11 @@
 """The verb that begins something of one's own: new strategy."""
 
+import shlex
 from typing import Annotated, Literal
 
 import typer
 
-from app.commands.data import opened
+from app.commands.data import opened, store_words
 from app.commands.output import emit, say
 from app.commands.portfolios import warn_of
 
@@ -138,13 +139,13 @@ def new(
     with file.open("x", encoding="utf-8", newline="\n") as out:
         out.write(HEAD.format(title=title) + TEMPLATES[kind].format(kind=title))
     warn_of(broken)
-    emit(context, {"strategy": found, "kind": kind, "file": str(file)}, _show)
+    run = ["frontmonth", *store_words(context), "run", "trend", "--set", f"strategies.0.name={found}"]
+    emit(context, {"strategy": found, "kind": kind, "file": str(file), "run": shlex.join(run)}, _show)
 
 
 def _show(document):
-    name = document["strategy"]
-    say(f"{document['file']}: strategy {name}")
-    say(f"frontmonth run trend --set strategies.0.name={name}")
+    say(f"{document['file']}: strategy {document['strategy']}")
+    say(document["run"])
 
 
 def _title(name):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 WIDE = 200  # letters of a line where there is no terminal
+FOLDED = 24  # letters from which on a text is folded where a table is too wide
 
 
 def clean(value):
@@ -50,7 +51,8 @@ def say(text=""):
 def table(rows, columns, title=None):
     """A table on stdout; `columns` maps a heading to a function of a row that gives its text.
 
-    Numbers (texts that begin with a digit or a sign) are set to the right; without any heading there is no head.
+    Numbers (texts that begin with a digit or a sign) are set to the right; without any heading there is no head. One
+    that is wider than the terminal is told in several, numbers whole: see `parts`.
     """
     cells = [[text(show(row)) for show in columns.values()] for row in rows]
     right = [bool(cells) and all(row[k][:1] in "-+0123456789" for row in cells) for k in range(len(columns))]
@@ -96,20 +98,85 @@ def plain(cells, headings, right):
 
 def _rich(cells, headings, right, title):
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     head = any(heading.strip() for heading in headings)
-    grid = Table(
-        title=title, box=box.SIMPLE_HEAD if head else None, title_justify="left", pad_edge=False, show_header=head
-    )
-    for heading, numeric in zip(headings, right, strict=True):
-        grid.add_column(escape(heading), justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        grid.add_row(*map(escape, row))
-    width = None if sys.stdout.isatty() else WIDE
-    Console(file=sys.stdout, width=width, highlight=False).print(grid)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    natural = [max([cell_len(heading), *(cell_len(row[k]) for row in cells)]) for k, heading in enumerate(headings)]
+    least = [  # numbers stay whole, texts and headings may be folded
+        max([min(size, size if right[k] else FOLDED) for size in (cell_len(row[k]) for row in cells)] + [
+            cell_len(word) for word in headings[k].split()], default=0)
+        for k in range(len(headings))
+    ]  # fmt: skip
+    whole = not head or _wide(natural) <= console.width
+    for columns in [range(len(headings))] if whole else parts(cells, headings, least, console.width):
+        grid = Table(
+            title=title, box=box.SIMPLE_HEAD if head else None, title_justify="left", pad_edge=False, show_header=head
+        )
+        fits = not whole and _wide([least[k] for k in columns]) <= console.width
+        widths = _spread([(least[k], natural[k]) for k in columns], console.width) if fits else [None] * len(columns)
+        for k, width in zip(columns, widths, strict=True):
+            side = "right" if right[k] else "left"
+            grid.add_column(escape(headings[k]), justify=side, overflow="fold", width=width)
+        for row in cells:
+            grid.add_row(*(escape(row[k]) for k in columns))
+        console.print(grid)
+
+
+def parts(cells, headings, least, room):
+    """Columns of the tables that one too wide for a line of `room` letters is told in, one below the other.
+
+    Each has the first columns, as many as tell the rows apart if there is room. A column whose heading stands there
+    more than once says something of the one before it, and stays with that.
+
+    >>> rows = [["ES", "95 %", "1", "2", "3", "4"], ["ES", "99 %", "5", "6", "7", "8"]]
+    >>> parts(rows, ["market", "level", "VaR", "p", "CVaR", "p "], [6, 5, 3, 1, 4, 1], 27)
+    [[0, 1, 2, 3], [0, 1, 4, 5]]
+    """
+    names = [heading.strip() for heading in headings]
+    apart = [k for k in range(1, len(names)) if len({tuple(row[:k]) for row in cells}) == len(cells)]
+    first = max(k for k in range(1, (apart or [1])[0] + 1) if k == 1 or _wide(least[:k]) <= 0.6 * room)
+    key = list(range(first))
+
+    def fits(columns):
+        return _wide([least[k] for k in columns]) <= room
+
+    units = []
+    for k in range(first, len(names)):
+        if units and names.count(names[k]) > 1 and fits([*key, *units[-1], k]):
+            units[-1].append(k)
+        else:
+            units.append([k])
+    made = []
+    for unit in units:
+        if made and fits([*made[-1], *unit]):
+            made[-1] += unit
+        else:
+            made.append([*key, *unit])
+    return made or [key]
+
+
+def _wide(widths):
+    """Letters that a table with a head takes."""
+    return sum(widths) + 3 * (len(widths) - 1) + 2
+
+
+def _spread(sizes, room):
+    """Widths of columns, each from its least on; what room there is goes to those that lack least.
+
+    >>> _spread([(5, 20), (3, 4)], 20)
+    [11, 4]
+    """
+    widths = [least for least, _ in sizes]
+    spare = room - _wide(widths)
+    for k in sorted(range(len(sizes)), key=lambda k: sizes[k][1] - sizes[k][0]):
+        more = min(spare, sizes[k][1] - sizes[k][0])
+        widths[k] += more
+        spare -= more
+    return widths
 
 
 def text(value):
@@ -145,14 +212,31 @@ def progress(what):
 
 
 @contextmanager
-def compiling(bar=None, hint="; `frontmonth warm` does it beforehand"):
-    """Tell on stderr, before the wait, that the simulation has to be compiled, where it has to be."""
+def working(what):
+    """A word on a terminal's stderr while something is made of which nobody knows how far it is; else nothing."""
+    if not sys.stderr.isatty():
+        with compiling():
+            yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status, compiling(status):
+        yield
+
+
+@contextmanager
+def compiling(bar=None, everything=False):
+    """Tell on stderr, before the wait, what has to be compiled, where it takes long; of `everything` once."""
     from engine import compiled
 
     def tell(seconds):
         if bar:
             bar.stop()
-        sys.stderr.write(f"compiling the engine for this machine, once: about {seconds} s{hint}\n")
+        what = f"for what is asked, once on this machine: about {seconds} s; `frontmonth warm` does it beforehand"
+        if everything:
+            compiled.listeners.remove(tell)
+            what = f"for all that may be asked, once on this machine: about {compiled.ALL} s"
+        sys.stderr.write(f"compiling the engine {what}\n")
         sys.stderr.flush()
         if bar:
             bar.start()

@@ -126,6 +126,18 @@ def trades(run, archive):
     return made.all()
 
 
+def exceeded(run):
+    """The picture of the days that lost more than was told of them, where anything was told."""
+    from app.exceedances import picture
+    from engine.analysis import forecasts
+    from engine.analysis.daily import Daily
+
+    told = forecasts.forecasts(Daily.of(run))
+    note = f"run {run.id}, {run.name}{', simulated prices' if run.simulated else ''}"
+    drawn = picture(told, forecasts.backtested(told), "Losses beyond the value at risk", note)
+    return {"exceedances": drawn} if drawn else {}
+
+
 @cache
 def _market(run, archive):
     """Function without arguments that gives the market of a run, loaded when first asked for."""

@@ -3,6 +3,7 @@
 import gc
 import time
 from contextlib import contextmanager
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 from app.commands.data import day_of, opened, resolved
 from app.commands.output import compiling, counted, emit, megabytes, money, number, percent, progress, say, table
 from app.commands.portfolios import portfolio_of
+from app.commands.tables import of_a_metric
 
 Run = Annotated[
     str,
@@ -21,6 +23,10 @@ Run = Annotated[
 ]
 SECTIONS = "risk, trades, certainty, benchmark, payments, regimes, attribution, limits"
 KINDS = "volatility, trend, term, risk, states"
+DIMENSIONS = (
+    "cause, market, sector, currency, strategy, side, holding, entry_reason, exit_reason, weekday, month, year, regime"
+)
+YEAR = 365  # days, below which numbers of a year are told with a note
 MANY = 4  # markets beyond which they are only counted
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
 
@@ -140,6 +146,8 @@ def _show_run(summary):
         table(_happened(groups), {heading: (lambda row, key=key: row[key]) for heading, key in columns.items()})
     for note in summary["notes"]:
         say(f"note: {note}")
+    if (days := (date.fromisoformat(summary["end"]) - date.fromisoformat(summary["start"])).days) < YEAR:
+        say(f"note: less than a year, {counted(days, 'day')}: numbers of a year are those of the days, carried on")
     if "profile" in summary:
         _show_profile(summary["profile"])
     elif took := summary["seconds"]:
@@ -216,9 +224,8 @@ def _told(metrics):
     """(label, text) of each metric, in the order of the engine's list."""
     from engine.metrics import METRICS
 
-    as_text = {"percent": percent, "money": money, "ratio": lambda v: number(v, ",.2f")}
     names = [name for name in METRICS if name in metrics]
-    return [(METRICS[n].label, as_text.get(METRICS[n].format, lambda v: number(v, ",.0f"))(metrics[n])) for n in names]
+    return [(METRICS[name].label, of_a_metric(METRICS[name].format, metrics[name], name)) for name in names]
 
 
 def runs(context: typer.Context):
@@ -263,9 +270,7 @@ def show(
     section: Annotated[str | None, _option("NAME", f"Tables in place of the summary: {SECTIONS}.")] = None,
     csv: Annotated[str | None, _option("DIR/", "Write the tables as CSV files into this folder.")] = None,
     regime: Annotated[str | None, _option("KIND", f"Of --section regimes and attribution: {KINDS}.")] = None,
-    by: Annotated[
-        str | None, _option("A[,B]", "Of --section attribution: one or two dimensions, market,cause.")
-    ] = None,
+    by: Annotated[str | None, _option("A[,B]", f"Of --section attribution: one or two of {DIMENSIONS}.")] = None,
     limits: Annotated[Path | None, _option("FILE", "Of --section limits: the levels.")] = None,
 ):
     """The summary of a stored run, or the tables of one of its sections."""
@@ -377,7 +382,7 @@ def warm(context: typer.Context):
     """Compile all that a run may need, once for a machine and a version; else the first run does it."""
     from app.warm import warm as compile_all
 
-    with progress("compile") as bar, compiling(bar, hint=""):
+    with progress("compile") as bar, compiling(bar, everything=True):
         done = compile_all(bar)
     emit(context, done, _show_warm)
 

@@ -90,13 +90,13 @@ def scenario(
     if together and not what:
         raise typer.BadParameter("is for changes of --what", param_hint="--together")
     factors = None if capital is None else [_factor(text) for text in capital.split(",")]
-    from app.commands.output import compiling
+    from app.commands.output import working
     from app.commands.sections import tell
     from engine import result
 
     archive = opened(context)
     run, tables, more = result.load(archive, name), [], {}
-    with compiling():
+    with working(f"scenario of run {run.id}"):
         if window or not (what or shock or paths or factors):
             tables += _windows(archive, run, window, flat)
         if what or shock:
@@ -154,7 +154,7 @@ def _changes(archive, run, what, together, shock):
     )
     return [
         *tables,
-        ("What if", _labelled(numbers), "The engine played the run again."),
+        ("What if", _labelled(numbers), "The engine played the run again. Changes of percentages are in points."),
         ("What if by market", markets, "Profit after costs; each column sums to the final equity."),
     ]
 

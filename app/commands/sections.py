@@ -12,8 +12,8 @@ import typer
 from app.commands.attribution import attribution
 from app.commands.certainty import benchmark, certainty, payments
 from app.commands.limiting import limits
-from app.commands.output import emit, say, table
-from app.commands.risks import risk, trades
+from app.commands.output import emit, say, table, working
+from app.commands.risks import exceeded, risk, trades
 from app.commands.tables import columns
 
 
@@ -30,6 +30,7 @@ SECTIONS = {
 }  # fmt: skip
 
 
+PICTURES = {"risk": exceeded}  # section -> function (run) -> {name: SVG}
 OPTIONS = {  # option -> sections, their argument
     "by": (("attribution",), "by"),
     "regime": (("regimes", "attribution"), "regime"),
@@ -52,16 +53,24 @@ def show(context, run, archive, section, folder=None, **asked):
     if section not in SECTIONS:
         allowed = ", ".join(SECTIONS)
         raise typer.BadParameter(f"{section!r} is no section; allowed are {allowed}", param_hint="--section")
-    tell(context, run, SECTIONS[section](run, archive, **asked), section, folder)
+    with working(f"{section} of run {run.id}"):
+        made = SECTIONS[section](run, archive, **asked)
+        drawn = PICTURES[section](run) if folder is not None and section in PICTURES else {}
+    tell(context, run, made, section, folder, drawn)
 
 
-def tell(context, run, made, section, folder=None, **more):
-    """Print tables, each (title, DataFrame, note), or write them as CSV into a folder; `more` goes into the JSON."""
+def tell(context, run, made, section, folder=None, drawn=None, **more):
+    """Print tables, each (title, DataFrame, note), or write them as CSV into a folder, and beside them what is drawn,
+    {name: SVG}; `more` goes into the JSON."""
     summary = run.summary
     told = {key: summary[key] for key in ("run", "portfolio", "simulated")}
     told |= {"currency": run.portfolio.currency, "stamps": summary.get("stamps", []), "section": section} | more
     if folder is not None:
         files = written(made, section, Path(folder))
+        for name, picture in (drawn or {}).items():
+            file = Path(folder) / f"{section}-{name}.svg"
+            file.write_text(picture, encoding="utf-8")
+            files.append(str(file))
         emit(context, told | {"files": files}, lambda document: say("\n".join(document["files"])))
         return
     tables = [{"title": title, "note": note, "rows": frame.to_dicts()} for title, frame, note in made]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.data import day_of, holding, opened, outside
+from app.commands.data import day_of, holding, opened, outside, store_words
 from app.commands.output import compiling, counted, emit, money, number, percent, progress, say, table
 from app.commands.portfolios import portfolio_of
 
@@ -94,7 +94,7 @@ def sweep(
         raise
     if stored:
         typer.echo(f"sweep {made.id} is stored already; --force computes it again", err=True)
-    run = ["frontmonth", *_store_words(context), "run", str(portfolio)]
+    run = ["frontmonth", *store_words(context), "run", str(portfolio)]
     run += [word for change in changes for word in ("--set", change)]
     _told(context, made, stored, run, sort, heat, folder, csv, asked)
 
@@ -113,6 +113,8 @@ def sweeps(
     """The stored sweeps, newest first; or one of them, as it was shown when it was made."""
     from store import sweeps as places
 
+    if delete and name is None:
+        raise typer.BadParameter("says nothing without a SWEEP; `frontmonth sweeps` lists them", param_hint="--delete")
     archive = opened(context)
     if name is None:
         return emit(context, _listed(archive, places), _show_list)
@@ -130,7 +132,7 @@ def sweeps(
     from engine.portfolio import Portfolio
 
     made = swept.load(places.folder(archive, found[0]))
-    run = ["frontmonth", *_store_words(context), "run", str(made.folder / "portfolio.toml")]
+    run = ["frontmonth", *store_words(context), "run", str(made.folder / "portfolio.toml")]
     known = Portfolio.from_toml(made.folder / "portfolio.toml") if _ours(made) else None
     _told(context, made, True, run, sort, heat, _folder(archive, out), csv, known)
 
@@ -187,13 +189,9 @@ def _tell(text):
     typer.echo(f"frontmonth: {text}", err=True)
 
 
-def _store_words(context):
-    return [] if context.obj.store == "frontmonth-store" else ["--store", context.obj.store]
-
-
 def _words(context, portfolio, grid, changes, keep, screen, best):
     """The command again."""
-    words = ["frontmonth", *_store_words(context), "sweep", str(portfolio)]
+    words = ["frontmonth", *store_words(context), "sweep", str(portfolio)]
     for option, values in (("--grid", grid), ("--set", changes)):
         words += [word for value in values for word in (option, value)]
     words += ["--keep", str(keep)] if keep != 2000 else []
@@ -297,7 +295,9 @@ def _show(document):
     for file in document["files"]:
         say(f"written: {file}")
     if not document["stored"] and document["combinations_per_second"]:
-        say(f"{document['seconds']:.2f} s, {document['combinations_per_second']:,.0f} trials/s")
+        rate = document["combinations_per_second"]
+        say(f"{document['seconds']:.2f} s, {rate:,.0f} trials/s" if rate >= 10 else
+            f"{document['seconds']:.2f} s, {rate:.2g} trials/s")  # fmt: skip
 
 
 def _ratio(value):

@@ -16,6 +16,7 @@ OF_A_METRIC = (
     "after",
     "change",
 )  # shown as the row's `format` says
+OF_A_DAY = ("var_95", "var_99", "shortfall_95", "shortfall_99", "best_day", "worst_day")  # ends of names of metrics
 OF_A_LIMIT = {  # column -> heading; shown in the unit of the row's limit
     "limit_value": "value", "limit_amber": "amber", "limit_red": "red", "limit_worst": "worst", "limit_after": "after",
 }  # fmt: skip
@@ -189,7 +190,9 @@ def columns(frame, currency):
         if name in OF_A_LIMIT:
             found[OF_A_LIMIT[name]] = lambda row, name=name: of_limit(row["limit"], row[name])
         elif name in OF_A_METRIC and "format" in frame.columns:
-            found[name] = lambda row, name=name: _as(row["format"], row[name])
+            found[name] = lambda row, name=name: of_a_metric(
+                row["format"], row[name], row.get("metric", row.get("key", ""))
+            )
         elif name not in HIDDEN and frame[name].null_count() < len(frame):
             found[heading.format(currency=currency)] = lambda row, name=name, show_=show_: show_(row[name])
     return found
@@ -200,9 +203,11 @@ def of_limit(limit, value):
 
     >>> of_limit("loss_day", 0.0215), of_limit("stale_data", 6.0), of_limit("correlation", 0.31)
     ('2.15 %', '6 days', '0.310')
+    >>> of_limit("stale_data", 1.0)
+    '1 day'
     """
     if limit == "stale_data":
-        return f"{_count(value)} days" if value is not None else ""
+        return f"{_count(value)} day{'s' * (value != 1)}" if value is not None else ""
     return number(value, ".3f") if limit in ("concentration", "correlation") else percent(value, 2)
 
 
@@ -210,6 +215,12 @@ def _usual(value):
     return number(value, ",.4g") if isinstance(value, float) else _text(value)
 
 
-def _as(format, value):
-    shown = {"percent": percent, "money": money, "ratio": ratio}.get(format, _count)
-    return shown(value)
+def of_a_metric(format, value, name=""):
+    """A number of a run as its `format` says; a share of one day is small, and has one more digit.
+
+    >>> of_a_metric("percent", 0.00538, "var_95"), of_a_metric("percent", 0.602, "total_return")
+    ('0.54 %', '60.2 %')
+    """
+    if format == "percent" and name.endswith(OF_A_DAY):
+        return _small(value)
+    return {"percent": percent, "money": money, "ratio": ratio}.get(format, _count)(value)

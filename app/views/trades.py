@@ -88,8 +88,9 @@ def describe(picked):
     net = picked.columns.trade["net"][picked.trades]
     won = int((net > 0.0).sum())
     return (
-        f'<p class="note">{charts.number(count)} of {charts.number(all_)} trades ended on the days picked, '
-        f"{charts.number(won)} with a gain; net {charts.esc(charts.money(net.sum(), picked.columns.currency))}. A "
+        f'<p class="note">{charts.number(count)} of {charts.number(all_)} trades ended on the days picked or, open, '
+        f"with the run, {charts.number(won)} with a gain; net "
+        f"{charts.esc(charts.money(net.sum(), picked.columns.currency))}. A "
         "trade lasts from flat to flat, rolls and resizes are inside it; click a heading to sort.</p>"
     )
 

@@ -6,8 +6,9 @@ number is made of each drawn series. What a band says, and what it does not:
 * `low` and `high` are quantiles of what the drawn series came to; of 100 runs in a world that goes on like this past,
   about 95 have their number between them. A world that changes is in no band.
 * Blocks keep what follows each other together. Their mean length is that of `resampling.block_length` for the returns
-  or for their sizes, whichever is longer: quiet and wild times are part of a drawdown. Sizes, not squares: one wild day
-  would hide from squares what all the others do.
+  or for their sizes, whichever is longer: of a mean the returns say how long, of a value at risk quiet and wild times
+  do. Sizes, none larger than that of 99 in 100: one wild day would hide what all the others do. Days before anything
+  was held are drawn, but not asked: that nothing swings before the first position is no memory of the market.
 * Days and trades are drawn apart: trades as if they were independent of those of other markets at the same time.
 * A drawn series has the days of the run, as many returns, and the interest that belongs to them.
 """
@@ -23,6 +24,7 @@ from engine.risk import ROUNDING
 RESAMPLES, SEED, LEVEL = 10_000, 20_020_701, 0.95
 DRAWS = 200_000_000  # of trades, beyond which there are fewer resamples, but no fewer than FEWEST
 FEWEST = 200
+SIZES = 0.99  # quantile of the sizes of days beyond which a block does not ask how large they were [1]
 BANDS = {  # column -> polars type
     "metric": "String",  # key of engine.metrics.METRICS
     "value": "Float64",  # as it came out [unit of the metric]
@@ -69,7 +71,7 @@ def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None):
         if len(values) < 2 or np.isnan(values).any():
             rows += [{"metric": name, "value": METRICS[name](account), "of": what} | told for name in NUMBERS[what]]
             continue
-        block = blocks(values)
+        block = blocks(values, _held(account) if what == "days" else None)
         count = resamples if what == "days" else int(min(resamples, max(FEWEST, DRAWS // len(values))))
         drawn = draw(account, block, seed, count, threads)
         common = {"of": what, "block": block, "resamples": count} | told
@@ -92,14 +94,30 @@ def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
     return pl.DataFrame(found, schema={name: getattr(pl, kind) for name, kind in BANDS.items()})
 
 
-def blocks(values):
+def blocks(values, held=None):
     """Mean length of a block that keeps both what the values and what their sizes follow. [rows]
+
+    Parameters
+    ----------
+    values : array (row,)
+        [any one unit]
+    held : array (row,) of bool, optional
+        Whether anything was held; rows before the first on which it was say nothing of the length.
+
+    Returns
+    -------
+    float
+        The longer of `resampling.block_length` of the values and of their sizes: distances from the mean, those beyond
+        the quantile 0.99 taken as that.
 
     >>> blocks(np.array([1.0, -1.0]))
     1.0
     """
-    apart = values - np.mean(values)
-    return max(resampling.block_length(values), resampling.block_length(np.abs(apart)))
+    first = int(np.argmax(held)) if held is not None and len(held) else 0
+    asked = values[first:]
+    sizes = np.abs(asked - np.mean(asked))
+    sizes = np.minimum(sizes, np.quantile(sizes, SIZES))
+    return max(resampling.block_length(asked), resampling.block_length(sizes))
 
 
 def of_days(account, block, seed, resamples, threads=None):
@@ -181,6 +199,14 @@ NUMBERS = {
     "days": _OF_DAYS,
     "trades": ("win_rate", "profit_factor", "expectancy", "payoff", "sqn", "kelly_trades"),
 }  # names of METRICS that have a band, by what is drawn
+
+
+def _held(account):
+    """Whether anything was held on each day; None where it is not known."""
+    if len(account.contracts) != len(account.returns):
+        return None
+    held = account.contracts != 0.0
+    return held.any(axis=1) if held.ndim == 2 else held
 
 
 def _tails(s, percent, mean, spread, lean, tail):

@@ -4,9 +4,11 @@ Rules:
 
 * Only cuts are looked at: contracts of what is held, towards none of it. A limit is not met by opening new risk, and a
   position of less than a contract is closed whole.
-* First each market alone, every number of contracts from one on: the fewest win, of as many the cheapest. This is
-  exact. Where no market alone does, several: one step after the other in the market that brings the value down most (of
-  equals the cheapest), then back again market by market as far as the limit holds. That is greedy: fewer may do.
+* Each market alone, every number of contracts from one on: the fewest win, of as many the cheapest. This is exact.
+* Several markets: one contract after the other (of large positions more at a time, but for the last steps) in the
+  market in which each brings the value down most (of equals the cheapest), then back again market by market as far as
+  the limit holds. Of margin these are the fewest that there are; of other limits it is greedy, and fewer may do.
+* The one with fewer contracts counts, of as many the cheaper, of as cheap the one in one market.
 * A trade costs half the spread, slippage, impact and commission, by the costs of the run on its last day and the mean
   volume then known. What it costs is taken off equity before margin and value at risk are measured anew.
 * A loss, a drawdown and an old price are not undone by a trade, and what says so is the `method`.
@@ -149,12 +151,18 @@ def smallest(held, measure, most, cost):
     [-1.0, 0.0]
     >>> smallest(held, left, 9.0, lambda trades: np.abs(trades).sum(axis=-1))
     (array([-3.,  3.]), 'several markets, greedy')
+
+    Of two contracts of 10 and fifty of 1 both and five are fewer than twenty-five:
+
+    >>> few = lambda trades: np.abs(np.array([2.0, 50.0]) + trades) @ np.array([10.0, 1.0])
+    >>> smallest(np.array([2.0, 50.0]), few, 45.0, lambda trades: np.abs(trades).sum(axis=-1))[0].tolist()
+    [-2.0, -5.0]
     """
-    alone = _alone(held, measure, most, cost)
-    if alone is not None:
-        return alone, ONE
-    several = _several(held, measure, most, cost)
-    return several, SEVERAL if several is not None else NO_CUT
+    found = [(_alone(held, measure, most, cost), ONE)]
+    few = np.inf if found[0][0] is None else np.abs(found[0][0]).sum()
+    found.append((_several(held, measure, most, cost, few), SEVERAL))
+    there = [(trade, method) for trade, method in found if trade is not None]
+    return min(there, key=lambda one: (np.abs(one[0]).sum(), float(cost(one[0]))), default=(None, NO_CUT))
 
 
 def _alone(held, measure, most, cost):
@@ -181,23 +189,30 @@ def _fewest(trade, m, sizes, held, measure, most):
     return None
 
 
-def _several(held, measure, most, cost):
-    """Cuts in several markets, one step at a time; None where not even the best of them does."""
+def _several(held, measure, most, cost, few=np.inf):
+    """Cuts in several markets, one step at a time; None where not even the best of them does with `few` contracts."""
     trade, step = np.zeros(len(held)), np.maximum(np.ceil(np.abs(held) / STEPS), 1.0)
-    while True:
+    value = float(measure(trade[None])[0])
+    while np.abs(trade).sum() < few:
         left = np.abs(held + trade)
         markets = np.flatnonzero(left > 0.0)
         if not len(markets):
             return None
+        size = np.minimum(step, left)[markets]
         trades = np.repeat(trade[None], len(markets), axis=0)
-        trades[np.arange(len(markets)), markets] -= np.sign(held[markets]) * np.minimum(step, left)[markets]
+        trades[np.arange(len(markets)), markets] -= np.sign(held[markets]) * size
         values = measure(trades)
         if np.isnan(values).all():
             return None
-        best = min(np.flatnonzero(values == np.nanmin(values)), key=lambda k: float(cost(trades[k])))
-        trade = trades[best]
-        if values[best] <= most:
+        each = (values - value) / size
+        best = min(np.flatnonzero(each == np.nanmin(each)), key=lambda k: float(cost(trades[k])))
+        if values[best] <= most and size[best] > 1.0:
+            step = np.ones(len(held))  # the last steps are of one contract
+            continue
+        trade, value = trades[best], values[best]
+        if value <= most:
             return _given_back(held, trade, measure, most)
+    return None
 
 
 def _given_back(held, trade, measure, most):

@@ -62,6 +62,11 @@ class Daily:
         base = self.equity[:-1] + self.paid if self.compounding else np.full(len(self.paid), self.equity[0])
         return np.where(base > 0.0, base, np.nan)
 
+    @cached_property
+    def begun(self):
+        """Row of the first day on which a market earned or paid anything, the first of a position; 0 where none did."""
+        return int(np.argmax(self.profit[:, :-1].any(axis=1))) if len(self.profit) else 0
+
     @property
     def capital(self):
         """Capital after the last day, which the next day's profit will be a share of. [account currency]"""

@@ -51,7 +51,8 @@ def inputs(first, second):
     -------
     DataFrame
         Columns INPUTS; no row where both were made of the same. Hashes are told by their first 12 digits. A portfolio
-        whose hash alone is another one had another table of costs, or another file of the user's own strategies.
+        whose hash alone is another one had another table of costs, or another file of the user's own strategies. Other
+        rolls hold other bars: of the same snapshot, days and markets that is no difference of data.
     """
     was, now = first.summary["hashes"], second.summary["hashes"]
     rows = [
@@ -59,7 +60,10 @@ def inputs(first, second):
         for name in sorted(set(was) | set(now))
         if name not in ("portfolio", "result") and was.get(name) != now.get(name)
     ]
-    rows += _told(first.summary, second.summary)
+    beside = _told(first.summary, second.summary)
+    if not beside and first.summary.get("snapshot") and was.get("rolls") != now.get("rolls"):
+        rows = [row for row in rows if row[0] != "data"]  # other rolls hold other bars of the same stored data
+    rows += beside
     programs = [run.summary.get("program") for run in (first, second)]
     told = [{"program": one or OURS} for one in programs] if any(programs) else [_flat(first), _flat(second)]
     keys = [key for key in dict.fromkeys([*told[0], *told[1]]) if told[0].get(key) != told[1].get(key)]

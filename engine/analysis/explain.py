@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from engine.analysis.steps import FILL, FORMULAS, Steps
+from engine.ratios import YEAR
 
 CENT = 0.005  # half of one [account currency]
 EXPLAINED = {
@@ -49,8 +50,9 @@ def explain(run, given, trade):
     -------
     polars.DataFrame
         `EXPLAINED`: what was decided, ordered and filled, each day's variation margin, each leg of a roll, all costs,
-        why it ended. `amount` sums to the net of the trade; what the prices of days cannot tell (of bars within the day
-        whose last is no settlement) is a row of its own.
+        why it ended. `amount` sums to the net of the trade. Of bars within the day, what was earned in a foreign
+        currency before the day's last bar was exchanged at the rate of the day before; how much that was is not kept,
+        and the difference is a row of its own, `rest`.
 
     Raises
     ------
@@ -118,6 +120,10 @@ class _Told:
         usual, weight = wishes.usual[t, self.member] * base, wishes.weight[t, self.member] * base
         rule = ", ".join(f"{key} {value}" for key, value in sorted(sizing.param.values().items()) if key != "name")
         yield self.row(t, "size at a forecast of 1", usual, f"{type(sizing).__name__}: {rule}; contracts or units")
+        if not np.isnan(risk) and base > 0.0:
+            swing = abs(usual) * risk * np.sqrt(YEAR) / base
+            text = f"size x risk of a contract x root of {YEAR} / capital: what of the target this market has"
+            yield self.row(t, "volatility a year of that size", swing, text)
         yield self.row(t, "size wanted", weight, "by the signal, before the buffer, whole contracts and limits")
         if sizing.buffer > 0.0:
             yield self.row(t, "buffer", sizing.buffer * abs(usual), "within it nothing is traded; contracts or units")
@@ -176,7 +182,7 @@ class _Told:
                 yield step_row(step, self.days)
         rest = self.trade["net"] - total
         if abs(rest) >= CENT:
-            text = "of bars within the day, whose prices are not those of days: from the table of trades"
+            text = "bars within the day: earned before the day's last bar, exchanged at the rate of the day before"
             yield self.row(self.exit, "rest", None, text) | {"cause": "price", "amount": rest}
 
     def end(self):

@@ -239,8 +239,12 @@ def correlation_matrix(shares, span=1, least=2):
     >>> shares = np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 0.0], [2.0, 3.0, 1.0], [4.0, 2.0, 0.0]])
     >>> correlation_matrix(shares)[0][0, :2].round(6).tolist(), correlation_matrix(shares)[1][0].tolist()
     ([1.0, -0.316228], [4, 4, 1])
+    >>> correlation_matrix(shares[:2], 5)[1].tolist()  # no whole span
+    [[0, 0, 0], [0, 0, 0], [0, 0, 0]]
     """
     whole = len(shares) // span * span
+    if whole == 0:
+        return np.full((shares.shape[1],) * 2, np.nan), np.zeros((shares.shape[1],) * 2, dtype=np.int64)
     sums = np.nan_to_num(shares[:whole]).reshape(whole // span, span, shares.shape[1]).sum(axis=1)
     there = (sums != 0.0).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,9 @@
 """Values at risk as they would have been told the evening before, and whether the losses kept to them.
 
 The forecast of a day reads the returns of the days before it alone, the last `window` of them (all, if none is told),
-and none is told until `LEAST` days are known. A day whose loss is larger is an exceedance (`engine.exceedances`).
+and none is told until `LEAST` days are known. Days of a run before its first position are none of them: what an account
+loses that holds nothing says nothing of one that does. A day whose loss is larger is an exceedance
+(`engine.exceedances`).
 """
 
 import numpy as np
@@ -72,11 +74,11 @@ def forecasts(run, levels=LEVELS, methods=tuple(METHODS), window=WINDOW, least=L
     Methods and levels follow each other, each with all days: what a picture of exceedances draws.
     """
     daily = run if isinstance(run, Daily) else Daily.of(run)
-    frames = []
+    frames, returns, none = [], daily.returns[daily.begun :], np.full(daily.begun, np.nan)
     for method in methods:
-        for level, told in zip(levels, _forecasts(daily.returns, method, levels, window, least), strict=True):
-            frame = {"day": daily.days[1:], "return": daily.returns, "method": method, "level": level, "var": told}
-            frames.append(pl.DataFrame(frame))
+        for level, told in zip(levels, _forecasts(returns, method, levels, window, least), strict=True):
+            frame = {"day": daily.days[1:], "return": daily.returns, "method": method, "level": level}
+            frames.append(pl.DataFrame(frame | {"var": np.append(none, told)}))
     found = pl.concat(frames).with_columns(pl.col("var", "return").fill_nan(None))
     return found.with_columns(exceeded=-pl.col("return") > pl.col("var")).cast(FORECASTS)
 

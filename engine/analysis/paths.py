@@ -201,7 +201,7 @@ def paths(pool, count=COUNT, seed=SEED, block=None, ruin=RUIN, threads=None):
             raise ValueError(
                 f"{name} = {value!r}: allowed is {'1 or more' if name == 'count' else 'from 0 to below 1'}"
             )
-    block = blocks(pool.returns) if block is None else float(block)
+    block = blocks(pool.returns, pool.margin > 0.0) if block is None else float(block)
     out = np.empty((count, len(OF_A_PATH)))
     ready = np.ascontiguousarray(pool.returns, float), np.ascontiguousarray(pool.margin, float)
 

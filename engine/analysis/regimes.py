@@ -4,7 +4,7 @@ Five kinds, each a code a day, -1 where it is not known yet or the market is not
 
 | kind | of what | codes 0, 1, 2 |
 | --- | --- | --- |
-| volatility | place of the volatility among its own last five years | low, normal, high |
+| volatility | place of the volatility, as a share of the price, among its own last five years | low, normal, high |
 | trend | move of a year, in volatilities of a year | down, flat, up |
 | term | carry: what the roll earns a year, in volatilities of a year | contango, flat, backwardation |
 | risk | place of the mean absolute correlation among its own last five years | risk-on, normal, risk-off |
@@ -18,7 +18,8 @@ Rules:
 3. All markets together are one more market, the `basket`: each of them long at equal risk. Its volatility, trend and
    states are measured as those of any market. Their term structure is by how many more are in backwardation than in
    contango, a third of all being the bound; their risk is by the mean of all pairs.
-4. A price at or below zero is no special case: moves are in points, over volatilities in points (DOMAIN T2, T14).
+4. A price at or below zero is no special case: moves are in points, over volatilities in points; a volatility is told
+   over the mean size of the price (`price_level`), never over an adjusted one (DOMAIN T1, T2, T14).
 """
 
 from typing import NamedTuple
@@ -28,7 +29,7 @@ import numpy as np
 from engine.analysis import states
 from engine.indicators import before, change, seen, volatility
 from engine.kernel import kernel
-from engine.measures import past_change
+from engine.measures import past_change, smoothed
 from engine.strategies.carry import carry
 from engine.strategies.regime import place, settling
 
@@ -43,6 +44,7 @@ UNKNOWN = -1
 SPAN = 36.0  # memory of a volatility, as that of the strategies [bars]
 PAST, LEAST = 1260, 252  # bars among which a place is told, five years; and of which there must be, one
 QUARTERS = (0.25, 0.75, 0.05)  # bounds of a place, and the band [1]
+ALIKE = 2  # digits of the logarithm of a volatility: one that is a hundredth higher is not higher; its error is a tenth
 TREND = (-0.5, 0.5, 0.1)  # of a year's move in its volatilities: without a drift it is flat 38 % of the time [1]
 CARRY = (-0.1, 0.1, 0.05)  # of a year's carry in its volatilities [1]
 BALANCE = (-1 / 3, 1 / 3, 0.1)  # of markets in backwardation less those in contango, of all [1]
@@ -142,11 +144,22 @@ def _known_volatility(moves, span):
     return np.where((seen(moves) >= span) & (sigma > 0.0), sigma, np.nan)
 
 
+def price_level(market):
+    """Mean size of the price of the contract held, by the memory of the volatility; (time, market) [points].
+
+    What a volatility in points is a share of: without it a price that grew tenfold has been wild for years. Sizes, and
+    a mean, so that a price at or below zero divides by none.
+    """
+    level = smoothed(np.abs(np.ascontiguousarray(market.mark)), SPAN)
+    return np.where(level > 0.0, level, np.nan)
+
+
 def _volatility(market):
     adjusted = with_basket(market)
     sigma = _known_volatility(change(adjusted), SPAN)
+    sigma[:, :-1] /= price_level(market)  # the basket's moves are in volatilities already
     sigma[np.isnan(adjusted)] = np.nan  # a holiday is no bar of the past
-    return banded(place(sigma, LEAST, PAST), *QUARTERS)
+    return banded(place(np.round(np.log(sigma), ALIKE), LEAST, PAST), *QUARTERS)
 
 
 def _trend(market):

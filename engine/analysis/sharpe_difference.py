@@ -12,7 +12,7 @@ are none. Here, with a, b the means and c, d the mean squares of the excess retu
 * the p-value is the share of resamples whose statistic is at least :math:`|\Delta| / s(\Delta)`, one added to both.
 
 Both series are brought to a standard deviation of 1 first: the limit on A and the bandwidth depend on the unit of the
-returns, which the ratio does not. The paper takes percent: of its two hedge funds the error is 0.387 there, 0.322 here.
+returns, which the ratio does not. The paper takes percent: docs/accuracy.md has both numbers of its two hedge funds.
 
 Blocks are as long as Politis and White find for :math:`\nabla' y_t`, times the cube root of 1.5 that a circular block
 needs; the paper calibrates the length by simulation instead. Days beyond the last whole block are in no resample.

@@ -25,9 +25,9 @@ FORMULAS = {
     FILL: "contracts at to_price",
     PRICE: "contracts x (to_price - from_price) x multiplier x fx",
     GAP: "contracts x (to_price - from_price) x multiplier x fx, of spreads: old contract less new one",
-    "slippage": "-contracts x rate; rate: half spread and slippage [points] x multiplier x fx",
-    "commission": "-contracts x rate; rate: commission of a side [local] x fx",
-    "impact": "-contracts x rate; rate: impact of a side, by size and volume [account currency]",
+    "slippage": "0 - contracts x rate; rate: half spread and slippage [points] x multiplier x fx",
+    "commission": "0 - contracts x rate; rate: commission of a side [local] x fx",
+    "impact": "0 - contracts x rate; rate: impact of a side, by size and volume [account currency]",
 }
 
 

@@ -148,13 +148,13 @@ class _Sheet:
                 base = max(self.equity[t] + paid, 0.0)
                 yield self.day(
                     t, "fee", what="of equity", base=base, rate=account.fee / 12.0, amount=-base * account.fee / 12.0,
-                    formula="-base x rate; base: equity of the evening before and what was paid in",
+                    formula="0 - base x rate; base: equity of the evening before and what was paid in",
                 )  # fmt: skip
                 if account.fixed_fee:
                     yield self.day(t, "fee", what="fixed", amount=-account.fixed_fee, formula="as the portfolio says")
 
     def rest(self, money):
-        """What the rows above do not tell, by cause: of bars within the day, whose prices are not those of days."""
+        """What the rows above do not tell, by cause: of bars within the day, exchange at the rate of the day before."""
         sums = {}
         for row in money:
             key = row["day"], row["part"]
@@ -163,7 +163,13 @@ class _Sheet:
             for k, cause in enumerate(CAUSES):
                 left = self.ledger["causes"][t, k] - sums.get((self.days[t].item(), cause), 0.0)
                 if abs(left) >= CENT:
-                    yield self.day(t, cause, what="rest", amount=left, formula="as booked: not told by prices of days")
+                    yield self.day(
+                        t,
+                        cause,
+                        what="rest",
+                        amount=left,
+                        formula="as booked: earned before the day's last bar, exchanged at the rate of the day before",
+                    )
 
     def curve(self):
         """Equity and return of each day."""

@@ -63,7 +63,7 @@ def excursions(run, market, at=None):
     frame = {"trade": trades["trade"], "adverse": adverse, "favourable": favourable}
     for name, unit in (("money", 1.0 / money), ("r", risk / money), ("ranges", range_)):
         frame |= {f"adverse_{name}": adverse / unit, f"favourable_{name}": favourable / unit}
-    return pl.DataFrame(frame).with_columns(pl.col(pl.Float64).fill_nan(None)).cast(EXCURSIONS)
+    return pl.DataFrame(frame, schema_overrides=EXCURSIONS, nan_to_null=True)
 
 
 def edge(run, market, horizons=HORIZONS, at=None):

@@ -128,10 +128,10 @@ def statistics(trades, by=()):
             "rolls": sums["rolls"] / count,
         }
     some = np.flatnonzero(count)
-    frame = {name: told[name][some] for name in STATISTICS if name != "group"}
-    found = pl.DataFrame({"group": [labels[k] for k in some]} | frame).lazy()
-    found = found.with_columns(pl.col(pl.Float64).fill_nan(None)).cast(STATISTICS)
-    return found.sort("net", "group", descending=[True, False]).collect()
+    whole = {name: np.int64 if kind == pl.Int64 else np.float64 for name, kind in STATISTICS.items()}
+    frame = {name: told[name][some].astype(whole[name]) for name in STATISTICS if name != "group"}
+    found = pl.DataFrame({"group": [labels[k] for k in some]} | frame, schema=STATISTICS, nan_to_null=True)
+    return found.sort("net", "group", descending=[True, False])
 
 
 def distribution(trades, quantiles=(0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)):

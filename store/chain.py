@@ -201,10 +201,21 @@ def load(bars, months=MONTHS, listed=(), known=()):
     )
 
 
+def in_months(months):
+    """(100,) whether a number is one of these delivery months; `np.isin` loads masked arrays when it is first called.
+
+    >>> np.flatnonzero(in_months((3, 12)))
+    array([ 3, 12])
+    """
+    found = np.zeros(100, bool)
+    found[list(months)] = True
+    return found
+
+
 def _held(bars, months):
     """(bars, numbers of those in these months that say something, or None for all)."""
     contract = _array(bars, "contract")
-    known = np.isin(np.arange(100), months)
+    known = in_months(months)
     if known[contract[_changes(contract)] % 100].all() and not all(bars[name].null_count() for name in VALUES):
         return bars, None
     wanted = known[contract % 100]

@@ -327,7 +327,7 @@ def _stitched(request, chain, calendar, bars):
 def _recent(bars, calendar, months):
     """The bars from the last roll on, of what may be held."""
     since = np.datetime64(calendar.frame["day"][-1])
-    held = np.isin(np.arange(100), months)[bars["contract"].to_numpy() % 100]
+    held = chains.in_months(months)[bars["contract"].to_numpy() % 100]
     rows = np.flatnonzero(held & (bars["day"].to_numpy() >= since))
     cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
     if len(rows) == 0 or len(cuts) > PARTS:

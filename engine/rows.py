@@ -190,11 +190,20 @@ def aligned(days, rows):
         daily[:, m, place] = one.values[taken]
         legs[:, m, place[one.acts]] = one.legs
         flags[:, m, place[one.acts]] = one.closed, ~one.closed
-    told = {
-        name: values for block, of in ((daily, names), (legs, LEGS)) for name, values in zip(of, block, strict=True)
-    }
-    told |= {"roll": flags[1], "closed": flags[0]}
-    return {name: np.ascontiguousarray(values.T) for name, values in told.items()}
+    return {
+        name: values for block, of in ((daily, names), (legs, LEGS), (flags, ("closed", "roll")))
+        for name, values in zip(of, _turned(block), strict=True)
+    }  # fmt: skip
+
+
+def _turned(block):
+    """Arrays (time, market) of a block (column, market, time), each in C order.
+
+    They are parts of one block: the system gives large blocks in large pages, and many small ones at thrice the price.
+    """
+    turned = np.empty((block.shape[0], block.shape[2], block.shape[1]), block.dtype)
+    np.copyto(turned, block.transpose(0, 2, 1))
+    return turned
 
 
 def prices(table, roll_fill):

@@ -254,6 +254,8 @@ def _one_bar_a_day(frame, intraday):
 
 def _with_listed(contracts, starts, first, days, listed):
     """The contracts with those that have no bar here but had one before, each with the day of its first."""
+    if not listed:
+        return contracts, starts, first.astype(np.int64)
     first = dict(zip(contracts.tolist(), first.tolist(), strict=True))
     first |= {contract: BEFORE for contract, date in listed if not len(days) or np.datetime64(date) < days[0]}
     everyone = np.array(sorted(first), contracts.dtype)

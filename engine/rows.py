@@ -59,9 +59,8 @@ class Rows(NamedTuple):
         return Rows(self.values[:, :rows], self.acts[:acts], self.closed[:acts], self.legs[:, :acts])
 
 
-def rows_of(series):
-    """The rolled history of one market, a `store.derived.Series`, as `Rows`."""
-    frame = series.frame  # read once: of bars within the day it is large, and nobody keeps it
+def rows_of(series, frame):
+    """The rolled history of one market as `Rows`: of a `store.derived.Series` and its rows."""
     if frame.is_empty():
         return Rows(np.empty((len(DAILY), 0)), np.empty(0, np.int64), np.empty(0, bool), np.empty((len(LEGS), 0)))
     keys, closed, legs = _legs(series.legs)

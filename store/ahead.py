@@ -15,6 +15,7 @@ import numpy as np
 from store.held import PRICED
 
 ROWS = 150_000  # of a group, from which on it takes no further market
+FIRST = 5  # the first group is of so small a part of that, as somebody waits for it
 SERIES = 3  # of which the rows wait at most
 
 
@@ -86,11 +87,11 @@ def _same(rows):
 
 def _groups(plans):
     """Plans of one store and snapshot, in their order, in lists of some `ROWS`."""
-    group, rows = [], 0
+    group, rows, most = [], 0, ROWS // FIRST
     for plan in plans:
-        if group and (rows >= ROWS or plan.desk is not group[0].desk):
+        if group and (rows >= most or plan.desk is not group[0].desk):
             yield group
-            group, rows = [], 0
+            group, rows, most = [], 0, ROWS
         group.append(plan)
         rows += sum(segment.rows for segment in plan.files())
     if group:

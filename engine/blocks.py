@@ -16,7 +16,7 @@ from engine.backtest import first_row
 from engine.headline import STATISTICS, listed, term
 from engine.kernel import kernel
 from engine.margin import MarginUnknown
-from engine.memo import remembering, scratch
+from engine.memo import remembering, scratch, spare
 from engine.portfolio import Portfolio, Sleeve
 from engine.ready import ready_of
 from engine.session import OWN
@@ -344,33 +344,35 @@ def _prepared(rule, market, column, share, strategy):
         mine = strategy == s
         above[:, mine], below[:, mine] = rule.quotient(market, column[mine], share[mine])
     below[~market.available[:, column]] = np.inf
-    usual = np.empty((1, time, len(column)))
-    quotients(np.ones(usual.shape), above, below, usual)
+    usual = np.ones((1, time, len(column)))
+    quotients(usual, above, below)
 
     def divided(forecasts):
-        out = scratch(market, "weights", forecasts.shape)
-        quotients(np.ascontiguousarray(forecasts), above, below, out)
-        return out, usual[0]
+        if not spare(market, forecasts):  # else nobody reads it again, and a cache holds one array rather than two
+            out = scratch(market, "weights", forecasts.shape)
+            out[:] = forecasts
+            forecasts = out
+        quotients(forecasts, above, below)
+        return forecasts, usual[0]
 
     return divided
 
 
 @kernel
-def quotients(forecasts, above, below, out):
-    """Numerator times forecast over denominator, into an array (combination, time, member); 0 where that is no finite
-    number.
+def quotients(sizes, above, below):
+    """Put numerator times forecast over denominator in the place of forecasts, array (combination, time, member); 0
+    where that is no finite number.
 
-    >>> out = np.empty((2, 1, 2))
-    >>> quotients(np.array([[[1, np.nan]], [[-0.5, 1]]]), np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]]), out)
-    >>> out.ravel()
+    >>> sizes = np.array([[[1, np.nan]], [[-0.5, 1]]])
+    >>> quotients(sizes, np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]]))
+    >>> sizes.ravel()
     array([ 1.5 ,  0.  , -0.75,  0.  ])
     """
     count = above.size
-    given, made = forecasts.reshape(-1, count), out.reshape(-1, count)
-    top, bottom = above.reshape(-1), below.reshape(-1)
-    for c in range(given.shape[0]):
+    made, top, bottom = sizes.reshape(-1, count), above.reshape(-1), below.reshape(-1)
+    for c in range(made.shape[0]):
         for k in range(count):
-            size = top[k] * given[c, k] / bottom[k]
+            size = top[k] * made[c, k] / bottom[k]
             made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
 
 

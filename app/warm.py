@@ -1,9 +1,9 @@
 """Compile beforehand what `frontmonth run` compiles the first time: every shipped strategy, sizing rule and rounding,
-and what a sweep, and what is told of a run, take beside them.
+what a sweep takes beside them, and what sections and scenarios of a run take.
 
 They are run over two years of a few simulated markets, in a store that is thrown away, so that each kernel meets the
 arrays that it will meet; what is on the disk already takes no time. The simulation is one large kernel, which one core
-compiles; a second process compiles forecasts and sizes meanwhile.
+compiles; a second process compiles forecasts, sizes and regimes meanwhile.
 """
 
 import os
@@ -19,12 +19,14 @@ import numba
 import numpy as np
 import polars as pl
 
-from app.commands.certainty import certainty
-from app.commands.risks import risk, trades
 from engine import compiled, inputs
-from engine.analysis.states import states
+from engine.analysis import regimes, states
+from engine.analysis.bands import bands
+from engine.analysis.daily import account
+from engine.analysis.excursions import edge, excursions, places
+from engine.analysis.paths import days_of, paths
+from engine.analysis.trade_stats import statistics
 from engine.backtest import backtest
-from engine.backtest import run as stored_run
 from engine.market import load
 from engine.portfolio import Portfolio
 from engine.sizing import SIZERS
@@ -66,9 +68,9 @@ def warm(progress=None):
                     other.wait()  # what it has failed at is compiled here
                 if progress:
                     progress(done, len(_all()), name)
-                _run(folder, text)
+                run = _run(folder, text)
             _sweep(folder)
-            _told(folder)
+            _analyse(folder, run)
         finally:
             if other:
                 other.kill()
@@ -83,10 +85,11 @@ def warm(progress=None):
 
 
 def forecasts(folder):
-    """What the second process does: forecasts and sizes of all portfolios, nothing simulated."""
+    """What the second process does: forecasts and sizes of all portfolios, and regimes; nothing simulated."""
     for text in _all().values():
         market, portfolio = load(open_archive(folder)), Portfolio.from_toml(text)
         inputs.made(inputs.with_margins(market, portfolio, 0)[0], portfolio, 0)
+    _regimes(load(open_archive(folder)))
 
 
 def _all():
@@ -98,6 +101,7 @@ def _all():
 def _run(folder, text):
     made = backtest(load(open_archive(folder)), Portfolio.from_toml(text))
     made.fills()  # whose table takes a kernel, too
+    return made
 
 
 def _sweep(folder):
@@ -106,15 +110,26 @@ def _sweep(folder):
         sweep(market, Portfolio.from_toml(portfolio), {"fast": [5, 10]}, threads=1, screen=screened, best=1)
 
 
-def _told(folder):
-    """What is told of a run; of calm and wild times by themselves, for which two years are too few."""
-    archive = open_archive(folder)
-    made, _ = stored_run(archive, Portfolio.from_toml(START + USUAL))
-    for section in (risk, trades, certainty):
-        section(made, archive)
-    days = np.arange("2020-01-01", "2023-01-01", dtype="datetime64[D]")
-    wild = np.arange(len(days)) // 90 % 2
-    states((np.sin(np.arange(len(days)) * 1.7) * (1.0 + 2.0 * wild))[:, None], days)
+def _analyse(folder, run):
+    """Whatever of the analysis of a run takes kernels."""
+    market = load(open_archive(folder))
+    statistics(run.trades())
+    edge(run, market, at=(at := places(run, market)))
+    excursions(run, market, at)
+    bands(account(run), resamples=2)
+    paths(days_of(run), count=2)
+    _regimes(market)
+
+
+def _regimes(market):
+    """All kinds; and of the states a model, for two years are too short for one."""
+    for kind in regimes.NAMES:
+        regimes.labels(market, kind)
+    moves = regimes.usual_moves(market.adjusted)[:, 0]
+    moves = moves[~np.isnan(moves)]
+    mean, variance, transition, likelihood = states.fitted(moves, *states.begun(moves, 2))
+    states.counts(moves, variance, transition, likelihood)
+    states.hamilton(states.log_normal(moves, mean, variance), transition, np.full(2, 0.5))
 
 
 def _lacks():

@@ -16,7 +16,7 @@ from engine.backtest import first_row
 from engine.headline import STATISTICS, listed, term
 from engine.kernel import kernel
 from engine.margin import MarginUnknown
-from engine.memo import remembering, scratch
+from engine.memo import remembering, scratch, spare
 from engine.portfolio import Portfolio, Sleeve
 from engine.ready import ready_of
 from engine.session import OWN
@@ -90,16 +90,16 @@ class Group:
             return nothing(numbers, dict.fromkeys(numbers.tolist(), self.why))
         refused = self._refused(numbers)
         wanted = np.array([n for n in numbers.tolist() if n not in refused], dtype=np.int64)
-        rows, returns, kept = {}, [], []
+        made, rows, returns, kept = [], [], [], []
         for number, row, daily in self._rows(wanted, refused):
-            rows[number] = row
+            made.append(number)
+            rows.append(row)
             if number in keeps:
                 returns.append(daily.astype(np.float32))
                 kept.append(number)
         out = np.full((len(numbers), len(STATISTICS)), np.nan)
-        for k, number in enumerate(numbers.tolist()):
-            if number in rows:
-                out[k] = rows[number]
+        if made:
+            out[np.isin(numbers, made)] = rows
         stacked = np.stack(returns) if returns else np.zeros((0, 0), np.float32)
         return Made(numbers, out, stacked, np.array(kept, dtype=np.int64), refused)
 
@@ -136,6 +136,8 @@ class Group:
 
     def _refused(self, numbers):
         """{number: why} of combinations with a value that its key does not take."""
+        if not any(self.wrong):
+            return {}
         places, found = self.grid.places(numbers)[:, len(self.grid.axes) - len(self.wrong) :], {}
         for number, row in zip(numbers.tolist(), places.tolist(), strict=True):
             why = next((wrong[k] for wrong, k in zip(self.wrong, row, strict=True) if k in wrong), "")
@@ -217,12 +219,14 @@ class Shared:
             self.sizes = _sizes(self.market, portfolio, made.layout, sorted({axis.sleeve for axis in params}))
 
     def alone(self):
-        """(statistics, daily returns) of the portfolio as it is."""
+        """(statistics, daily returns) of the portfolio as it is; the returns are there until the thread asks again."""
         statistics, returns = self._told(self.wishes.weight[None], self.wishes.usual[None])
         return statistics[0], returns[0]
 
     def many(self, values):
-        """Statistics and daily returns of each combination of {number of a strategy: {param: values}}."""
+        """Statistics and daily returns of each combination of {number of a strategy: {param: values}}.
+
+        The returns are there until the thread asks again."""
         with blamed():
             forecasts = {s: _forecasts(self._strategy(s), self.market, told) for s, told in values.items()}
         weights, usual, mine = self.sizes(forecasts)
@@ -236,7 +240,7 @@ class Shared:
         return self.portfolio.strategies[s].strategy
 
     def _told(self, weights, usual):
-        returns = np.empty((len(weights), len(self.term.flows)))
+        returns = scratch(self.market, "returns", (len(weights), len(self.term.flows)))
         with running([sleeve.strategy for sleeve in self.portfolio.strategies], self.market):
             found = tried(self.ready, weights, usual, self.term, returns)
         return [listed(row, self.term) for row in found.tolist()], returns
@@ -344,33 +348,35 @@ def _prepared(rule, market, column, share, strategy):
         mine = strategy == s
         above[:, mine], below[:, mine] = rule.quotient(market, column[mine], share[mine])
     below[~market.available[:, column]] = np.inf
-    usual = np.empty((1, time, len(column)))
-    quotients(np.ones(usual.shape), above, below, usual)
+    usual = np.ones((1, time, len(column)))
+    quotients(usual, above, below)
 
     def divided(forecasts):
-        out = scratch(market, "weights", forecasts.shape)
-        quotients(np.ascontiguousarray(forecasts), above, below, out)
-        return out, usual[0]
+        if not spare(market, forecasts):  # else nobody reads it again, and a cache holds one array rather than two
+            out = scratch(market, "weights", forecasts.shape)
+            out[:] = forecasts
+            forecasts = out
+        quotients(forecasts, above, below)
+        return forecasts, usual[0]
 
     return divided
 
 
 @kernel
-def quotients(forecasts, above, below, out):
-    """Numerator times forecast over denominator, into an array (combination, time, member); 0 where that is no finite
-    number.
+def quotients(sizes, above, below):
+    """Put numerator times forecast over denominator in the place of forecasts, array (combination, time, member); 0
+    where that is no finite number.
 
-    >>> out = np.empty((2, 1, 2))
-    >>> quotients(np.array([[[1, np.nan]], [[-0.5, 1]]]), np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]]), out)
-    >>> out.ravel()
+    >>> sizes = np.array([[[1, np.nan]], [[-0.5, 1]]])
+    >>> quotients(sizes, np.array([[3.0, 1.0]]), np.array([[2.0, np.inf]]))
+    >>> sizes.ravel()
     array([ 1.5 ,  0.  , -0.75,  0.  ])
     """
     count = above.size
-    given, made = forecasts.reshape(-1, count), out.reshape(-1, count)
-    top, bottom = above.reshape(-1), below.reshape(-1)
-    for c in range(given.shape[0]):
+    made, top, bottom = sizes.reshape(-1, count), above.reshape(-1), below.reshape(-1)
+    for c in range(made.shape[0]):
         for k in range(count):
-            size = top[k] * given[c, k] / bottom[k]
+            size = top[k] * made[c, k] / bottom[k]
             made[c, k] = size + 0.0 if abs(size) < np.inf else 0.0
 
 

@@ -17,7 +17,7 @@ from numba.core.caching import FunctionCache
 
 OURS, USERS = "engine.", "frontmonth_user_strategies."
 SIMULATION = "engine.simulate"  # where the kernel is that holds nearly all others
-SECONDS = 9  # that all kernels of a usual portfolio take, see README.md, Speed [s]
+SECONDS = 8  # that all kernels of a usual portfolio take, see README.md, Speed [s]
 CUT, WHOLE = 15, 30  # those of one whose targets limits or a margin call cut; of orders, spreads, own capital [s]
 LONG = {"engine.analysis.states": 8, "engine.lanes": 4}  # module -> what its kernels take, of others than those [s]
 ALL = 70  # what all take that `frontmonth warm` compiles, on two cores [s]

@@ -313,7 +313,7 @@ def at_market(t, line, rules, extras, books):
     """A market order at the bar's fill price: what is left of the last contract goes first; returns local cash."""
     price = line.bar.market
     cash = move(line, price, line.fact)
-    kind, why, own, part = line.kind, line.why, of_the_bar(line), line.part
+    kind, why, own, part = np.int64(line.kind), np.int64(line.why), of_the_bar(line), line.part
     if extras is not None and part != 0.0:
         impact = impact_by(abs(part), line.bar.left_volume, line, rules.power)
         cash += trade_left(t, line, part, left_price(line, rules), price, kind, why, impact, books)

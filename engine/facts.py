@@ -3,10 +3,13 @@
 Each value holds from its own day on and is never carried back: what is not known yet is nan.
 """
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 
-FOREVER = "0001-01-01"  # day of a fact that has always held
+EPOCH = date(1970, 1, 1).toordinal()
+FOREVER = date.min  # day of a fact that has always held
 SAMPLE = "sample"  # source of simulated rows
 OWN = "plain"  # source of the user's own margin tables
 
@@ -21,7 +24,7 @@ def dated(master, roots, name, days):
         if len(facts) == 1 and (facts[0].valid_from is None or not name.endswith("margin")):
             out[:, m] = float(facts[0].value)
             continue
-        since = np.array([fact.valid_from or FOREVER for fact in facts], "datetime64[D]").astype(np.int64)
+        since = np.array([(fact.valid_from or FOREVER).toordinal() for fact in facts]) - EPOCH
         value = np.array([float(fact.value) for fact in facts])
         row = np.searchsorted(since, days, side="right") - 1
         earlier = np.nan if name.endswith("margin") else value[0]  # what a contract is, it has been; what it cost, not
@@ -70,11 +73,13 @@ def _published(stored, currency, days, simulated):
     if currency == "USD":
         return np.ones(len(days)), np.zeros(len(days))
     frame = _real(stored.filter(pl.col("currency") == currency), simulated)
-    frame = frame.drop_nulls("rate").sort("day", "source_time", "source")
-    frame = frame.unique("day", keep="last", maintain_order=True)
-    if frame.is_empty():
-        return np.full(len(days), np.nan), np.full(len(days), np.inf)
+    frame = frame.drop_nulls("rate") if frame["rate"].null_count() else frame
     published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)
+    if not (published[1:] > published[:-1]).all():
+        frame = frame.sort("day", "source_time", "source").unique("day", keep="last", maintain_order=True)
+        published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)
+    if not len(published):
+        return np.full(len(days), np.nan), np.full(len(days), np.inf)
     row = np.searchsorted(published, days, side="right") - 1
     known = row >= 0
     rate = np.where(known, frame["rate"].to_numpy()[row], np.nan)

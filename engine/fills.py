@@ -121,21 +121,17 @@ def cap(size, volume, share, whole):
     return float(np.trunc(got) if whole else got) + 0.0
 
 
-@bare
 def shown(price, slippage, order_side, high, low):
-    """The price of a fill with its slippage, not beyond the bar's range; the cost is booked whole all the same (T21).
+    """The price of fills with their slippage, not beyond the bar's range; the cost is booked whole all the same (T21).
 
     A fill that is itself outside the range (a settlement) is shown where it was. [points]
 
-    >>> shown(101.0, 0.25, 1, 101.0, 98.0), shown(100.0, 0.25, -1, 101.0, 98.0)
-    (101.0, 99.75)
+    >>> shown(np.array([101.0, 100.0]), 0.25, np.array([1, -1]), 101.0, 98.0)
+    array([101.  ,  99.75])
     """
     slipped = price + order_side * slippage
-    if order_side > 0 and slipped > high:
-        return max(high, price)
-    if order_side < 0 and slipped < low:
-        return min(low, price)
-    return slipped
+    above, below = (order_side > 0) & (slipped > high), (order_side < 0) & (slipped < low)
+    return np.where(above, np.maximum(high, price), np.where(below, np.minimum(low, price), slipped))
 
 
 class _Ticket(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import ratios
-from engine.kernel import kernel
+from engine.kernel import inner, kernel
 from engine.risk import ROUNDING
 
 STATISTICS = (  # as `engine.metrics` defines them, but for the last four
@@ -125,22 +125,26 @@ def headline(equity, interest, traded, flows, capital, compounding, returns):
     count = len(flows)
     held, excess = np.empty(count + 1), np.empty(count)
     held[0] = capital
-    k, paid = 0, False
-    for t in range(len(equity)):
-        if traded[t]:
-            held[k + 1] = equity[t]
-            flow = flows[k]
-            paid |= flow != 0.0
-            base = held[k] + flow if compounding else capital
-            returns[k] = (held[k + 1] - held[k] - flow) / base if base > 0.0 else np.nan
-            excess[k] = returns[k] - (interest[t] / base if base > 0.0 else np.nan)
-            k += 1
+    if count == len(equity):  # each day is one, and none is asked
+        for k in range(count):
+            held[k + 1], excess[k] = equity[k], interest[k]
+    else:
+        k = 0
+        for t in range(len(equity)):
+            if traded[t]:
+                held[k + 1], excess[k] = equity[t], interest[t]
+                k += 1
+    paid = False
+    for k in range(count):
+        paid |= flows[k] != 0.0
+        base = held[k] + flows[k] if compounding else capital
+        divisor = base if base > 0.0 else np.nan
+        returns[k] = (held[k + 1] - held[k] - flows[k]) / divisor
+        excess[k] = returns[k] - excess[k] / divisor
     if paid:
         _unpaid(held, flows, returns, compounding)
-    volatility = _deviation(returns) * np.sqrt(YEAR)
-    spread, mean = _deviation(excess), np.nan
-    if count:
-        mean = added(excess, 0, count) / count
+    volatility = _moments(returns)[1] * np.sqrt(YEAR)
+    mean, spread = _moments(excess)
     sharpe = mean / spread * np.sqrt(YEAR) if spread > 0.0 else np.nan
     sortino = _quotient(mean, _below(excess)) * np.sqrt(YEAR)
     total = (held[-1] - held[0]) / held[0] if held[0] > 0.0 else np.nan
@@ -155,14 +159,14 @@ def added(values, first, count):
     >>> bool(added(x, 0, 1000) == np.sum(x))
     True
     """
-    begin, length = np.empty(DEEP, np.int64), np.empty(DEEP, np.int64)  # halves under way; a kernel that calls itself
-    left, known = np.empty(DEEP), np.zeros(DEEP, np.int64)  # cannot be kept on the disk
-    begin[0], length[0], top, total = first, count, 0, 0.0
+    room, left = np.empty((3, DEEP), np.int64), np.empty(DEEP)  # halves under way; a kernel that calls itself
+    begin, length, known = room[0], room[1], room[2]  # cannot be kept on the disk
+    begin[0], length[0], known[0], top, total = first, count, 0, 0, 0.0
     while top >= 0:
         half = length[top] // 2
         half -= half % 8
         if length[top] <= LEAF:
-            total = _leaf(values, begin[top], length[top])
+            total = _leaf(values[begin[top] : begin[top] + length[top]])
             top -= 1
         elif known[top] == 2:
             total += left[top]
@@ -179,17 +183,18 @@ def added(values, first, count):
     return total
 
 
-@kernel
-def _leaf(values, first, count):
+@inner
+def _leaf(values):
+    count = len(values)
     if count < 8:
         total = 0.0
-        for k in range(first, first + count):
+        for k in range(count):
             total += values[k]
         return total
-    a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
-    e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
-    whole = count - count % 8
-    for k in range(first + 8, first + whole, 8):
+    a, b, c, d = values[0], values[1], values[2], values[3]
+    e, f, g, h = values[4], values[5], values[6], values[7]
+    for j in range(1, count // 8):
+        k = 8 * j
         a += values[k]
         b += values[k + 1]
         c += values[k + 2]
@@ -199,25 +204,29 @@ def _leaf(values, first, count):
         g += values[k + 6]
         h += values[k + 7]
     total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for k in range(first + whole, first + count):
+    for k in range(count - count % 8, count):
         total += values[k]
     return total
 
 
 @kernel
-def _deviation(values):
-    """As `risk.deviation`, whose words hold."""
+def _moments(values):
+    """Mean, and `risk.deviation`, whose words hold."""
     count = len(values)
     if count <= 1:
-        return np.nan
-    mean, largest = added(values, 0, count) / count, 0.0
+        return added(values, 0, count) / count if count else np.nan, np.nan
+    mean = added(values, 0, count) / count
     square = np.empty(count)
     for k in range(count):
         apart = values[k] - mean
         square[k] = apart * apart
-        largest = max(largest, abs(values[k]))
     spread = np.sqrt(added(square, 0, count) / (count - 1))
-    return 0.0 if spread <= ROUNDING * max(1.0, largest) else spread
+    if spread > 2.0 * ROUNDING * max(1.0, abs(mean) + spread * np.sqrt(count)):  # no value is further from the mean
+        return mean, spread
+    largest = 0.0
+    for k in range(count):
+        largest = max(largest, abs(values[k]))
+    return mean, 0.0 if spread <= ROUNDING * max(1.0, largest) else spread
 
 
 @kernel
@@ -254,11 +263,14 @@ def _deepest(held):
     """As `risk.max_drawdown`."""
     if not held[0] > 0.0:
         return np.nan
-    peak, deepest = held[0], 0.0
+    peak, deepest, low = held[0], 0.0, 0.0
     for k in range(len(held)):
-        if np.isnan(held[k]):
+        value = held[k]
+        if value > peak:
+            peak, low = value, NEARLY * deepest * value
+        elif value - peak <= low:  # else it is no new low, and needs no division
+            deepest = min(deepest, (value - peak) / peak)
+            low = NEARLY * deepest * peak
+        elif np.isnan(value):
             return np.nan
-        peak = max(peak, held[k])
-        if held[k] - peak <= NEARLY * deepest * peak:  # else it is no new low, and needs no division
-            deepest = min(deepest, (held[k] - peak) / peak)
     return deepest

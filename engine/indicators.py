@@ -13,7 +13,7 @@ Rules, kept by every function here:
 
 import numpy as np
 
-from engine.kernel import kernel
+from engine.kernel import inner, kernel
 
 TOGETHER = 8  # averages that are put into a table at once: as many as a cache line holds
 
@@ -168,7 +168,7 @@ def volatility(change, span):
     >>> volatility(np.array([[1.0], [-1.0], [np.nan], [1.0]]), 10.0).ravel()
     array([1., 1., 1., 1.])
     """
-    out = np.full_like(change, np.nan)
+    out = np.full(change.shape, np.nan)
     weight = 2.0 / (span + 1.0)
     variance = np.full(change.shape[1], np.nan)
     for t in range(change.shape[0]):  # time outside, markets inside: memory is read in its order
@@ -206,14 +206,15 @@ def average_gap(price, length):
     array([nan, nan, -3.])
     """
     out = np.full(price.shape, np.nan)
-    bars = np.empty(price.shape[0])
+    room = np.empty((4, price.shape[0]))
+    bars, total, part, double = room[0], room[1], room[2], room[3]
     for m in range(price.shape[1]):
         count = 0
         for t in range(price.shape[0]):
             if not np.isnan(price[t, m]):
                 bars[count] = price[t, m]
                 count += 1
-        total = _window_gaps(bars[:count], length)
+        _window_gaps(bars[:count], length, total, part, double)
         k = -1
         for t in range(price.shape[0]):
             if not np.isnan(price[t, m]):
@@ -275,9 +276,10 @@ def _put_together(price, parts, length, total):
             done += width
 
 
-@kernel
-def _window_gaps(price, length):
-    """Sum of (price - newest price) over each window of `length` bars, 1-d; rows before `length - 1` mean nothing.
+@inner
+def _window_gaps(price, length, total, part, double):
+    """Put into `total` the sum of (price - newest price) over each window of `length` bars, 1-d; rows before
+    `length - 1` mean nothing. What `part` and `double` hold is lost.
 
     Windows of 1, 2, 4, 8... bars are each made of two halves,
 
@@ -287,8 +289,8 @@ def _window_gaps(price, length):
     binary digits. So the order of additions depends on the length alone, a value reads its own window alone, only
     differences of prices occur, and a bar costs 2 log2(length) steps: 250 bars take 14 instead of 250.
     """
-    total = np.zeros(len(price))
-    part, double = np.zeros(len(price)), np.zeros(len(price))
+    for t in range(len(price)):
+        total[t] = part[t] = 0.0
     width, done = 1, 0  # `part` holds windows of `width`; `total` holds windows of `done`
     while width <= length:
         if length & width:
@@ -299,4 +301,3 @@ def _window_gaps(price, length):
             double[t] = part[t] + part[t - width] + width * (price[t - width] - price[t])
         part, double = double, part
         width *= 2
-    return total

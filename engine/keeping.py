@@ -30,8 +30,8 @@ import polars as pl
 import store
 from store import kept, mapped, quality
 from store.code import code_hash
-from store.contracts import ContractSpec
-from store.days import sources
+from store.contracts import NUMBERS, ContractSpec
+from store.days import CONFIG, sources
 
 FORMAT = 1
 FILES = ("contracts.csv", "symbols.csv", "holidays.csv", "sessions.csv", "halfdays.csv")
@@ -123,9 +123,7 @@ def _spec(told, extra):
     """The facts of a market as they were told."""
     told |= {name: tuple(map(tuple, told[name])) for name in ("last_trade_rules", "first_notice_rules")}
     told["dates"] = tuple((contract, *map(_day, days)) for contract, *days in told["dates"])
-    told |= {
-        name: math.nan for name, value in told.items() if value != value
-    }  # the one nan that equals itself in tuples
+    told |= {name: math.nan for name in NUMBERS if told[name] != told[name]}  # the one nan that equals itself in tuples
     return ContractSpec(**told, extra=extra)
 
 
@@ -149,5 +147,15 @@ def _read(path, changed, size):
     return Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def _shipped():
+    """Hash the shipped files of facts, which come with the code and change as rarely."""
+    for path in (CONFIG / name for name in FILES):
+        with contextlib.suppress(OSError):  # whoever needs it tells that it is gone
+            _read(str(path), path.stat().st_mtime_ns, path.stat().st_size)
+
+
 def _hash(content):
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+_shipped()  # as the code: when it is loaded, and again when one of them has changed

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numba
 
+from engine import parts
+
 UNUSED = 7 * 86_400.0  # age at which machine code of other versions goes [s]
 
 
@@ -45,23 +47,25 @@ if not numba.config.CACHE_DIR:
 # Division by zero gives what IEEE 754 says, as in numpy: to raise instead, each division asks first, and no loop that
 # divides goes eight at a time.
 USUAL = {"nogil": True, "fastmath": False, "error_model": "numpy"}
-kernel = numba.njit(cache=True, **USUAL)
+KEPT = USUAL | {"cache": True, "no_cfunc_wrapper": True}  # none is called from C
+kernel = numba.njit(**KEPT)
 inlined = numba.njit(inline="always", **USUAL)  # in a kernel's hot path a call is too dear
 
 # A kernel that counts no references. Else each array taken out of a tuple, and each row of one, is counted up and down
 # with a locked instruction: two thirds of the loop over bars (24 markets x 20 years: 31 ms with, 11 without, the same
 # bit for bit). It must not make an array, nor call what returns one: that would never be freed. `_nrt` is a private
 # option of numba; without it all works as before, but slower.
-bare = numba.njit(cache=True, _nrt=False, **USUAL)
+bare = numba.njit(_nrt=False, **KEPT)
 
 # One that only other kernels call: without what Python needs to call it, which takes longer to compile than most of
 # what it does; and not kept, for those who call it are.
-inner = numba.njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **USUAL)
+PART = USUAL | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True} | parts.SETTINGS
+inner = numba.njit(**PART)
 
 # An inner kernel that becomes a part of whoever calls it. A call hands over each array of a named tuple word by word:
 # a hundred words and more, dearer than what most functions of the loop do. For those called on every bar or fill, from
 # one place or two.
-fused = numba.njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, **USUAL)
+fused = numba.njit(forceinline=True, **PART)
 
 
 def opened(closed):

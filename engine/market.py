@@ -30,6 +30,7 @@ from engine.hashes import Digest, hashes
 from engine.locked import price_limits
 from engine.rows import PLACE, Rows, aligned, left, nothing_left, prices, rows_of, union
 from store import decisions, derived, history
+from store.ahead import frames
 from store.code import code_hash
 from store.contracts import Master
 from store.held import desk
@@ -277,7 +278,8 @@ def _read(archive, snapshot, wanted, plans, asked, progress):
     except ValueError as error:
         raise MarketUnknown(str(error)) from error
     plans = _begun(archive, snapshot, plans, {one.root: found for one, found in zip(wanted, made, strict=True)})
-    return [_Read(one, asked[one.name], found, rows_of(found)) for one, found in zip(wanted, made, strict=True)], plans
+    rows = [rows_of(found, frame) for found, frame in zip(made, frames(made), strict=True)]
+    return [_Read(one, asked[one.name], *found) for one, *found in zip(wanted, made, rows, strict=True)], plans
 
 
 def _prices(read, days, roll_fill):

@@ -39,6 +39,12 @@ def scratch(market, whose, shape):
     return np.empty(shape) if there is None else there.scratch(whose, shape)
 
 
+def spare(market, array):
+    """Whether an array is the thread's own to be filled, of `scratch`: whoever reads it last may write into it."""
+    there = getattr(market, "memo", None)
+    return there is not None and there.spare(array)
+
+
 class _Memo:
     """Arrays by key. Two threads that ask at once may both make one: it is the same."""
 
@@ -52,6 +58,10 @@ class _Memo:
         if key not in mine or mine[key][1].shape != shape:
             mine[key] = whose, np.empty(shape)  # who is remembered lives on, and no other gets his id
         return mine[key][1]
+
+    def spare(self, array):
+        """Whether `scratch` has handed out the array in this thread."""
+        return any(array is made for _, made in vars(self._own).get("arrays", {}).values())
 
     def get(self, key, make):
         """The array of a key."""

@@ -19,7 +19,7 @@ QUIET, ROLLING, BUSY = np.int64(0), np.int64(1), np.int64(2)  # of `line.busy`: 
 def read(t, line, given):
     """Put what the market says on the bar into `line.bar`, `line.fact` and `line.terms`."""
     m, bar, quotes = line.instrument, line.bar, given.quotes
-    read_terms(t, line, given)
+    read_terms(t, line, given.row, given.facts, given.terms)
     bar.market, bar.mark, bar.volume, bar.locked = (
         quotes.fill[t, m],
         quotes.mark[t, m],
@@ -33,24 +33,24 @@ def read(t, line, given):
             quotes.low[t, m],
             quotes.close[t, m],
         )
-    read_left(t, line, given)
+    read_left(t, line, quotes)
 
 
 @fused
-def read_terms(t, line, given):
+def read_terms(t, line, row, facts, terms):
     """What belongs to the market on the bar, but its prices."""
-    m, k = line.instrument, given.row[t]
-    line.fact, line.terms = given.facts[k, m], given.terms[k, m]
+    m, k = line.instrument, row[t]
+    line.fact, line.terms = facts[k, m], terms[k, m]
     line.bar.usual = np.nan
     if line.terms.impact != 0.0 and t > 0:
-        line.bar.usual = given.terms[given.row[t - 1], m].liquidity
+        line.bar.usual = terms[row[t - 1], m].liquidity
 
 
 @fused
-def read_left(t, line, given):
+def read_left(t, line, quotes):
     """What the market says of the contract rolled out of, if a part of the position is in it still."""
     if line.left != 0.0:
-        m, bar, quotes = line.instrument, line.bar, given.quotes
+        m, bar = line.instrument, line.bar
         bar.left_open, bar.left_mark, bar.left_volume = (
             quotes.left_open[t, m],
             quotes.left_mark[t, m],
@@ -69,8 +69,8 @@ def roll_lines(t, count, given, extras, state, books):
         line = lines[found[n]]
         line.delta = 0.0
         if line.busy == ROLLING and line.position != 0.0:
-            read_terms(t, line, given)
-            read_left(t, line, given)
+            read_terms(t, line, given.row, given.facts, given.terms)
+            read_left(t, line, given.quotes)
             if extras is not None:
                 line.delta = going_on(line, rules)
             if extras is None or not rules.shared:

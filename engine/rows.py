@@ -59,9 +59,8 @@ class Rows(NamedTuple):
         return Rows(self.values[:, :rows], self.acts[:acts], self.closed[:acts], self.legs[:, :acts])
 
 
-def rows_of(series):
-    """The rolled history of one market, a `store.derived.Series`, as `Rows`."""
-    frame = series.frame  # read once: of bars within the day it is large, and nobody keeps it
+def rows_of(series, frame):
+    """The rolled history of one market as `Rows`: of a `store.derived.Series` and its rows."""
     if frame.is_empty():
         return Rows(np.empty((len(DAILY), 0)), np.empty(0, np.int64), np.empty(0, bool), np.empty((len(LEGS), 0)))
     keys, closed, legs = _legs(series.legs)
@@ -190,11 +189,20 @@ def aligned(days, rows):
         daily[:, m, place] = one.values[taken]
         legs[:, m, place[one.acts]] = one.legs
         flags[:, m, place[one.acts]] = one.closed, ~one.closed
-    told = {
-        name: values for block, of in ((daily, names), (legs, LEGS)) for name, values in zip(of, block, strict=True)
-    }
-    told |= {"roll": flags[1], "closed": flags[0]}
-    return {name: np.ascontiguousarray(values.T) for name, values in told.items()}
+    return {
+        name: values for block, of in ((daily, names), (legs, LEGS), (flags, ("closed", "roll")))
+        for name, values in zip(of, _turned(block), strict=True)
+    }  # fmt: skip
+
+
+def _turned(block):
+    """Arrays (time, market) of a block (column, market, time), each in C order.
+
+    They are parts of one block: the system gives large blocks in large pages, and many small ones at thrice the price.
+    """
+    turned = np.empty((block.shape[0], block.shape[2], block.shape[1]), block.dtype)
+    np.copyto(turned, block.transpose(0, 2, 1))
+    return turned
 
 
 def prices(table, roll_fill):

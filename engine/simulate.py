@@ -76,7 +76,7 @@ def simulated(ready):
     state = started(ready)
     books = through(ready, state, curves, held, Books(state.own, *tables))
     used, lines = books.own[0], state.lines
-    told = {name: plain(getattr(books, name)[: used[name]]).copy() for name in Books._fields[1:]}
+    told = {name: _filled(getattr(books, name), used[name]) for name in Books._fields[1:]}
     left = held.left if ready.late else np.broadcast_to(0.0, shape)
     return Ledger(
         **told, **(curves._asdict() | held._asdict() | {"left": left}), residual=lines["residual"].copy(),
@@ -345,6 +345,14 @@ def _close_books(t, state, books):
             finish_leaving(t, line, line.last + line.spread, EXIT_OPEN, books)
         if line.position != line.left:
             finish_leg(t, line, line.held, line.last, EXIT_OPEN, books)
+
+
+def _filled(table, rows):
+    """The first rows of a table as an array (row, field), where they lie; the memory of the others is given back."""
+    if not table.flags.owndata:
+        return plain(table[:rows]).copy()
+    table.resize(rows, refcheck=False)  # nothing else looks into it
+    return plain(table)
 
 
 def _grown(books):

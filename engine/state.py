@@ -26,6 +26,19 @@ def record_of(*fields):
     return np.dtype([(name, kind) for name, kind in told], align=True)
 
 
+def on_lines_of_cache(kind):
+    """The same records, each on lines of the processor's cache of its own: an odd number of them, for lines that lie
+    apart by a power of two have the same few places there.
+
+    >>> on_lines_of_cache(record_of("price", ("day", bool))).itemsize
+    64
+    """
+    told = [(name, *kind.fields[name][:2]) for name in kind.names]
+    names, formats, offsets = zip(*told, strict=True)
+    size = 64 * (-(-kind.itemsize // 64) | 1)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size}, align=True)
+
+
 INDEX = (
     np.uint32
 )  # of what stands at a place of an array: of a number with a sign numba asks first whether it is negative
@@ -106,17 +119,17 @@ FILL, TRADE, EVENT, ENTRY = (
 #   gross, bars      of the open trades since they were told last (`blotter.told`)
 #   fact, terms, bar of its market, where it has something to do
 #   whole, leg, leaving   trades now open: flat to flat; in the contract held; in the one rolled out of
-LINE = record_of(
-    "position", "target", "left", "last", "offset", "earned", "gross", "bars",
-    *((name, INDEX) for name in ("instrument", "sleeve")), "wanted", ("why", np.int64), ("kind", np.int64),
-    ("ordered", np.bool_), ("contracts", np.bool_), "price", "residual", "ratio",
+LINE = on_lines_of_cache(record_of(
+    "position", "target", "wanted", "last", "offset", "gross", "bars", ("instrument", INDEX),  # of every bar: one line
+    ("why", np.int8), ("kind", np.int8), ("ordered", np.bool_), ("contracts", np.bool_),  # of the cache
+    "left", "earned", "price", "residual", "ratio", ("sleeve", INDEX),
     *((name, np.int64) for name in ("member", "held", "busy")),
     "delta", "balance", "rate", "spread", "part", "opened", "share", "net", "ambiguous", "sides", "costs",
     *((name, np.int64) for name in (
         "number", "root", "left_contract", "left_bars", "out", "cut", "priced", "missing", "fills", "trades",
     )),
     ("fact", FACT), ("terms", TERMS), ("bar", BAR), ("whole", TRADE), ("leg", TRADE), ("leaving", TRADE),
-)  # fmt: skip
+))  # fmt: skip
 # A member, from bar to bar; levels in adjusted points:
 #   units            held [contracts, or units of a spread]
 #   ideal, wanted    what it would hold by itself, not yet whole; and whole

@@ -255,7 +255,6 @@ def _fills(ledger, market, layout):
     other = f["contract"] != market.contract[t, m]  # the range of the bar is that of its own contract
     high[other], low[other] = np.nan, np.nan
     sides = np.sign(f["contracts"])
-    told = [shown(*row) for row in zip(f["price"], points, sides, high, low, strict=True)]
     return pl.DataFrame(
         {
             "day": market.days[t],
@@ -264,7 +263,7 @@ def _fills(ledger, market, layout):
             "kind": _named(kind, KINDS),
             "contracts": f["contracts"],
             "price": f["price"],
-            "shown": pl.Series(told, dtype=pl.Float64),
+            "shown": shown(f["price"], points, sides, high, low),
             "slippage": f["slippage"],
             "impact": f["impact"],
             "commission": f["commission"],

@@ -100,7 +100,8 @@ def _tell(curves, state, days, returns, out):
         fills += line.fills
         trades += line.trades + (line.position != 0.0)  # one that is open is a trade, too
     for t in range(curves.margin.shape[0]):
-        peak = max(peak, curves.margin[t])
+        if curves.margin[t] > peak:  # rarely, and then nothing waits for it
+            peak = curves.margin[t]
     final = equity[-1] if equity.shape[0] > 0 else days.capital
     notional = added(curves.notional, 0, curves.notional.shape[0])
     row = (total, volatility, sharpe, sortino, deepest, mean, final, notional, costs, peak, float(fills), float(trades))

@@ -1,18 +1,22 @@
-"""Bars of many markets read ahead of their use: several markets in one go, by a thread, while others are worked on.
+"""Bars and series of many markets read ahead of their use, by a thread, while others are worked on.
 
-One question to polars for many files costs a fraction of one for each, and it reads them side by side. Markets are
-taken in groups of some `ROWS`, so that the first are at hand soon and no store is held in memory as a whole; at most
-one group waits while another one is used. What is read is what `Bars.parts` reads, market by market.
+Bars are read several markets in one go: one question to polars for many files costs a fraction of one for each, and it
+reads them side by side. Markets are taken in groups of some `ROWS`, so that the first are at hand soon and no store is
+held in memory as a whole; at most one group waits while another one is used. What is read is what `Bars.parts` reads,
+market by market. Of kept series (`frames`) a few wait at most.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from store.held import PRICED
 
 ROWS = 150_000  # of a group, from which on it takes no further market
+FIRST = 5  # the first group is of so small a part of that, as somebody waits for it
+SERIES = 3  # of which the rows wait at most
 
 
 class Ahead:
@@ -56,13 +60,38 @@ class Ahead:
         return self.pool.submit(_read, self.groups.pop(0), self.columns) if self.groups else None
 
 
+def frames(series):
+    """The rows of each `derived.Series`, in their order; kept ones are read while those before them are used.
+
+    >>> from types import SimpleNamespace
+    >>> [frame for frame in frames([SimpleNamespace(rows=lambda n=n: n) for n in range(9)])]
+    [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    """
+    if sum(callable(one.rows) for one in series) < 2:
+        yield from (one.rows() if callable(one.rows) else one.rows for one in series)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        left, begun = deque(series), deque()
+        while left or begun:
+            while left and len(begun) < SERIES:
+                rows = left.popleft().rows
+                begun.append(pool.submit(rows).result if callable(rows) else partial(_same, rows))
+            yield begun.popleft()()
+
+
+def _same(rows):
+    return rows
+
+
 def _groups(plans):
     """Plans of one store and snapshot, in their order, in lists of some `ROWS`."""
-    group, rows = [], 0
+    group, rows, most = [], 0, ROWS // FIRST
     for plan in plans:
-        if group and (rows >= ROWS or plan.desk is not group[0].desk):
+        if group and (rows >= most or plan.desk is not group[0].desk):
             yield group
-            group, rows = [], 0
+            group, rows, most = [], 0, ROWS
         group.append(plan)
         rows += sum(segment.rows for segment in plan.files())
     if group:

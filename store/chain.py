@@ -201,10 +201,21 @@ def load(bars, months=MONTHS, listed=(), known=()):
     )
 
 
+def in_months(months):
+    """(100,) whether a number is one of these delivery months; `np.isin` loads masked arrays when it is first called.
+
+    >>> np.flatnonzero(in_months((3, 12)))
+    array([ 3, 12])
+    """
+    found = np.zeros(100, bool)
+    found[list(months)] = True
+    return found
+
+
 def _held(bars, months):
     """(bars, numbers of those in these months that say something, or None for all)."""
     contract = _array(bars, "contract")
-    known = np.isin(np.arange(100), months)
+    known = in_months(months)
     if known[contract[_changes(contract)] % 100].all() and not all(bars[name].null_count() for name in VALUES):
         return bars, None
     wanted = known[contract % 100]
@@ -243,6 +254,8 @@ def _one_bar_a_day(frame, intraday):
 
 def _with_listed(contracts, starts, first, days, listed):
     """The contracts with those that have no bar here but had one before, each with the day of its first."""
+    if not listed:
+        return contracts, starts, first.astype(np.int64)
     first = dict(zip(contracts.tolist(), first.tolist(), strict=True))
     first |= {contract: BEFORE for contract, date in listed if not len(days) or np.datetime64(date) < days[0]}
     everyone = np.array(sorted(first), contracts.dtype)
@@ -303,6 +316,8 @@ def taken(bars, rows, names):
 
 def _taken(column, rows):
     """Some rows of a column, nan as null."""
+    if column.dtype.is_float() and column.null_count():  # of a few rows nulls are quicker to turn into nan
+        return pl.Series(column.name, column[rows].to_numpy(), nan_to_null=True)
     if column.dtype.is_float() or (not column.null_count() and column.dtype.is_numeric()):
         return pl.Series(column.name, column.to_numpy()[rows], nan_to_null=True)
     if column.dtype in (pl.Date, pl.Datetime) and not column.null_count():

@@ -224,22 +224,27 @@ def with_dates(spec, frame):
 @cache
 def _load(extra, files):
     """The master made of `files`, each with the time of its last change, so that an edited file is read again."""
-    facts, aliases, since, digest = {}, {}, {"": None}, hashlib.sha256()
+    facts, aliases, since, digest, last, market = {}, {}, {"": None}, hashlib.sha256(), None, {}
     for path, _ in files:
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))  # the same on a checkout that has Windows line ends
     for path in sources("contracts.csv", extra):
-        for place, (root, field, value, valid_from, source) in _rows(path, FACT_COLUMNS):
-            if field not in TEXTS:
-                _check(field, value, place)
+        for line, (root, field, value, valid_from, source) in _rows(path, FACT_COLUMNS):
+            if field not in TEXTS and not _sound(field, value):
+                _check(field, value, (path.name, line))
             if valid_from not in since:
-                since[valid_from] = _date(valid_from, place)
-            facts.setdefault(root, {}).setdefault(field, []).append(Fact(value, since[valid_from], source))
+                since[valid_from] = _date(valid_from, (path.name, line))
+            if root != last:  # rows of a market stand together
+                last, market = root, facts.setdefault(root, {})
+            if field not in market:
+                market[field] = []
+            market[field].append(Fact(value, since[valid_from], source))
     for market in facts.values():
         for rows in market.values():
             if len(rows) > 1:  # stable: a user's row of the same day comes last
                 rows.sort(key=lambda fact: fact.valid_from or date.min)
     for path in sources("symbols.csv", extra):
-        for place, (vendor, name, root, factor, history_from, valid_from) in _rows(path, ALIAS_COLUMNS):
+        for line, (vendor, name, root, factor, history_from, valid_from) in _rows(path, ALIAS_COLUMNS):
+            place = path.name, line
             alias = Alias(root, _number(factor, place), history_from)
             aliases.setdefault((vendor, name), []).append((_date(valid_from, place), alias))
     for rows in aliases.values():
@@ -248,7 +253,7 @@ def _load(extra, files):
 
 
 def _rows(path, columns):
-    """(place, values) of a CSV file in the order of `columns`; a file that lacks one, and a cut row, are refused."""
+    """(line, values) of a CSV file in the order of `columns`; a file that lacks one, and a cut row, are refused."""
     with open(path, newline="", encoding="utf-8") as lines:
         reader = csv.reader(lines)
         header = next(reader, [])
@@ -256,13 +261,21 @@ def _rows(path, columns):
         if missing:
             raise ValueError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
         pick = itemgetter(*(header.index(column) for column in columns))
-        name, width = path.name, len(header)
+        width = len(header)
         for row in reader:
             if row:
-                place = (name, reader.line_num)
                 if len(row) < width:
-                    raise ValueError(f"{_at(place)}: {len(row)} cells, the header has {width}")
-                yield place, pick(row)
+                    place = _at((path.name, reader.line_num))
+                    raise ValueError(f"{place}: {len(row)} cells, the header has {width}")
+                yield reader.line_num, pick(row)
+
+
+def _sound(field, value):
+    """Whether a value is surely what its field may hold: a number above 0, as nearly all are; else `_check` tells."""
+    try:
+        return field in NUMBERS and float(value) > 0
+    except ValueError:
+        return False
 
 
 def _check(field, value, place):

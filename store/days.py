@@ -37,6 +37,7 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 WEEK = "1111100"
 DAY = np.timedelta64(1, "D")
 ONE = timedelta(days=1)
+EPOCH = date(1970, 1, 1).toordinal()
 FAR = 10 * ONE  # a night session begins no longer than a week of holidays before its trade date
 BASES = {"": 0, "-1d": 1, "-1s": None}
 
@@ -67,7 +68,7 @@ def _calendar(name, editions):
             known = ", ".join(sorted(set().union(*(file[0] for file in files))))
             raise UnknownCalendar(f"no calendar {part!r} in holidays.csv; there are {known}")
         closed |= listed.difference(*(file[1].get(part, ()) for file in files))
-    return np.busdaycalendar(WEEK, np.array(sorted(closed), "datetime64[D]"))
+    return np.busdaycalendar(WEEK, np.array(sorted(closed), np.int64).astype("datetime64[D]"))
 
 
 def calendars(names, extra=None):
@@ -359,14 +360,17 @@ def _half_days(path, _edited):
 
 @cache
 def _closures(path, _edited):
-    """Closed days and taken-back days of one file, each by calendar."""
+    """Closed days and taken-back days of one file, each by calendar, as days since 1970."""
     closed, opened, known = {}, {}, {}
     for number, row in _csv(path, ("calendar", "day", "name")):
         try:
-            name, text, what = row[:3]
+            name, text, what, *_ = row
             if text not in known:  # most are days of many calendars
-                known[text] = date.fromisoformat(text)
-            (opened if what == "open" else closed).setdefault(name, set()).add(known[text])
+                known[text] = date.fromisoformat(text).toordinal() - EPOCH
+            found = opened if what == "open" else closed
+            if name not in found:
+                found[name] = set()
+            found[name].add(known[text])
         except (IndexError, ValueError):
             raise ValueError(
                 f"{Path(path).name} line {number}: {', '.join(row)!r} holds no day, write 2024-03-15"

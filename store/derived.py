@@ -29,6 +29,7 @@ import polars as pl
 from store import chain as chains
 from store import continuous, kept, rolls, workers
 from store.ahead import Ahead
+from store.behind import Behind
 from store.code import code_hash
 from store.held import priced
 from store.legs import LEGS, opened
@@ -52,7 +53,7 @@ class Request:
     rule: str  # canonical, see roll_rules
     rank: int = 0
     given: pl.DataFrame | None = None
-    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`
+    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `behind`
 
     @property
     def archive(self):
@@ -169,9 +170,9 @@ def series(requests, progress=None, processes=None):
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
     left = [request for request, state in zip(requests, states, strict=True) if state is None]
-    with Ahead([request.plan for request in left], COLUMNS) as ahead:
+    with Ahead([request.plan for request in left], COLUMNS) as ahead, Behind() as behind:
         for request in left:
-            request.hand["ahead"] = ahead
+            request.hand.update(ahead=ahead, behind=behind if len(left) > 1 else None)
         for i, (request, state) in enumerate(zip(requests, states, strict=True)):
             found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
             request.hand.clear()
@@ -327,7 +328,7 @@ def _stitched(request, chain, calendar, bars):
 def _recent(bars, calendar, months):
     """The bars from the last roll on, of what may be held."""
     since = np.datetime64(calendar.frame["day"][-1])
-    held = np.isin(np.arange(100), months)[bars["contract"].to_numpy() % 100]
+    held = chains.in_months(months)[bars["contract"].to_numpy() % 100]
     rows = np.flatnonzero(held & (bars["day"].to_numpy() >= since))
     cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
     if len(rows) == 0 or len(cuts) > PARTS:
@@ -354,7 +355,8 @@ def _pruned(position, recent, calendar):
 
 
 def _kept(request, found, position, pieces, instead=None):
-    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on.
+    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on. Many are
+    written behind (`series`), but for those so long that they are read again when used.
 
     `pieces` are frames, or the names of those that are kept already.
     """
@@ -370,8 +372,21 @@ def _kept(request, found, position, pieces, instead=None):
     state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
     state["position"] = _told(position)
     state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
-    with contextlib.suppress(OSError):
-        for name, piece in ({"legs": found.legs} | pieces).items():
+    pieces = {"legs": found.legs} | pieces
+    if not callable(found.rows) and len(found.rows) > LARGE:
+        written = _write(request, state, pieces, instead)
+        return replace(found, rows=partial(_rows, request, state)) if written else found
+    if behind := request.hand.get("behind"):
+        behind.do(partial(_write, request, state, pieces, instead))
+    else:
+        _write(request, state, pieces, instead)
+    return found
+
+
+def _write(request, state, pieces, instead):
+    """Write the pieces of a state that are no names of kept ones yet, and the document with it; false if it fails."""
+    try:
+        for name, piece in pieces.items():
             state[name] = piece if isinstance(piece, str) else kept.put(request.folder, request.name, piece)
         old = (kept.read(request.folder, request.name) or {}).get("states", [])
         again = request.inputs, request.files
@@ -379,9 +394,9 @@ def _kept(request, found, position, pieces, instead=None):
         states = [state, *left][:KEPT]
         kept.write(request.folder, request.name, {"states": states})
         kept.drop(request.folder, _pieces(old) - _pieces(states))
-        if not callable(found.rows) and len(found.rows) > LARGE:
-            return replace(found, rows=partial(_rows, request, state))
-    return found
+    except OSError:
+        return False
+    return True
 
 
 def joined(archive, pairs):

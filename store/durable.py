@@ -146,9 +146,10 @@ def replaced(path):
     try:
         yield temporary
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         with contextlib.suppress(OSError):  # an idle file that nobody looks for
             remove(temporary)
+        raise
 
 
 def links_work(folder):

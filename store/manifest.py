@@ -30,6 +30,7 @@ from store.sealed import Damaged, Problem, checksum, problem, sealed, unsealed
 NOTHING = "0" * 64  # the hash of the store before its first commit
 _FOLDER, _HEAD = "snapshots", "snapshots/head"
 _NAME = re.compile(r"snapshots/\d{10}\.json")
+_NEWEST = re.compile(r"(\d{1,10}) ([0-9a-f]{64})\n")
 _PATH = re.compile(r"data/[a-z_]{1,64}/[0-9a-f]{32}\.parquet")
 _PATIENCE = 60.0  # how long a commit tries against others [s]
 made = []  # numbers of the snapshots that this process made: who is interrupted tells them
@@ -242,7 +243,7 @@ class Manifests:
             text = self.place.read(_HEAD).decode("ascii")
         except (FileNotFoundError, UnicodeDecodeError):
             return 0, NOTHING
-        found = re.fullmatch(r"(\d{1,10}) ([0-9a-f]{64})\n", text)
+        found = _NEWEST.fullmatch(text)
         return (int(found[1]), found[2]) if found else (0, NOTHING)
 
     def _text(self, number, absent=None):

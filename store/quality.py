@@ -80,21 +80,23 @@ def score(archive, roots, snapshot=None, asof=None):
 def _judged(days, spec, undecided, checked, asof, source):
     """Quality of a market with these days and undecided findings."""
     told = {"source": source, "undecided": undecided.height}
-    told["refused"] = undecided.filter(pl.col("severity") == "refuse").height
+    told["refused"] = undecided["severity"].to_list().count("refuse")
     if not len(days):
         return Quality(score=0.0 if told["refused"] else None, **told)
     expected, held = sessions(spec, days)
     late = np.busday_count(days[-1] + DAY, np.datetime64(asof, "D") + DAY, busdaycal=busdays(spec))
     coverage, freshness = len(held) / max(len(expected), 1), float(0.5 ** (late / HALF))
-    clean = _clean(days, undecided.filter(pl.col("day").fill_null(asof) <= asof)) if checked else None
+    clean = _clean(days, undecided, asof) if checked else None
     total = None if clean is None else coverage * freshness * clean
     return Quality(0.0 if told["refused"] else total, coverage, freshness, clean, **told)
 
 
-def _clean(days, undecided):
-    """Share of the days without a finding; a day that is not stored lacks in the coverage and is not counted again."""
+def _clean(days, undecided, asof):
+    """Share of the days without a finding up to `asof`; a day that is not stored lacks in the coverage and is not
+    counted again."""
     if undecided.is_empty():
         return 1.0
+    undecided = undecided.filter(pl.col("day").fill_null(asof) <= asof)
     told = undecided["day"].drop_nulls().unique().to_numpy()
     flagged = int(np.isin(told, days).sum()) + undecided["day"].null_count()
     return 1.0 - min(flagged, len(days)) / len(days)

@@ -5,6 +5,8 @@ since when. It is therefore asked once, for all days of the chain (`crossings`),
 the exchange gives each contract (`Dates`). What is left to do a roll is to look at the days that its contract is held.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from store import days, expiry
@@ -267,14 +269,16 @@ def crossings(chain, names, limit):
     order = np.argsort(days_first, kind="stable")
     day, contract = chain.dates[order], chain.entry_owner[order]
     count = np.bincount(day, minlength=len(chain.days))  # of contracts on each day
-    table = np.full((len(count), int(count.max())), np.nan)
-    filled = np.arange(table.shape[1]) < count[:, None]
+    place = np.arange(len(day)) - np.repeat(np.cumsum(count) - count, count)  # of a contract among those of its day
+    table = np.full((int(count.max()), len(count)), np.nan)
+    cell, cells = place * len(count) + day, table.reshape(-1)
     out, free, next_one = {}, day <= limit[contract], day[1:] == day[:-1]
     for name in names:
         number = chain.activity[name][order]
-        table[filled] = np.where(free, number, np.nan)
-        busiest = np.fmax.accumulate(table, axis=1)[filled]
-        ahead = next_one & (number[1:] > busiest[:-1]) & ~np.isnan(number[:-1])
+        cells[cell] = np.where(free, number, np.nan)
+        for nearer, row in pairwise(table):
+            np.fmax(nearer, row, out=row)
+        ahead = next_one & (number[1:] > cells[cell][:-1]) & ~np.isnan(number[:-1])
         out[name] = np.full(len(day), -1)
         out[name][order[:-1][ahead]] = contract[1:][ahead]
     return out

@@ -100,3 +100,16 @@ def test_a_run_of_no_day_has_no_month():
                  (), (), True)  # fmt: skip
     assert rolling.months(told).schema == rolling.MONTHS and rolling.months(told).is_empty()
     assert rolling.rolling(told).is_empty()
+
+
+def test_the_last_days_of_years_are_those_of_all_days():
+    random = np.random.default_rng(5)
+    days = np.busday_offset("2019-12-30", np.arange(1001), roll="forward")
+    equity = 1e6 * np.cumprod(np.append(1.0, 1.0 + random.normal(0.0, 0.01, 1000)))
+    equity[700:] = -1.0  # a ruin: no return after it is known
+    nothing = np.zeros(1000)
+    run = Daily(days, equity, nothing, np.zeros((1000, 1)), nothing, (), (), True)
+    every = rolling.rolling(run, 60).drop_nulls("volatility")
+    lasts = every.group_by(every["day"].dt.year().alias("year"), maintain_order=True).last().drop("year")
+    assert rolling.year_ends(run, 60).equals(lasts) and len(lasts) == 3
+    assert len(rolling.year_ends(run, 2000)) == 0

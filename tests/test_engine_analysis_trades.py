@@ -199,6 +199,17 @@ def test_excursions_are_those_of_bars_looked_at_one_by_one(seed):
         assert row["adverse_money"] == pytest.approx(worst * market.multiplier[first, m] * trade["contracts"])
 
 
+def test_highs_of_any_span_are_the_highest_known_ones():
+    values = np.random.default_rng(3).normal(size=(300, 1))
+    values[::7] = np.nan
+    table = excursions._doubled(values)
+    assert len(table) == excursions.LEVELS
+    for first, last in [(0, 299), (0, 0), (7, 7), (5, 68), (5, 69), (1, 64), (1, 65), (33, 290), (9, 8)]:
+        some = values[first : last + 1, 0]
+        highest = np.nanmax(some) if (~np.isnan(some)).any() else np.nan
+        np.testing.assert_equal(excursions._highest(table, first, last, 0), highest)
+
+
 def test_the_edge_ratio_is_mean_favourable_over_mean_adverse_in_ranges():
     run, market = analysed.made(2)
     found = excursions.edge(run, market, (3,))

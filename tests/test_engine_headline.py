@@ -8,6 +8,7 @@ from engine.headline import STATISTICS, Curve, added, statistics, term
 from engine.ratios import period_returns, unpaid
 from tests import small_runs
 
+KINDS = "walk", "flat", "ruin", "paid", "interest", "idle", "one bar", "no bar traded", "every bar", "alike", "lost"
 NAMES = [name for name in STATISTICS if name in metrics.METRICS]
 
 
@@ -34,12 +35,16 @@ def told(equity, interest, market, transfer, capital, compounding):
 
 
 @pytest.mark.parametrize("compounding", [True, False])
-@pytest.mark.parametrize("kind", ["walk", "flat", "ruin", "paid", "interest", "idle", "one bar", "no bar traded"])
+@pytest.mark.parametrize(
+    "kind",
+    ["walk", "flat", "ruin", "paid", "interest", "idle", "one bar", "no bar traded", "every bar", "alike", "lost"],
+)
 def test_every_statistic_is_that_of_the_metrics(kind, compounding):
     random = np.random.default_rng(7)
     days = {"one bar": 1}.get(kind, 900)
     mark = np.ones((days, 2))
-    mark[5::17] = np.nan  # days on which nothing traded
+    if kind != "every bar":
+        mark[5::17] = np.nan  # days on which nothing traded
     if kind == "no bar traded":
         mark[:] = np.nan
     market = small_runs.market(mark)
@@ -52,6 +57,10 @@ def test_every_statistic_is_that_of_the_metrics(kind, compounding):
     equity = 1e6 + np.cumsum(1e6 * steps + transfer + interest)
     if kind == "idle":
         equity[:] = 1e6
+    if kind == "alike":  # returns that differ by their rounding alone have a spread of 0
+        equity = 1e6 * 1.001 ** np.arange(1, days + 1)
+    if kind == "lost":
+        equity[700:] = np.nan
     one = term(market, transfer, 1e6, compounding)
     returns = np.empty(len(one.flows))
     found = statistics(Curve(equity, interest, 5e6, 12.5, 7.0, 4, 3), one, returns)

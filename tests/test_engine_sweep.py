@@ -131,6 +131,31 @@ def test_two_strategies_of_one_kind_are_swept_side_by_side(market):
     assert_is_backtest(market, given, found)
 
 
+class Keeper(Wants):
+    """Long; its forecasts of all combinations are an array that it keeps."""
+
+    size = param.Number(default=1.0, bounds=(0, 9), doc="[1]")
+    kept = None
+
+    def forecast(self, market):
+        """`size` for every bar."""
+        return np.full(market.mark.shape, self.size)
+
+    def forecasts(self, market, values):
+        """The same of each."""
+        Keeper.kept = np.repeat(np.asarray(values["size"])[:, None, None], market.mark.size, axis=1)
+        return Keeper.kept
+
+
+def test_what_a_strategy_keeps_of_its_forecasts_is_not_written_over():
+    given = portfolio((Keeper(), {}), settings=["sizing.contracts=3"])
+    market = by_hand([100.0, 101.0, 103.0, 102.0])
+    found = sweep(market, given, {"size": [1.0, 2.0, 3.0]}, threads=1)
+    assert Keeper.kept[:, -1, 0].tolist() == [1.0, 2.0, 3.0]
+    earned = found.trials()["final_equity"] - given.capital
+    assert earned.to_list() == [3.0, 6.0, 9.0]  # 3 contracts times the forecast, from 101 to 102
+
+
 def test_a_fault_of_ours_is_raised_and_no_refusal(market, cross, monkeypatch):
     def broken(*given, **more):
         raise ValueError("a fault of the engine")

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -68,3 +70,26 @@ def test_a_manifest_that_tells_other_counts_of_rows_mixes_no_markets(archive):
     wanted = [history.bars(open_archive(archive.path), root, snapshot=snapshot) for root in ("SI", "FGBL")]
     with ahead.Ahead(wanted, derived.COLUMNS) as reader:
         assert all(same(reader.take(plan), plan.parts(derived.COLUMNS)) for plan in wanted)
+
+
+def test_rows_of_kept_series_come_in_their_order_and_few_wait():
+    read = []
+
+    def rows(number):
+        read.append(number)
+        return number
+
+    kept = [SimpleNamespace(rows=partial(rows, number)) for number in range(9)]
+    held = [SimpleNamespace(rows="held")]
+    found = ahead.frames([*kept[:4], *held, *kept[4:]])
+    taken = [next(found)]
+    assert len(read) <= 1 + ahead.SERIES
+    assert [*taken, *found] == [0, 1, 2, 3, "held", 4, 5, 6, 7, 8] and read == list(range(9))
+
+
+def test_what_fails_of_kept_series_fails_where_it_is_used():
+    kept = [SimpleNamespace(rows=lambda: 1), SimpleNamespace(rows=lambda: 1 / 0), SimpleNamespace(rows=lambda: 3)]
+    found = ahead.frames(kept)
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)

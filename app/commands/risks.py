@@ -35,7 +35,7 @@ def risk(run, archive):
     made.add(
         "Last 252 days",
         "Volatility, ratios and deepest drawdown of the 252 days up to each year's last.",
-        lambda: _year_ends(rolling.rolling(daily)),
+        lambda: _year_ends(rolling.year_ends(daily)),
     )
     made.add(
         "Value at risk",
@@ -185,8 +185,8 @@ def _spaced(amount):
 def _year_ends(found):
     import polars as pl
 
-    last = found.drop_nulls("volatility").group_by(year=pl.col("day").dt.year(), maintain_order=True).last()
-    return last.drop("beta").rename({"drawdown": "deepest"}).sort("year", descending=True)
+    years = found.select(pl.col("day").dt.year().alias("year"), pl.exclude("beta"))
+    return years.rename({"drawdown": "deepest"}).sort("year", descending=True)
 
 
 def _cautioned(found):

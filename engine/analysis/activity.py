@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import COSTS, PAID, by_market, codes, once, rows_of
+from engine.analysis.daily import COSTS, PAID, among, by_market, codes, once, rows_of
+from engine.analysis.parts import ROLLS
 from engine.book import CAUSES
 
 ROLL_COSTS = ("roll_slippage", "roll_impact", "roll_commission")
@@ -60,8 +61,9 @@ def by_year(run, market=None):
     sums = {name: booked[:, [CAUSES.index(cause) for cause in of]].sum(axis=1) for name, of in causes.items()}
     sums["profit"] = booked.sum(axis=1) - booked[:, CAUSES.index(PAID)]
     money = pl.DataFrame({"day": days} | sums).group_by(year).agg(pl.exclude("day").sum())
-    roll = pl.col("kind").cast(pl.String).str.starts_with("roll ")
-    fills = run.fills().group_by(year).agg(fills=pl.len(), roll_fills=roll.sum())
+    roll = among(run.fills()["kind"], ROLLS)
+    fills = run.fills().select("day", roll=pl.Series(roll)).group_by(year)
+    fills = fills.agg(fills=pl.len(), roll_fills=pl.col("roll").sum())
     found = run.equity()[1:].group_by(year).agg(equity=pl.col("equity").mean())
     traded = None if market is None else notional(run, market).group_by(year).agg(traded=pl.col("notional").sum())
     for part in (money, fills, traded):
@@ -81,7 +83,7 @@ def held(run, by="market"):
     A strategy is long where the notional of all it holds is. By is `market`, `root` or `strategy`.
     """
     days, positions = run.equity()["day"][1:].to_numpy().astype("datetime64[D]"), by_market(run.positions())
-    names = sorted(positions[by].cast(pl.String).unique())
+    names = sorted(positions[by].unique().cast(pl.String))
     shape, cell = (len(days), len(names)), rows_of(days, positions["day"]) * len(names) + codes(positions[by], names)
     notional = np.nan_to_num(positions["notional"].fill_null(0.0).to_numpy())
     there = positions["contracts"].to_numpy() != 0.0
@@ -120,7 +122,7 @@ def notional(run, market):
     Source: what the simulation adds up as it trades; here from prices, multipliers and rates of exchange.
     """
     fills = netted(run)
-    row = np.searchsorted(market.days, fills["day"].to_numpy().astype("datetime64[D]"))
+    row = rows_of(market.days, fills["day"])
     column = codes(fills["market"], market.names)
     worth = (market.multiplier * market.fx)[row, column]
     amount = (fills["contracts"] * fills["price"]).abs().to_numpy() * worth

@@ -75,16 +75,17 @@ class Attribution:
 
     def __init__(self, run, told, curve, regimes):
         self.parts, self._curve, self._regimes = told, curve, regimes
-        self._trades, self._lines = len(told.trades), len(told.lines)
+        self._trades, self._lines = len(told.order), len(told.lines)
         self._known, self._reduced = {}, {}
-        self._group = np.where(told.cells.trade >= 0, told.cells.trade, self._trades + told.cells.line)
+        self._group, none = told.cells.trade.copy(), np.flatnonzero(told.cells.trade < 0)
+        self._group[none] = self._trades + told.cells.line[none]
         self._line = np.concatenate([told.owner, np.arange(self._lines + 1)])  # of each group
         self.id = run.id
 
     @property
     def total(self):
         """The change of equity. [account currency]"""
-        return float(self.parts.amount.sum())
+        return self.parts.total
 
     @property
     def curved(self):
@@ -191,8 +192,9 @@ class Attribution:
             else:
                 place = self._group if level == "group" else self.parts.cells.day
                 size = self._trades + self._lines + 1 if level == "group" else len(self.parts.days)
-                key = self.parts.cause * size + place[self.parts.cell]
-                sums = np.bincount(key, self.parts.amount, len(self.parts.causes) * size).reshape(-1, size)
+                sums = np.zeros((len(self.parts.causes), size))
+                for cause, amount, cell in self.parts.blocks:
+                    np.add.at(sums[cause], place[cell], amount)
             self._reduced[level, "cause"] = sums
         return self._reduced[level, "cause"]
 
@@ -207,7 +209,10 @@ class Attribution:
         """Sums of a trade (or line, or account) on a day."""
         places = {"cell": np.arange(len(self._group)), "group": self._group}
         places |= {"day": self.parts.cells.day, "line": self.parts.cells.line}
-        return places, np.bincount(self.parts.cell, self.parts.amount, len(self._group))
+        sums = np.zeros(len(self._group))
+        for _, amount, cell in self.parts.blocks:
+            np.add.at(sums, cell, amount)
+        return places, sums
 
     @cached_property
     def _by_line(self):
@@ -287,18 +292,17 @@ class Attribution:
             told = dict(zip(market.names, market.sectors if name == "sector" else market.currencies, strict=True))
             texts = [told.get(label, UNKNOWN) for _, label in lines]  # one that never traded has no name
         else:
-            told = dict(self.parts.trades.select("market", "sector").cast(pl.String).unique().rows())
+            told = dict(self.parts.unsorted.select("market", "sector").unique().cast(pl.String).rows())
             texts = [told.get(label) or UNKNOWN for _, label in lines]
         labels, code = _coded(texts)
         return np.append(code, len(labels)), [*labels, ACCOUNT]
 
     def _of_trade(self, name):
-        trades = self.parts.trades
         if name == "holding":
-            bars, labels = trades["bars"].to_numpy(), [text for _, text in HELD]
+            bars, labels = self.parts.of_trades("bars").to_numpy(), [text for _, text in HELD]
             code = np.searchsorted([most for most, _ in HELD], bars)
         else:
-            code, labels = labelled(trades["direction" if name == "side" else name], UNKNOWN)
+            code, labels = labelled(self.parts.of_trades("direction" if name == "side" else name), UNKNOWN)
         none = np.full(self._lines + 1, len(labels))
         none[-1] = len(labels) + 1
         return np.concatenate([code, none]).astype(np.int64), [*labels, NO_TRADE, ACCOUNT]

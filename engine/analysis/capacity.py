@@ -7,11 +7,13 @@ of the one held: rolls near expiry are slower than this says.
 `curve` asks the engine: the run is played again with more and more capital, and each order pays the impact of its size.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
 from engine.analysis.activity import notional
-from engine.analysis.daily import COSTS, Daily, by_line, by_market, codes, rows_of
+from engine.analysis.daily import COSTS, Daily, by_market, codes, rows_of
 from engine.analysis.exposure import CONTRACTS
 from engine.analysis.scene import base_of, with_params
 from engine.ratios import years
@@ -75,23 +77,23 @@ def capacity(run, market, part=PART, sure=SURE, daily=None):
     for name, value in (("part", part), ("sure", sure)):
         if not 0.0 < value <= 1.0:
             raise ValueError(f"{name} = {value!r}: allowed is a share above 0 and up to 1")
-    row, column, held = _held(run, market)
-    of_volume, of_open = _over(held, market.liquidity, row, column), _over(held, market.open_interest, row, column)
-    day, traded_in, traded = _traded(run, market)
-    share = _over(traded, market.liquidity, day, traded_in)
+    column, row, held = _held(run, market)
+    volume, open_ = market.liquidity[row, column], market.open_interest[row, column]
+    traded_in, day, traded = _traded(run, market)
+    share = _over(traded, market.liquidity[day, traded_in])
     capital = capital_of(daily or Daily.of(run), market)[day] * part / share
-    held_in, traded_in = _groups(column, market), _groups(traded_in, market)
-    found = {
-        "contracts": _each(np.max, held, held_in),
-        "volume": _each(np.median, market.liquidity[row, column], held_in),
-        "open_interest": _each(np.median, market.open_interest[row, column], held_in),
-        "capital": _each(lambda known: np.quantile(known, 1.0 - sure), capital, traded_in),
-    }
-    for name, values, groups in (
-        ("of_volume", of_volume, held_in), ("of_open_interest", of_open, held_in),
-        ("days_to_leave", of_volume / part, held_in), ("traded", share, traded_in),
-    ):  # fmt: skip
-        found[name], found[f"{name}_most"] = _each(np.mean, values, groups), _each(np.max, values, groups)
+    found = {}
+    for names, numbers, values, of in (
+        (("contracts",), (np.max,), held, column),
+        (("volume",), (np.median,), volume, column),
+        (("open_interest",), (np.median,), open_, column),
+        (("of_volume", "of_volume_most"), (np.mean, np.max), _over(held, volume), column),
+        (("of_open_interest", "of_open_interest_most"), (np.mean, np.max), _over(held, open_), column),
+        (("traded", "traded_most"), (np.mean, np.max), share, traded_in),
+        (("capital",), (lambda known: np.quantile(known, 1.0 - sure),), capital, traded_in),
+    ):
+        found |= zip(names, _each(numbers, values, of, len(market.names)), strict=True)
+    found |= {f"days_to_leave{of}": found[f"of_volume{of}"] / part for of in ("", "_most")}
     frame = pl.DataFrame({"market": pl.Series(market.names, dtype=pl.String)} | found)
     frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None)).filter(pl.col("contracts").is_not_null())
     return frame.select(*CAPACITY).cast(CAPACITY).sort("capital", "market", nulls_last=True)
@@ -134,10 +136,11 @@ def curve_of(scene, times=TIMES):
             raise ValueError(f"{factor!r} times the capital: allowed is a number above 0")
         capital = scene.portfolio.capital * factor
         run = scene._replace(portfolio=with_params(scene.portfolio, capital=capital)).played()
-        day, column, traded = _traded(run, scene.market)
-        share = _over(traded, scene.market.liquidity, day, column)
+        column, day, traded = _traded(run, scene.market)
+        volume = scene.market.liquidity[day, column]
+        share = _over(traded, volume)
         known = ~np.isnan(share)
-        whole, share = scene.market.liquidity[day, column][known].sum(), share[known]
+        whole, share = volume[known].sum(), share[known]
         told, sums = run.metrics(), run.summary["ledger"]
         days = run.equity()["day"].to_numpy().astype("datetime64[D]")
         spent = [-sum(sums[cause] for cause in causes) for causes in (COSTS, ("impact", "roll_impact"))]
@@ -157,45 +160,34 @@ def capital_of(daily, market):
 
 
 def _held(run, market):
-    """Row, column and size, without sign, of the contracts of each market that were held. [contracts]"""
-    positions = by_market(run.positions())
-    cell = rows_of(market.days, positions["day"]) * len(market.names) + codes(positions["market"], market.names)
-    return _sums(cell, positions["contracts"].to_numpy(), len(market.names))
+    """Column, row and size, without sign, of the contracts of each market that were held, market by market."""
+    positions, rows = by_market(run.positions()), len(market.days)
+    cell = codes(positions["market"], market.names) * rows + rows_of(market.days, positions["day"])
+    size = np.abs(np.bincount(cell, positions["contracts"].to_numpy()))
+    key = np.flatnonzero(size)
+    return *np.divmod(key, max(rows, 1)), size[key]
 
 
 def _traded(run, market):
-    """Row, column and size of what was traded of one contract on one day, both directions added. [contracts]"""
-    fills = notional(run, market)
-    cell = fills["row"].to_numpy() * len(market.names) + fills["column"].to_numpy()
+    """Column, row and size of what was traded of one contract on one day, both directions added, market by market."""
+    fills, rows = notional(run, market), len(market.days)
+    cell = fills["column"].to_numpy() * rows + fills["row"].to_numpy()
     key, own = np.unique(cell * CONTRACTS + fills["contract"].fill_null(0).to_numpy(), return_inverse=True)
     size = np.bincount(own, np.abs(fills["contracts"].to_numpy()), minlength=len(key))
-    return *np.divmod(key // CONTRACTS, len(market.names)), size
+    return *np.divmod(key // CONTRACTS, max(rows, 1)), size
 
 
-def _sums(cell, contracts, columns):
-    """Row, column and net size, without sign, of each cell that has any."""
-    size = np.abs(np.bincount(cell, contracts))
-    key = np.flatnonzero(size)
-    return *np.divmod(key, max(columns, 1)), size[key]
-
-
-def _over(size, known, row, column):
-    """Size over what the market has there; nan where that is not known."""
-    whole = known[row, column]
+def _over(size, whole):
+    """Size over what the market has; nan where that is not known."""
     return size / np.where(whole > 0.0, whole, np.nan)
 
 
-def _groups(column, market):
-    """Rows of each market, one array a market."""
-    order = by_line(column)
-    return np.split(order, np.searchsorted(column[order], np.arange(1, len(market.names))))
-
-
-def _each(number, values, groups):
-    """A number of the known values of each market, nan where there is none; array (market,)."""
-    out = np.full(len(groups), np.nan)
-    for m, rows in enumerate(groups):
-        mine = values[rows]
+def _each(numbers, values, column, count):
+    """Numbers of the known values of each market, whose values follow each other; nan where there is none, array
+    (number, market)."""
+    out, edges = np.full((len(numbers), count), np.nan), np.searchsorted(column, np.arange(count + 1))
+    for m, (first, end) in enumerate(pairwise(edges)):
+        mine = values[first:end]
         if len(mine := mine[~np.isnan(mine)]):
-            out[m] = number(mine)
+            out[:, m] = [number(mine) for number in numbers]
     return out

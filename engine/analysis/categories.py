@@ -50,16 +50,16 @@ def categories(told):
     polars.DataFrame
         `CATEGORIES`, in the order of the rules; the sums are those of all trades.
     """
-    trades, number = told.parts.trades, _numbers(told)
+    column, number = told.parts.of_trades, _numbers(told)
     yields = told.by_trade()[:, told.parts.causes.index("roll_yield")]
-    amounts = {name: trades[name].cast(pl.Float64).to_numpy() for name in ("net", "costs", "bars")}
+    amounts = {name: column(name).cast(pl.Float64).to_numpy() for name in ("net", "costs", "bars")}
     sums = {
         name: np.bincount(number, amount, len(RULES)) for name, amount in (amounts | {"roll_yield": yields}).items()
     }
     count = np.bincount(number, minlength=len(RULES))
     found = pl.DataFrame({"category": list(RULES), "trades": count, "rule": list(RULES.values())} | sums)
     found = found.filter(pl.col("trades") > 0).with_columns(
-        share=pl.col("trades") / max(len(trades), 1),
+        share=pl.col("trades") / max(len(number), 1),
         mean=pl.col("net") / pl.col("trades"),
         bars=pl.col("bars") / pl.col("trades"),
         roll_yield=pl.col("roll_yield") if told.curved else pl.lit(None, pl.Float64),
@@ -76,17 +76,17 @@ def category(told):
         Without a curve no trade is `roll-only`: what the roll yield paid is not known.
     """
     texts = pl.Series(list(RULES)).gather(_numbers(told))
-    return pl.DataFrame({"trade": told.parts.trades["trade"], "category": texts}, schema=CATEGORY).sort("trade")
+    return pl.DataFrame({"trade": told.parts.of_trades("trade"), "category": texts}, schema=CATEGORY).sort("trade")
 
 
 def _numbers(told):
     """Number in RULES of the category of each trade, in the order of `parts.trades`."""
-    trades = told.parts.trades
-    net, bars, why = trades["net"].to_numpy(), trades["bars"].to_numpy(), trades["exit_reason"]
-    gross, won, lost = trades["gross"].to_numpy(), net >= CENT, net <= -CENT
+    column = told.parts.of_trades
+    net, bars, why = column("net").to_numpy(), column("bars").to_numpy(), column("exit_reason")
+    gross, won, lost = column("gross").to_numpy(), net >= CENT, net <= -CENT
     roll_yield = told.by_trade()[:, told.parts.causes.index("roll_yield")]
     fits = {
-        "open": trades["open"].to_numpy(),
+        "open": column("open").to_numpy(),
         "margin-cut": told.parts.cut,
         "contract ended": among(why, ("closed", "spread broken")),
         "stopped": among(why, ("stop", "trailing stop")) & lost,

@@ -259,7 +259,7 @@ def rotated(code, values, weights, count):
               \quad p = \frac{1}{T} \#\{s: |d_s| \ge |d_0|\}
 
     with 1 the days of the regime and 0 those of the others, days counted around the end. All sums of a regime are one
-    product of Fourier transforms.
+    product of Fourier transforms; where every value counts once, as many days are counted of any rotation.
 
     Parameters
     ----------
@@ -294,10 +294,11 @@ def rotated(code, values, weights, count):
     part = slice(seen[0], None)
     code, time = code[part], len(code) - seen[0]
     number = np.where(np.isnan(values[part]), 0.0, weights[part])
-    moving = [np.fft.rfft(x, axis=0) for x in (np.where(number > 0.0, np.nan_to_num(values[part]), 0.0), number)]
-    all_sum, all_number = _moved(code != UNKNOWN, moving, time)
-    for k in range(count):
-        own_sum, own_number = _moved(code == k, moving, time)
+    value = np.fft.rfft(np.where(number > 0.0, np.nan_to_num(values[part]), 0.0), axis=0)
+    weight = None if (number == 1.0).all() else np.fft.rfft(number, axis=0)
+    sums = [_moved(code == k, value, weight, time) for k in range(count)]
+    all_sum, all_number = (sum(of) for of in zip(*sums, strict=True))
+    for k, (own_sum, own_number) in enumerate(sums):
         rest = all_number - own_number
         there = (own_number > 0.5) & (rest > 0.5)  # they are whole, but for the rounding of the transform
         if there[0]:
@@ -306,10 +307,14 @@ def rotated(code, values, weights, count):
     return p, difference
 
 
-def _moved(inside, moving, time):
-    """Sums over the days inside, for each number of days by which they are moved."""
+def _moved(inside, value, weight, time):
+    """Sums of values and of weights, None: of ones, over the days inside, for each number of days by which they are
+    moved."""
     fixed = np.conj(np.fft.rfft(inside.astype(np.float64), axis=0))
-    return [np.fft.irfft((fixed * other).sum(axis=1), time) for other in moving]
+    total = np.fft.irfft((fixed * value).sum(axis=1), time)
+    if weight is None:
+        return total, np.full(time, float(np.count_nonzero(inside)))
+    return total, np.fft.irfft((fixed * weight).sum(axis=1), time)
 
 
 def _regimes(names, code):

@@ -42,13 +42,13 @@ class Daily:
         equity = run.equity()
         days, ledger = equity["day"].to_numpy().astype("datetime64[D]"), by_market(run.ledger())
         sectors = sectors_of(run)
-        names = tuple(sorted(set(sectors) | (set(ledger["market"].cast(pl.String).unique()) - {""})))
+        names = tuple(sorted(set(sectors) | (set(ledger["market"].unique().cast(pl.String)) - {""})))
         time, count = len(days) - 1, len(names) + 1
         rows, amount = rows_of(days, ledger["day"]) - 1, ledger["amount"].to_numpy()
         column = codes(ledger["market"], (*names, ""))
         cause = codes(ledger["cause"], CAUSES)
-        paid, credited = cause == TRANSFER, cause == INTEREST
-        own = ~paid
+        paid, credited = (np.flatnonzero(cause == one) for one in (TRANSFER, INTEREST))
+        own = np.delete(np.arange(len(amount)), paid) if len(paid) else slice(None)
         flat = rows * count + column
         profit = np.bincount(flat[own], amount[own], minlength=time * count).reshape(time, count)
         of_days = (np.bincount(rows[one], amount[one], minlength=time) for one in (paid, credited))
@@ -92,8 +92,9 @@ def account(run, daily=None):
     """What the numbers of `engine.metrics` read of a run; what only its simulation knows (notional) is nan."""
     daily = daily or Daily.of(run)
     ledger, trades = by_market(run.ledger()), run.trades()
-    costs = np.isin(codes(ledger["cause"], CAUSES), COSTS_OF)
-    of_lines = ledger.filter(~costs).group_by("strategy", "market").agg(pl.col("amount").sum())
+    sums = ledger.group_by("strategy", "market", "cause").agg(pl.col("amount").sum())
+    costs = among(sums["cause"], COSTS)
+    of_lines = sums.filter(~costs).group_by("strategy", "market").agg(pl.col("amount").sum())
     lines = of_lines.filter(pl.col("market").cast(pl.String) != "")
     held = np.isin(daily.days[1:], run.positions()["day"].unique().to_numpy().astype("datetime64[D]"))
     return Account(
@@ -101,7 +102,7 @@ def account(run, daily=None):
         daily.days,
         daily.alone,
         trades["net"].to_numpy(),
-        costs=-float(ledger.filter(costs)["amount"].sum()),
+        costs=-float(sums["amount"].to_numpy()[costs].sum()),
         line_gross=lines["amount"].to_numpy(),
         contracts=held.astype(float),
         interest=daily.interest / daily.base,
@@ -150,7 +151,7 @@ def among(column, names):
     if not isinstance(column.dtype, pl.Enum):
         return column.cast(pl.String).is_in(list(names)).fill_null(False).to_numpy()
     known = np.array([*(text in names for text in column.dtype.categories), False])
-    return known[column.to_physical().cast(pl.Int64).fill_null(len(known) - 1).to_numpy()]
+    return known[numbers(column)]
 
 
 def labelled(column, absent):
@@ -164,12 +165,24 @@ def labelled(column, absent):
         column = column.cast(pl.String)
         column = column.cast(pl.Enum(column.unique().drop_nulls()))
     names = [*column.dtype.categories, absent]
-    number = column.to_physical().cast(pl.Int64).fill_null(len(names) - 1).to_numpy()
+    number = numbers(column)
     there = np.flatnonzero(np.bincount(number, minlength=len(names)))
     texts = sorted({names[k] for k in there})
     place = np.zeros(len(names), np.int64)
     place[there] = [texts.index(names[k]) for k in there]
     return place[number], texts
+
+
+def numbers(column):
+    """Number of each text of a column that is stored as numbers, a null the one after the last; array (row,) of int.
+
+    >>> numbers(pl.Series(["b", None, "a"], dtype=pl.Enum(["a", "b"]))).tolist()
+    [1, 2, 0]
+    """
+    number = column.to_physical()
+    if number.null_count():
+        number = number.cast(pl.Int64).fill_null(len(column.dtype.categories))
+    return number.to_numpy().astype(np.int64, copy=False)
 
 
 def by_line(line):
@@ -183,8 +196,12 @@ def by_line(line):
 
 
 def sectors_of(run):
-    """{market: its sector} of the markets that a run traded."""
-    pairs = by_market(run.trades()).select("market", "sector").unique().cast(pl.String)
+    """{market: its sector} of the markets that a run traded; made once."""
+    return once(run, "sectors", lambda: _sectors_of(by_market(run.trades())))
+
+
+def _sectors_of(trades):
+    pairs = trades.select("market", "sector").unique().cast(pl.String)
     return {market: sector or UNKNOWN for market, sector in pairs.rows()}
 
 
@@ -201,5 +218,4 @@ def rows_of(days, column):
         return np.searchsorted(days, column.to_numpy().astype("datetime64[D]"))
     number = days.astype("datetime64[D]").astype(np.int64)
     table = np.searchsorted(number, np.arange(number[0], number[-1] + 2))
-    place = column.to_physical().to_numpy().astype(np.int64) - number[0]
-    return table[np.clip(place, 0, len(table) - 1, out=place)]
+    return table.take(column.to_physical().to_numpy().astype(np.int64) - number[0], mode="clip")

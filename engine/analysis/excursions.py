@@ -12,9 +12,11 @@ import polars as pl
 
 from engine.analysis.daily import among, by_market, codes, rows_of
 from engine.kernel import kernel
+from engine.measures import extremes, true_range, wilder
 
 RANGE = 20  # bars of the average true range that the edge ratio is told in
 HORIZONS = (5, 10, 20, 50, 100)  # bars
+LEVELS = 6  # of `_doubled`: up to 32 rows are looked up at once, more in steps of as many
 EXCURSIONS = {
     "trade": pl.Int64,  # as in `RunResult.trades`
     "adverse": pl.Float64,  # MAE, 0 or negative [points]
@@ -61,7 +63,7 @@ def excursions(run, market, at=None):
     frame = {"trade": trades["trade"], "adverse": adverse, "favourable": favourable}
     for name, unit in (("money", 1.0 / money), ("r", risk / money), ("ranges", range_)):
         frame |= {f"adverse_{name}": adverse / unit, f"favourable_{name}": favourable / unit}
-    return pl.DataFrame(frame).with_columns(pl.col(pl.Float64).fill_nan(None)).cast(EXCURSIONS)
+    return pl.DataFrame(frame, schema_overrides=EXCURSIONS, nan_to_null=True)
 
 
 def edge(run, market, horizons=HORIZONS, at=None):
@@ -108,10 +110,11 @@ def places(run, market):
     filled = trades["entry_price"].to_numpy() + market.offset[entry, column]
     left = trades["exit_price"].to_numpy() + market.offset[exit_, column]
     mark = np.where(whole_entry | (entry == exit_), np.nan, market.adjusted[entry, column])
+    high, low = extremes(market)
     return {
-        "tables": _tables(market),
+        "tables": (_doubled(high), _doubled(-low)),
         "bars": _bars(market),
-        "range": _ranges(market, entry, column),
+        "range": _ranges(market, high, low, entry, column),
         "column": column,
         "side": side,
         "entry": entry,
@@ -122,14 +125,6 @@ def places(run, market):
         "points": np.column_stack([mark, left]),
         "worth": (market.multiplier * market.fx)[entry, column],
     }
-
-
-def _tables(market):
-    """Highest high and lowest low, as `_doubled` tells them, of the market's adjusted bars."""
-    from engine.measures import extremes
-
-    high, low = extremes(market)
-    return _doubled(high), _doubled(-low)
 
 
 def _held(at):
@@ -186,13 +181,18 @@ def _excursion(side, price, top, bottom):
 
 @kernel
 def _highest(table, first, last, column):
-    """Highest known value of rows first to last of a column, both included; nan of no row. Two looks answer it."""
+    """Highest known value of rows first to last of a column, both included; nan of no row. Two looks answer it, but of
+    many rows."""
     if last < first:
         return np.nan
     level = 0
-    while (2 << level) <= last - first + 1:
+    while (2 << level) <= last - first + 1 and level + 1 < len(table):
         level += 1
-    return _higher(table[level, first, column], table[level, last - (1 << level) + 1, column])
+    rows = 1 << level
+    top = table[level, last - rows + 1, column]
+    for row in range(first, last - rows + 1, rows):
+        top = _higher(top, table[level, row, column])
+    return top
 
 
 @kernel
@@ -203,19 +203,18 @@ def _higher(one, other):
 
 def _doubled(values):
     """Highest known values of the 1, 2, 4... rows from each row on, array (length, row, market); nan past the end."""
-    out = np.full((max(len(values), 1).bit_length(), *values.shape), np.nan)
+    out = np.empty((min(max(len(values), 1).bit_length(), LEVELS), *values.shape))
     out[0] = values
     for k in range(1, len(out)):
         step, rows = 2 ** (k - 1), len(values) - 2**k + 1
         np.fmax(out[k - 1][:rows], out[k - 1][step : step + rows], out=out[k][:rows])
+        out[k][rows:] = np.nan
     return out
 
 
-def _ranges(market, entry, column):
+def _ranges(market, high, low, entry, column):
     """Average true range of each trade's market, as known before the bar of entry. [points]"""
-    from engine.measures import average_range
-
-    known = average_range(market, RANGE)
+    known = wilder(true_range(high, low, np.ascontiguousarray(market.adjusted)), RANGE)
     return np.where(entry > 0, known[entry - 1, column], np.nan)
 
 
@@ -223,7 +222,7 @@ def _bars(market):
     """How many bars each market has had by a row, array (row, market); and the row of its first, second... from 1 on,
     -1 of those that it has not."""
     there = ~np.isnan(market.mark)
-    count, (row, column) = np.cumsum(there, axis=0), np.nonzero(there)
-    nth = np.full((len(there) + 2, there.shape[1]), -1)
+    count, (row, column) = np.cumsum(there, axis=0, dtype=np.int32), np.nonzero(there)
+    nth = np.full((len(there) + 2, there.shape[1]), -1, np.int32)
     nth[count[row, column], column] = row
     return count, nth

@@ -87,31 +87,32 @@ class Held:
     @classmethod
     def _of(cls, run):
         equity, positions, sectors = run.equity()[1:], by_market(run.positions()), sectors_of(run)
-        names = tuple(sorted(positions["market"].cast(pl.String).unique()))
+        names = tuple(sorted(positions["market"].unique().cast(pl.String)))
         days = equity["day"].to_numpy().astype("datetime64[D]")
         cell = rows_of(days, positions["day"]) * len(names) + codes(positions["market"], names)
         amounts = positions.select(pl.col("notional"), pl.col("margin") * pl.col("contracts").sign())
         notional, margin = (np.nan_to_num(amount.fill_null(0.0).to_numpy()) for amount in amounts)
-        parts = _by_contract(cell, positions["contract"].fill_null(0).to_numpy(), len(days) * len(names))
-        sums = [[(at, np.bincount(own, x[rows], len(at))) for x in (notional, margin)] for rows, own, at in parts]
-        arrays = [np.zeros(len(days) * len(names)) for _ in range(3)]
-        for (at, net), (_, required) in sums:
-            for array, amount in zip(arrays, (np.abs(net), net, np.abs(required)), strict=True):
-                array[:] += np.bincount(at, amount, len(array))
+        size = len(days) * len(names)
+        rows, others, own, at = _by_contract(cell, positions["contract"].fill_null(0).to_numpy(), size)
+        net, required = (np.bincount(cell[rows], x[rows], size) for x in (notional, margin))
+        more, needed = (np.bincount(own, x[others], len(at)) for x in (notional, margin))
+        arrays = np.abs(net), net, np.abs(required)
+        for array, amount in zip(arrays, (np.abs(more), more, np.abs(needed)), strict=True):
+            np.add.at(array, at, amount)
         arrays = (array.reshape(len(days), len(names)) for array in arrays)
         told = tuple(sectors.get(name, UNKNOWN) for name in names)
         return cls(days, equity["equity"].to_numpy(), equity["margin"].to_numpy(), names, told, *arrays)
 
 
 def _by_contract(cell, contract, size):
-    """Rows of one contract and cell belong together: (rows, number of the sum of each, cell of each sum), twice: for
-    the first contract of each cell, and for the others, of which there are few."""
+    """Rows of one contract and cell belong together: (rows of the first contract of each cell, the other rows, of which
+    there are few, number of the sum of each of them, cell of each of these sums)."""
     first = np.zeros(size, contract.dtype)
     first[cell[::-1]] = contract[::-1]
-    usual = contract == first[cell]
-    yield np.flatnonzero(usual), cell[usual], np.arange(size)
-    key, own = np.unique(cell[~usual] * CONTRACTS + contract[~usual], return_inverse=True)
-    yield np.flatnonzero(~usual), own, key // CONTRACTS
+    other = np.flatnonzero(contract != first[cell])
+    usual = np.delete(np.arange(len(cell)), other) if len(other) else slice(None)
+    key, own = np.unique(cell[other] * CONTRACTS + contract[other], return_inverse=True)
+    return usual, other, own, key // CONTRACTS
 
 
 def exposure(run):

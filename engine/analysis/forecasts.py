@@ -6,6 +6,8 @@ loses that holds nothing says nothing of one that does. A day whose loss is larg
 (`engine.exceedances`).
 """
 
+from functools import cached_property
+
 import numpy as np
 import polars as pl
 
@@ -65,7 +67,7 @@ def forecast(returns, method="history", level=0.95, window=WINDOW, least=LEAST):
     >>> forecast(np.array([-0.01, 0.01, -0.04, 0.02]), "history", 0.5, None, 2)
     array([ nan,  nan, -0.  ,  0.01])
     """
-    return _forecasts(returns, method, (level,), window, least)[0]
+    return _forecasts(_Past(returns, window, least), method, (level,))[0]
 
 
 def forecasts(run, levels=LEVELS, methods=tuple(METHODS), window=WINDOW, least=LEAST):
@@ -74,12 +76,21 @@ def forecasts(run, levels=LEVELS, methods=tuple(METHODS), window=WINDOW, least=L
     Methods and levels follow each other, each with all days: what a picture of exceedances draws.
     """
     daily = run if isinstance(run, Daily) else Daily.of(run)
-    frames, returns, none = [], daily.returns[daily.begun :], np.full(daily.begun, np.nan)
-    for method in methods:
-        for level, told in zip(levels, _forecasts(returns, method, levels, window, least), strict=True):
-            frame = {"day": daily.days[1:], "return": daily.returns, "method": method, "level": level}
-            frames.append(pl.DataFrame(frame | {"var": np.append(none, told)}))
-    found = pl.concat(frames).with_columns(pl.col("var", "return").fill_nan(None))
+    past = _Past(daily.returns[daily.begun :], window, least)
+    none = [np.full(daily.begun, np.nan)] * len(levels)
+    told = [np.hstack([none, _forecasts(past, method, levels)]) for method in methods]
+    count, days = len(methods) * len(levels), len(daily.returns)
+    found = pl.DataFrame(
+        {
+            "day": np.tile(daily.days[1:], count),
+            "return": np.tile(daily.returns, count),
+            "method": pl.Series(methods, dtype=pl.String).gather(
+                np.repeat(np.arange(len(methods)), len(levels) * days)
+            ),
+            "level": np.tile(np.repeat(np.array(levels, float), days), len(methods)),
+            "var": np.array(told, float).reshape(-1),
+        }
+    ).with_columns(pl.col("var", "return").fill_nan(None))
     return found.with_columns(exceeded=-pl.col("return") > pl.col("var")).cast(FORECASTS)
 
 
@@ -100,60 +111,76 @@ def backtested(told):
     """
     rows = []
     for (method, level), days in told.group_by("method", "level", maintain_order=True):
-        days = days.drop_nulls("exceeded")
-        exceeded, count = days["exceeded"].to_numpy(), len(days)
+        exceeded, returns, var = (days[name].cast(pl.Float64).to_numpy() for name in ("exceeded", "return", "var"))
+        known = ~np.isnan(exceeded)
+        exceeded, count = exceeded[known] == 1.0, int(known.sum())
         kupiec = exceedances.kupiec(int(exceeded.sum()), count, level)
         apart, both = exceedances.independence(exceeded), exceedances.conditional(exceeded, level)
-        beyond = days.filter("exceeded").select((-pl.col("return") / pl.col("var")).max()).item()
+        losses = -returns[known][exceeded] / var[known][exceeded]
+        beyond = float(losses.max()) if len(losses) else None
         p = [exceedances.p_value(ratio, freedom) for ratio, freedom in ((kupiec, 1), (apart, 1), (both, 2))]
         ratios = (kupiec, p[0], apart, p[1], both, p[2])
         rows.append((method, level, count, int(exceeded.sum()), count * tails.beyond(level), *ratios, beyond))
     return pl.DataFrame(rows, schema=TESTS, orient="row").fill_nan(None)
 
 
-def _forecasts(returns, method, levels, window, least):
+def _forecasts(past, method, levels):
     """`forecast` of several levels."""
     if method not in METHODS:
         raise ValueError(f"method {method!r} of a value at risk: allowed are {', '.join(METHODS)}")
-    unknown = np.flatnonzero(np.isnan(returns))
-    known = returns[: unknown[0]] if len(unknown) else returns
-    at = _METHODS[method](known, window or max(len(known), 1), least)
-    later = np.full(len(returns) - len(known), np.nan)
-    return [-np.concatenate([[np.nan], at(level), later])[: len(returns)] for level in levels]
+    later = np.full(past.count - len(past.returns), np.nan)
+    return [-np.concatenate([[np.nan], _METHODS[method](past, level), later])[: past.count] for level in levels]
 
 
-# What is known of the quantile at the end of each row, as a function of the level
+class _Past:
+    """The returns before the first unknown one, and what several methods read of them at the end of each row."""
+
+    def __init__(self, returns, window, least):
+        unknown = np.flatnonzero(np.isnan(returns))
+        self.count, self.returns = len(returns), returns[: unknown[0]] if len(unknown) else returns
+        self.window, self.least = window or max(len(self.returns), 1), least
+        self._quantiles = {}
+
+    @cached_property
+    def moments(self):
+        """See `_moments`."""
+        return _moments(self.returns, self.window, self.least)
+
+    @cached_property
+    def surprises(self):
+        """Returns that could be standardised, volatility of each row, number of the last surprise known at each row."""
+        surprises = tails.standardised(self.returns)
+        able = ~np.isnan(surprises)
+        return surprises[able], tails.ewma(self.returns), np.cumsum(able)
+
+    def history(self, level):
+        """See `_quantile`; kept."""
+        if level not in self._quantiles:
+            self._quantiles[level] = _quantile(self.returns, level, self.window, self.least)
+        return self._quantiles[level]
 
 
-def _history(returns, window, least):
-    return lambda level: _quantile(returns, level, window, least)
+# What is known of the quantile at the end of each row
 
 
-def _gaussian(returns, window, least):
-    mean, spread, _, _ = _moments(returns, window, least, 2)
-    return lambda level: mean + tails.NORMAL.inv_cdf(tails.beyond(level)) * spread
+def _gaussian(past, level):
+    mean, spread, _, _ = past.moments
+    return mean + tails.NORMAL.inv_cdf(tails.beyond(level)) * spread
 
 
-def _bent(returns, window, least):
+def _bent(past, level):
     """Cornish-Fisher inside its domain, history outside it; as `tails.modified_var`, row by row."""
-    mean, spread, s, k = _moments(returns, window, least, 4)
-
-    def at(level):
-        bent = mean + tails.bent_quantile(level, s, k) * spread
-        return np.where(tails.in_domain(s, k), bent, _quantile(returns, level, window, least))
-
-    return at
+    mean, spread, s, k = past.moments
+    bent = mean + tails.bent_quantile(level, s, k) * spread
+    return np.where(tails.in_domain(s, k), bent, past.history(level))
 
 
-def _filtered(returns, window, least):
-    surprises, volatility = tails.standardised(returns), tails.ewma(returns)
-    able = ~np.isnan(surprises)
-    return lambda level: (
-        volatility * np.append(np.nan, _quantile(surprises[able], level, window, least))[np.cumsum(able)]
-    )
+def _filtered(past, level):
+    surprises, volatility, known = past.surprises
+    return volatility * np.append(np.nan, _quantile(surprises, level, past.window, past.least))[known]
 
 
-_METHODS = {"history": _history, "gaussian": _gaussian, "cornish-fisher": _bent, "filtered": _filtered}
+_METHODS = {"history": _Past.history, "gaussian": _gaussian, "cornish-fisher": _bent, "filtered": _filtered}
 
 
 def _quantile(values, level, window, least):
@@ -164,22 +191,22 @@ def _quantile(values, level, window, least):
     return found.fill_null(float("nan")).to_numpy()
 
 
-def _moments(values, window, least, highest):
+def _moments(values, window, least):
     """Mean, deviation (ddof 0), skew and excess kurtosis of the last values at each row; nan before `least` of them.
 
     Windows that are not whole yet grow value by value; whole ones are gone through place by place, all at once, first
-    for the mean and then for the powers about it up to the `highest`: no row reads, or rounds by, what comes later.
+    for the mean and then for the powers about it: no row reads, or rounds by, what comes later.
     """
     count = max(len(values) - window, 0)
     places = [values[place + 1 : place + 1 + count] for place in range(window if count else 0)]
     mean = sum(places, np.zeros(count)) / window
-    sums = np.zeros((3, count))
+    sums, apart, power = np.zeros((3, count)), np.empty(count), np.empty(count)
     for place in places:
-        apart = place - mean
-        power = apart
-        for k in range(highest - 1):
-            power = power * apart
-            sums[k] += power
+        np.subtract(place, mean, out=apart)
+        power[:] = apart
+        for total in sums:
+            power *= apart
+            total += power
     first = _growing(values[:window].tolist())
     mean, *sums = np.hstack([first, np.vstack([mean, sums / window])])
     spread = np.sqrt(sums[0])

@@ -16,6 +16,7 @@ How the money of the ledger belongs to trades (flat to flat, resizes and rolls i
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,9 @@ SPOT, ROLL_YIELD, PRICE, ENTRY, EXIT = range(5)
 COSTS = (
     "entry_slippage", "exit_slippage", "impact", "commission", "roll_slippage", "roll_impact", "roll_commission",
 )  # fmt: skip
+COSTLY = ("slippage", "impact", "commission")  # of each fill
+TRADING = ("price", "roll_gap")  # causes of the ledger that are of trades, and not of fills
+NO_TRADE = "the ledger has profit of a line on a day on which it had no trade; run it again with --force"
 ROLLS, FORCED = ("roll out", "roll in"), ("margin call", "capital floor")  # kinds of fills
 CENT, RELATIVE = 0.005, 1e-12  # of the sum [account currency], of all that was moved [1]
 CRUMB = 1e-10  # of the largest fill of a line, below which a position summed up of its fills is none [1]
@@ -45,27 +49,56 @@ class Torn(ValueError):
 class Cells(NamedTuple):
     """Arrays (cell,): a cell is a trade on a day, or an amount of no trade."""
 
-    trade: np.ndarray  # row of `Parts.trades`; -1 of no trade
+    trade: np.ndarray  # row of `Parts.trades`; -1 of no trade, which are the last ones
     line: np.ndarray  # number in `Parts.lines`; the number after the last is the account
     day: np.ndarray  # row of `Parts.days`
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Arrays (part,) of every amount, and what its numbers stand for."""
+    """Every amount by blocks of one cause, and what their numbers stand for; arrays (part,) of all of them are made
+    when first asked for, and so are `trades`."""
 
-    amount: np.ndarray  # [account currency]
-    cause: np.ndarray  # number in `causes`
-    cell: np.ndarray  # number in `cells`
+    blocks: tuple  # (number in `causes`, amounts [account currency], their numbers in `cells`) each
     cells: Cells
     owner: np.ndarray  # (trade,) number in `lines`
     causes: tuple  # `CAUSES`, and after them what an imported run names beside
     lines: tuple  # (strategy, market) each
     days: np.ndarray  # datetime64[D], of the run
-    trades: pl.DataFrame  # `RunResult.trades()` by line and number
+    unsorted: pl.DataFrame  # `RunResult.trades()`
+    order: np.ndarray  # (trade,) its rows by line and number
     unknown: np.ndarray  # (line,) days on which a position was carried and no next contract known; of no curve 0
     carried: np.ndarray  # (line,) days on which a position was carried
     cut: np.ndarray  # bool (trade,): a margin call or the capital floor sold some of it
+
+    @cached_property
+    def amount(self):
+        """[account currency]"""
+        return np.concatenate([amount for _, amount, _ in self.blocks])
+
+    @cached_property
+    def cause(self):
+        """Number in `causes`."""
+        return np.repeat([cause for cause, _, _ in self.blocks], [len(cell) for _, _, cell in self.blocks])
+
+    @cached_property
+    def cell(self):
+        """Number in `cells`."""
+        return np.concatenate([cell for _, _, cell in self.blocks])
+
+    @cached_property
+    def total(self):
+        """Sum of all. [account currency]"""
+        return float(sum(amount.sum() for _, amount, _ in self.blocks))
+
+    @cached_property
+    def trades(self):
+        """`RunResult.trades()` by line and number."""
+        return self.unsorted[self.order]
+
+    def of_trades(self, name):
+        """One column of `trades`."""
+        return self.unsorted[name].gather(self.order)
 
 
 def parts(run, curve=None):
@@ -96,13 +129,11 @@ def parts(run, curve=None):
     else:
         yields, unknown, carried = made.roll_yield(curve)
         rows += [made.of_pieces(price - yields, SPOT), made.of_pieces(yields, ROLL_YIELD)]
-    others, cells = made.others()
-    amount, cause, cell = (np.concatenate(column) for column in zip(*rows, *others, strict=True))
     found = Parts(
-        amount, cause, cell, cells, made.owner, made.causes, made.lines, days, made.trades, unknown, carried,
-        made.forced()
+        (*rows, *made.others()), made.cells, made.owner, made.causes, made.lines, days, made.trades, made.order,
+        unknown, carried, made.forced()
     )  # fmt: skip
-    _add_up(run, amount.sum())
+    _add_up(run, found.total)
     return found
 
 
@@ -110,7 +141,8 @@ def _add_up(run, total):
     """Refuse parts that are not the change of equity to the cent."""
     equity = run.equity()["equity"]
     change = equity[-1] - equity[0]
-    if not abs(total - change) < max(CENT, RELATIVE * np.abs(run.ledger()["amount"].to_numpy()).sum()):
+    apart = abs(total - change)
+    if not (apart < CENT or apart < RELATIVE * np.abs(run.ledger()["amount"].to_numpy()).sum()):
         raise Torn(
             f"run {run.id}: its parts sum to {total:.2f}, its equity changed by {change:.2f}; its tables do not fit "
             "each other: run it again with --force, then tell us"
@@ -124,48 +156,63 @@ class _Tables:
         frames = [run.trades(), run.ledger(), run.fills(), run.positions()]
         if any("line" not in frame.columns for frame in frames):
             frames = _numbered(frames)
-        trades, self.ledger, fills, positions = frames
+        self.trades, ledger, fills, positions = frames
         self.days = days
         self.lines = _lines(frames)
         self.account = len(self.lines)
-        if (np.diff(trades["trade"].to_numpy()) < 0).any():
-            trades = trades.sort("trade")
-        self.trades = trades[by_line(trades["line"].to_numpy())]
-        self.owner = self.trades["line"].to_numpy().astype(np.int64)
-        self.begin, self.end = (self._row(self.trades[name]) for name in ("entry_day", "exit_day"))
+        line, number = self.trades["line"].to_numpy(), np.argsort(self.trades["trade"].to_numpy())
+        self.order = number[by_line(line[number])]
+        self.owner = line[self.order].astype(np.int64)
+        self.begin, self.end = (self._row(self.trades[name])[self.order] for name in ("entry_day", "exit_day"))
+        self.gross = self.trades["gross"].to_numpy()[self.order]
         self.start = np.concatenate([[0], np.cumsum(self.end - self.begin + 1)])  # first piece of each trade
-        self.of = np.repeat(np.arange(len(self.owner)), self.end - self.begin + 1)  # trade of each piece
-        self.on = np.arange(self.start[-1]) - self.start[self.of] + self.begin[self.of]  # day of each piece
         self.first = np.searchsorted(self.owner, np.arange(self.account + 1))  # first trade of each line
         begun = np.bincount(self.owner * len(days) + self.begin, minlength=(self.account + 1) * len(days))
         self.latest = np.cumsum(begun) - 1  # the last trade that has begun by each day, (line x day,)
-        self._read(fills, positions)
+        self._read(ledger)
+        self._traded(fills, positions)
 
-    def _read(self, fills, positions):
-        """The ledger, the fills and the positions as arrays."""
-        ledger = self.ledger
+    def _read(self, ledger):
+        """What the ledger tells and fills do not, as arrays, and all cells: the pieces, and after them those of no
+        trade."""
         code, named = _numbers(ledger["cause"])
         self.causes = CAUSES + tuple(name for name in named if name not in CAUSES and name not in BOOKED)
-        self.booked = {name: code == k for k, name in enumerate(named)}
-        self.amount, self.day = ledger["amount"].to_numpy(), self._row(ledger["day"])
-        line = ledger["line"].to_numpy().astype(np.int64)
+        rows = np.flatnonzero(np.array([*(name in TRADING or name not in OF_TRADES for name in named), False])[code])
+        code = code[rows]
+        self.booked = {name: np.flatnonzero(code == k) for k, name in enumerate(named)}
+        self.amount, self.day = ledger["amount"].to_numpy()[rows], self._row(ledger["day"])[rows]
+        line = ledger["line"].to_numpy()[rows].astype(np.int64)
         self.line = np.where(line < 0, self.account, line)
-        self.fills = fills[by_line(fills["line"].to_numpy())]
+        self.alone = {cause: self._rows(cause) for cause in self.causes if cause not in OF_TRADES}
+        every = np.concatenate([*self.alone.values(), np.zeros(0, np.int64)]).astype(np.int64)
+        lasts = np.append(self.end - self.begin + 1, len(every))
+        trade = np.repeat(np.append(np.arange(len(self.owner)), -1), lasts)
+        owner = np.repeat(np.append(self.owner, 0), lasts)
+        day = np.arange(len(trade)) - np.repeat(np.append(self.start[:-1] - self.begin, 0), lasts)
+        owner[self.start[-1] :], day[self.start[-1] :] = self.line[every], self.day[every]
+        self.cells = Cells(trade, owner, day)
+        self.pieces = int(self.start[-1])
+
+    def _traded(self, fills, positions):
+        """The fills and the positions as arrays."""
+        names = [name for name in ("line", "day", "kind", "contracts", *COSTLY) if name in fills.columns]
+        self.fills = fills.select(names)[by_line(fills["line"].to_numpy())]
         self.fill_line, self.fill_day = self.fills["line"].to_numpy().astype(np.int64), self._row(self.fills["day"])
         kind, named = _numbers(self.fills["kind"])
         self.rolls, self.cuts = (
             np.isin(kind, [k for k, name in enumerate(named) if name in kinds]) for kinds in (ROLLS, FORCED)
         )
         self.fill_trade, self.opened, self.closed = self._episodes()
-        self.held = np.zeros((len(self.days), self.account))
-        where = self._row(positions["day"]), positions["line"].to_numpy()
-        np.add.at(self.held, where, positions["contracts"].to_numpy())
+        lines, at = self.account, self._row(positions["day"])
+        at = at * lines + positions["line"].to_numpy()
+        held = np.bincount(at, positions["contracts"].to_numpy(), len(self.days) * lines)
+        self.held = held.reshape(len(self.days), lines)
 
     def _row(self, days):
         return rows_of(self.days, days)
 
-    def _mask(self, cause):
-        return self.booked.get(cause, np.zeros(len(self.amount), bool))
+    def _rows(self, cause):
+        return self.booked.get(cause, np.zeros(0, np.int64))
 
     # ---- trades
 
@@ -198,14 +245,16 @@ class _Tables:
 
     def profit(self):
         """(`price` of each piece, the part of `roll_gap`)."""
-        gap = self._mask("roll_gap")
-        trading = gap | self._mask("price")
-        line, day = self.line[trading], self.day[trading]
-        total = np.bincount(self._piece(self._latest(line, day), day), self.amount[trading], len(self.of))
+        total = np.zeros(self.pieces)
+        for cause in TRADING:
+            rows = self._rows(cause)
+            line, day = self.line[rows], self.day[rows]
+            np.add.at(total, self._piece(self._latest(line, day), day), self.amount[rows])
         self._share(total)
+        gap = self._rows("roll_gap")
         gapped = self._gapped(self.line[gap], self.day[gap])
-        total -= np.bincount(gapped, self.amount[gap], len(self.of))
-        return total, self._part(self.amount[gap], self.causes.index("roll_gap"), gapped)
+        np.subtract.at(total, gapped, self.amount[gap])
+        return total, (self.causes.index("roll_gap"), self.amount[gap], gapped)
 
     def _latest(self, line, day):
         """The last trade of a line that has begun by the end of a day."""
@@ -213,12 +262,17 @@ class _Tables:
 
     def _piece(self, trade, day):
         """Number of the piece of a trade on a day."""
-        if not len(trade):
-            return np.zeros(0, np.int64)
-        piece = (np.append(self.start[:-1] - self.begin, 0))[trade] + day
-        if (np.append(self.of, -2)[np.clip(piece, 0, len(self.of))] != trade).any():
-            raise Torn("the ledger has profit of a line on a day on which it had no trade; run it again with --force")
+        piece, right = self._place(trade, day)
+        if not right.all():
+            raise Torn(NO_TRADE)
         return piece
+
+    def _place(self, trade, day):
+        """(number of the piece of a trade on a day, whether the trade was there on that day)."""
+        if not len(self.owner):
+            return np.zeros(len(trade), np.int64), np.zeros(len(trade), bool)
+        right = (trade >= 0) & (day >= self.begin.take(trade, mode="clip")) & (day <= self.end.take(trade, mode="clip"))
+        return (self.start[:-1] - self.begin).take(trade, mode="clip") + day, right
 
     def _share(self, total):
         """Share out the profit of days on which a trade ended and another began (rule 3).
@@ -226,7 +280,7 @@ class _Tables:
         It stands in the pieces of the trade that began last; what a line has earned up to a day, less what its ended
         trades have earned in all, is the share of the one that is open.
         """
-        gross = self.trades["gross"].to_numpy()
+        gross = self.gross
         same = (self.owner[1:] == self.owner[:-1]) & (self.begin[1:] == self.end[:-1])
         enters, leaves = np.append(False, same)[: len(gross)], np.append(same, False)[: len(gross)]
         by_piece, by_trade = (np.concatenate([[0.0], np.cumsum(x)]) for x in (total, gross))
@@ -263,7 +317,7 @@ class _Tables:
         amount = np.where(unknown, 0.0, -self.held[t, line] * lost[place])
         piece = self._piece(self._latest(line, t), t + 1)
         counts = (np.bincount(line[x], minlength=self.account) for x in (unknown, slice(None)))
-        return np.bincount(piece, amount, len(self.of)), *counts
+        return np.bincount(piece, amount, self.pieces), *counts
 
     def _before(self):
         """The trade of each fill, of one through zero the one that it ends."""
@@ -279,42 +333,36 @@ class _Tables:
 
     def costs(self):
         """Parts of the fills (rules 1 and 2): of a fill through zero two."""
-        size = np.abs(self.fills["contracts"].to_numpy())
-        share = {"exit": self.closed / size, "entry": self.opened / size}
-        before = self._before()
-        for cause in ("slippage", "impact", "commission"):
-            amount = self.fills[cause].to_numpy() if cause in self.fills.columns else np.zeros(len(size))
-            amount = np.nan_to_num(amount)
-            yield self._costs(amount, f"roll_{cause}", self.fill_trade, self.rolls & (amount != 0.0))
-            for side, trade in (("exit", before), ("entry", self.fill_trade)):
+        size, usual = np.abs(self.fills["contracts"].to_numpy()), ~self.rolls
+        after = self._place(self.fill_trade, self.fill_day)
+        sides = (("exit", self.closed, self._place(self._before(), self.fill_day)), ("entry", self.opened, after))
+        shares = [(side, part / size, usual & (part > 0.0), place) for side, part, place in sides]
+        for cause in COSTLY:
+            if cause not in self.fills.columns:
+                continue
+            amount = np.nan_to_num(self.fills[cause].to_numpy())
+            some = amount != 0.0
+            yield self._cost(f"roll_{cause}", amount, np.flatnonzero(self.rolls & some), *after)
+            for side, share, of_side, place in shares:
                 name = f"{side}_slippage" if cause == "slippage" else cause
-                some = ~self.rolls & (share[side] > 0.0) & (amount != 0.0)
-                yield self._costs(amount * share[side], name, trade, some)
+                yield self._cost(name, amount * share, np.flatnonzero(of_side & some), *place)
 
-    def _costs(self, amount, cause, trade, rows):
-        piece = self._piece(trade[rows], self.fill_day[rows])
-        return self._part(amount[rows], self.causes.index(cause), piece)
+    def _cost(self, cause, amount, rows, piece, right):
+        if not right[rows].all():
+            raise Torn(NO_TRADE)
+        return self.causes.index(cause), amount[rows], piece[rows]
 
     def others(self):
-        """Parts of no trade (rule 6), each with a cell of its own, and all cells."""
-        rows = {cause: np.flatnonzero(self._mask(cause)) for cause in self.causes if cause not in OF_TRADES}
-        every = np.concatenate([*rows.values(), np.zeros(0, np.int64)]).astype(np.int64)
-        cell = np.split(len(self.of) + np.arange(len(every)), np.cumsum([len(one) for one in rows.values()])[:-1])
-        parts = [
-            (self.amount[mine], np.full(len(mine), self.causes.index(cause)), places)
-            for (cause, mine), places in zip(rows.items(), cell, strict=True)
-        ]
-        trade = np.concatenate([self.of, np.full(len(every), -1)])
-        line, day = np.concatenate([self.owner[self.of], self.line[every]]), np.concatenate([self.on, self.day[every]])
-        return parts, Cells(trade, line, day)
+        """Parts of no trade (rule 6), each with a cell of its own."""
+        first = self.pieces
+        for cause, rows in self.alone.items():
+            yield self.causes.index(cause), self.amount[rows], np.arange(first, first + len(rows))
+            first += len(rows)
 
     def of_pieces(self, amount, cause):
         """Parts of all pieces that have some of a cause."""
         some = np.flatnonzero(amount)
-        return self._part(amount[some], cause, some)
-
-    def _part(self, amount, cause, piece):
-        return amount, np.full(len(piece), cause), piece
+        return cause, amount[some], some
 
 
 def _numbers(texts):

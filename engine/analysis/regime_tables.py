@@ -6,7 +6,7 @@ import polars as pl
 from engine import keeping
 from engine.analysis import conditions
 from engine.analysis.daily import Daily
-from engine.analysis.regimes import NAMES, UNKNOWN, labels, models
+from engine.analysis.regimes import NAMES, UNKNOWN, labels, models, with_basket
 from engine.analysis.source import market_of_run
 from engine.analysis.states import Fits
 
@@ -30,7 +30,8 @@ def regimes_of_run(archive, run, kinds=tuple(NAMES)):
     """
     market = market_of_run(archive, run)
     fitted = models_of_run(archive, run, market) if "states" in kinds else None
-    return {kind: labels(market, kind, fitted) for kind in kinds}, market.names
+    adjusted = with_basket(market)
+    return {kind: labels(market, kind, fitted, adjusted) for kind in kinds}, market.names
 
 
 def models_of_run(archive, run, market):

@@ -66,7 +66,7 @@ class Labels(NamedTuple):
     together: np.ndarray  # (time,) int8: that of all markets together
 
 
-def labels(market, kind, models=None):
+def labels(market, kind, models=None, adjusted=None):
     """Regimes of a kind.
 
     Parameters
@@ -78,6 +78,8 @@ def labels(market, kind, models=None):
         One of `NAMES`.
     models : list of Fits, optional
         For `states`: those that `models` made of the same market, which takes long; made here, if not given.
+    adjusted : array (time, market + 1), optional
+        What `with_basket` makes of the market, for several kinds of it; made here, if not given.
 
     Returns
     -------
@@ -90,8 +92,10 @@ def labels(market, kind, models=None):
     """
     if kind not in NAMES:
         raise KeyError(f"regime {kind!r}; allowed: {', '.join(NAMES)}")
+    if adjusted is None and kind in ("volatility", "trend", "states"):
+        adjusted = with_basket(market)
     made = {"volatility": _volatility, "trend": _trend, "term": _term, "risk": _risk}
-    code = _states(market, models) if kind == "states" else made[kind](market)
+    code = _states(market, adjusted, models) if kind == "states" else made[kind](market, adjusted)
     code[:, :-1][~np.asarray(market.available)] = UNKNOWN
     return Labels(kind, NAMES[kind], market.days, np.ascontiguousarray(code[:, :-1]), code[:, -1].copy())
 
@@ -154,21 +158,19 @@ def price_level(market):
     return np.where(level > 0.0, level, np.nan)
 
 
-def _volatility(market):
-    adjusted = with_basket(market)
+def _volatility(market, adjusted):
     sigma = _known_volatility(change(adjusted), SPAN)
     sigma[:, :-1] /= price_level(market)  # the basket's moves are in volatilities already
     sigma[np.isnan(adjusted)] = np.nan  # a holiday is no bar of the past
     return banded(place(np.round(np.log(sigma), ALIKE), LEAST, PAST), *QUARTERS)
 
 
-def _trend(market):
-    adjusted = with_basket(market)
+def _trend(market, adjusted):
     sigma = _known_volatility(change(adjusted), float(LENGTH))
     return banded(past_change(adjusted, LENGTH) / (sigma * np.sqrt(LENGTH)), *TREND)
 
 
-def _term(market):
+def _term(market, adjusted):
     code = banded(carry(market, SPAN, SMOOTH), *CARRY)
     traded = np.where(np.asarray(market.available), code, UNKNOWN)
     known, share = (traded >= 0).sum(axis=1), ((traded == 2).sum(axis=1) - (traded == 0).sum(axis=1))
@@ -176,15 +178,15 @@ def _term(market):
     return np.column_stack([code, banded(balance[:, None], *BALANCE)])
 
 
-def _risk(market):
+def _risk(market, adjusted):
     moves = change(np.where(np.asarray(market.available), market.adjusted, np.nan))
     together = correlation(moves, WINDOW, PRESENT)
     together[np.isnan(moves).all(axis=1)] = np.nan
     return banded(place(together, LEAST, PAST), *QUARTERS)
 
 
-def _states(market, models_):
-    moves = usual_moves(with_basket(market))
+def _states(market, adjusted, models_):
+    moves = usual_moves(adjusted)
     known = states.fits(moves, market.days) if models_ is None else models_
     chance = states.told(moves, market.days, known)
     best = np.where(np.isnan(chance[..., 0]), UNKNOWN, np.argmax(np.nan_to_num(chance), axis=-1))
@@ -299,20 +301,23 @@ def _window_sums(values, length, part, double, total):
     """Sum over each window of `length` rows, into `total`; rows before `length - 1` mean nothing.
 
     Windows of 1, 2, 4... rows are each made of two halves, see `engine.indicators._window_gaps`: what is added, and in
-    which order, depends on the window alone.
+    which order, depends on the window alone. Both terms of a sum have the same place in a slice: with `t - width` for
+    one of them the compiler asks each time whether that is below zero, and no loop goes eight at a time (a third).
     """
     total[:] = 0.0
     part[:] = values
-    width, done = 1, 0
-    while width <= length:
+    width, done, rows = 1, 0, len(values)
+    while width <= length and width <= rows:
         if length & width:
-            for t in range(done, len(values)):
-                total[t] += part[t - done]
+            whole, earlier = total[min(done, rows) :], part[: max(rows - done, 0)]
+            for t in range(len(whole)):
+                whole[t] += earlier[t]
             done += width
         if 2 * width > length:
             break
         double[:width] = part[:width]
-        for t in range(width, len(values)):
-            double[t] = part[t] + part[t - width]
+        both, late, earlier = double[width:], part[width:], part[: rows - width]
+        for t in range(len(both)):
+            both[t] = late[t] + earlier[t]
         part, double = double, part
         width *= 2

@@ -24,7 +24,7 @@ NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "
 MONTHS = {"year": pl.Int32} | dict.fromkeys((*NAMES, "whole"), pl.Float64)  # returns; `whole`: of the year [fraction]
 
 
-def rolling(run, window=YEAR, other=None):
+def rolling(run, window=YEAR, other=None, rows=None):
     """Volatility, Sharpe, Sortino, drawdown and beta of the last `window` days of a run, as interest is taken out.
 
     Parameters
@@ -34,6 +34,8 @@ def rolling(run, window=YEAR, other=None):
         [days]
     other : array (time,), optional
         Returns of another series on the days of the run, of which beta is told. [fraction]
+    rows : array of int, optional
+        Days to be told, from the `window`-th after the first on; all if not given.
 
     Returns
     -------
@@ -42,38 +44,52 @@ def rolling(run, window=YEAR, other=None):
     """
     daily = run if isinstance(run, Daily) else Daily.of(run)
     excess = daily.returns - daily.interest / daily.base
+    days = daily.days[1:] if rows is None else daily.days[1:][rows]
     frame = pl.DataFrame(
         {
-            "day": daily.days[1:],
-            "volatility": volatility(daily.returns, window),
-            "sharpe": sharpe(excess, window),
-            "sortino": sortino(excess, window),
-            "drawdown": drawdown(daily.returns, window, daily.compounding),
-            "beta": np.full(len(excess), np.nan) if other is None else beta(daily.returns, other, window),
+            "day": days,
+            "volatility": volatility(daily.returns, window, rows=rows),
+            "sharpe": sharpe(excess, window, rows=rows),
+            "sortino": sortino(excess, window, rows=rows),
+            "drawdown": drawdown(daily.returns, window, daily.compounding, rows),
+            "beta": np.full(len(days), np.nan) if other is None else beta(daily.returns, other, window, rows),
         }
     )
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None)).cast(ROLLING)
 
 
-def volatility(returns, window=YEAR, periods=YEAR):
+def year_ends(run, window=YEAR):
+    """`rolling` of the last day of each year whose window has no unknown return; no row where a year has none."""
+    daily = run if isinstance(run, Daily) else Daily.of(run)
+    unknown = np.concatenate([[0], np.cumsum(np.isnan(daily.returns))])
+    rows = np.flatnonzero(unknown[window:] == unknown[:-window]) + window - 1
+    year = daily.days[1:][rows].astype("datetime64[Y]")
+    return rolling(daily, window, rows=rows[np.append(year[1:] != year[:-1], True)[: len(rows)]])
+
+
+def volatility(returns, window=YEAR, periods=YEAR, rows=None):
     """`engine.ratios.volatility` of the last `window` returns, array (time,). [fraction a year]
 
     >>> volatility(np.array([0.0, 0.02, 0.0, 0.0]), 2, 1).round(6)
     array([     nan, 0.014142, 0.014142, 0.      ])
     """
-    return _whole(window, lambda values: _spread(values) * np.sqrt(periods), returns)
+    return _whole(window, lambda values: _spread(values) * np.sqrt(periods), returns, rows=rows)
 
 
-def sharpe(returns, window=YEAR, periods=YEAR):
+def sharpe(returns, window=YEAR, periods=YEAR, rows=None):
     """`engine.ratios.sharpe` of the last `window` returns in excess of interest, array (time,). [ratio]
 
     >>> sharpe(np.array([0.0, 0.02, 0.02, 0.0]), 2, 1).round(6)
     array([     nan, 0.707107,      nan, 0.707107])
     """
-    return _whole(window, lambda values: _mean(values) / _positive(_spread(values)) * np.sqrt(periods), returns)
+
+    def number(values):
+        return _mean(values) / _positive(_spread(values)) * np.sqrt(periods)
+
+    return _whole(window, number, returns, rows=rows)
 
 
-def sortino(returns, window=YEAR, target=0.0, periods=YEAR):
+def sortino(returns, window=YEAR, target=0.0, periods=YEAR, rows=None):
     """`engine.ratios.sortino` of the last `window` returns in excess of interest, array (time,). [ratio]
 
     >>> sortino(np.array([0.0, 0.02, -0.01, 0.0]), 2, 0.0, 1).round(6)
@@ -84,10 +100,10 @@ def sortino(returns, window=YEAR, target=0.0, periods=YEAR):
         below = np.sqrt(_mean([np.minimum(one - target, 0.0) ** 2 for one in values]))
         return (_mean(values) - target) / _positive(below) * np.sqrt(periods)
 
-    return _whole(window, number, returns)
+    return _whole(window, number, returns, rows=rows)
 
 
-def beta(returns, other, window=YEAR):
+def beta(returns, other, window=YEAR, rows=None):
     r"""Slope of the last `window` returns on those of another series.
 
     .. math:: \beta = \mathrm{cov}(r, b) / \mathrm{var}(b)
@@ -105,10 +121,10 @@ def beta(returns, other, window=YEAR):
         together = sum(one * (another - middle) for one, another in zip(values, others, strict=True))
         return together / (window - 1) / spread**2
 
-    return _whole(window, number, returns, other)
+    return _whole(window, number, returns, other, rows=rows)
 
 
-def drawdown(returns, window=YEAR, compounding=True):
+def drawdown(returns, window=YEAR, compounding=True, rows=None):
     """`engine.risk.max_drawdown` of the last `window` returns, begun at 1, array (time,). [fraction]
 
     >>> drawdown(np.array([0.5, -0.5, 0.0, 0.5]), 2)
@@ -124,7 +140,7 @@ def drawdown(returns, window=YEAR, compounding=True):
             deepest = np.minimum(deepest, (grown - peak) / peak)
         return deepest
 
-    return _whole(window, number, returns)
+    return _whole(window, number, returns, rows=rows)
 
 
 def months(run):
@@ -146,14 +162,16 @@ def months(run):
     return frame.select(*MONTHS).cast(MONTHS).sort("year", descending=True)
 
 
-def _whole(window, number, *series):
-    """A number of each whole window, nan before the first.
+def _whole(window, number, *series, rows=None):
+    """A number of each whole window, nan before the first; of the windows that end with `rows` if they are given.
 
     `number` is given the windows by place: the first value of every window, the second of every window ...; so that a
     loop over them works on all windows at once, in the order in which one window would be gone through.
     """
     if not isinstance(window, (int, np.integer)) or window < 2:
         raise ValueError(f"window {window!r}: allowed is a whole number of days from 2 on")
+    if rows is not None:
+        return number(*([values[rows - window + 1 + place] for place in range(window)] for values in series))
     count = len(series[0]) - window + 1
     if count < 1:
         return np.full(len(series[0]), np.nan)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import by_market
+from engine.analysis.daily import by_market, numbers
 from engine.kernel import kernel
 
 GROUPS = ("strategy", "market", "sector", "direction", "entry_reason", "exit_reason", "year")
@@ -116,7 +116,7 @@ def statistics(trades, by=()):
     with np.errstate(divide="ignore", invalid="ignore"):
         mean, spread = sums["net"] / count, np.sqrt(sums["squares"] / (count - 1.0))
         steady = ~(spread > 1e-14 * np.maximum(sums["best"], -sums["worst"]))
-        numbers = sums | {
+        told = sums | {
             "win_rate": won / count,
             "payoff": sums["gain"] / won / (sums["loss"] / lost),
             "profit_factor": sums["gain"] / np.where(lost > 0.0, sums["loss"], np.nan),
@@ -127,9 +127,11 @@ def statistics(trades, by=()):
             "days": sums["days"] / count,
             "rolls": sums["rolls"] / count,
         }
-    found = pl.DataFrame({"group": labels} | {name: numbers[name] for name in STATISTICS if name != "group"})
-    found = found.with_columns(pl.col(pl.Float64).fill_nan(None)).cast(STATISTICS)
-    return found.filter(pl.col("trades") > 0).sort("net", "group", descending=[True, False])
+    some = np.flatnonzero(count)
+    whole = {name: np.int64 if kind == pl.Int64 else np.float64 for name, kind in STATISTICS.items()}
+    frame = {name: told[name][some].astype(whole[name]) for name in STATISTICS if name != "group"}
+    found = pl.DataFrame({"group": [labels[k] for k in some]} | frame, schema=STATISTICS, nan_to_null=True)
+    return found.sort("net", "group", descending=[True, False])
 
 
 def distribution(trades, quantiles=(0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)):
@@ -157,12 +159,18 @@ def _grouped(ended, names):
 
 def _coded(trades, name):
     """(number of the label of each trade, labels) of one of GROUPS; without one the label is empty."""
-    column = trades["exit_day"].dt.year() if name == "year" else trades[name]
+    if name == "year":
+        years = trades["exit_day"].dt.year().cast(pl.Float64).to_numpy()
+        first = int(np.nanmin(years)) if not np.isnan(years).all() else 0
+        last = int(np.nanmax(years)) if not np.isnan(years).all() else -1
+        labels = [*(str(year) for year in range(first, last + 1)), ""]
+        return np.where(np.isnan(years), len(labels) - 1, years - first).astype(np.int64), labels
+    column = trades[name]
     if not isinstance(column.dtype, pl.Enum):
-        column = column.cast(pl.String)
-        column = column.cast(pl.Enum(column.unique().drop_nulls().sort()))
+        texts = column.unique().drop_nulls().cast(pl.String).sort()
+        column = column.cast(pl.String).cast(pl.Enum(texts))
     labels = [*column.dtype.categories, ""]
-    return column.to_physical().cast(pl.Int64).fill_null(len(labels) - 1).to_numpy(), labels
+    return numbers(column), labels
 
 
 @kernel

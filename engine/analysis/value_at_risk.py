@@ -181,16 +181,17 @@ def parts_of(shares, names, sectors, levels=LEVELS, exposure=None):
     """
     total = shares.sum(axis=1)
     exposure = np.append(np.full(len(names), np.nan) if exposure is None else exposure, np.nan)
+    alone, others = _each(shares, levels), _each(total[:, None] - shares, levels)
     frames = []
-    for level in levels:
+    for level, var, without in zip(levels, alone, others, strict=True):
         gaussian, whole = gaussian_components(shares, level), tails.var(total, level)
         frames.append(
             {
                 "market": [*names, ACCOUNT],
                 "sector": [*sectors, ACCOUNT],
                 "level": np.full(shares.shape[1], level),
-                "var": _each(shares, level),
-                "without": _each(total[:, None] - shares, level) - whole,
+                "var": var,
+                "without": without - whole,
                 "marginal": np.divide(gaussian, exposure, out=np.full(len(gaussian), np.nan), where=exposure > 0.0),
                 "component_gaussian": gaussian,
                 "component_history": historical_components(shares, level),
@@ -240,8 +241,8 @@ def moves(adjusted):
     return np.nan_to_num(np.diff(carried, axis=0))
 
 
-def _each(columns, level):
-    """Historical value at risk of each column."""
+def _each(columns, levels):
+    """Historical value at risk of each column, array (level, column)."""
     if len(columns) == 0:
-        return np.full(columns.shape[1], np.nan)
-    return -np.quantile(np.ascontiguousarray(columns.T), tails.beyond(level), axis=1)
+        return np.full((len(levels), columns.shape[1]), np.nan)
+    return -np.quantile(np.ascontiguousarray(columns.T), [tails.beyond(level) for level in levels], axis=1)

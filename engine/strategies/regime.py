@@ -192,7 +192,6 @@ def settling(values, length):
     return out
 
 
-@kernel
 def place(values, least, window=0):
     """Share of a market's earlier values that lie below the newest, equal ones half.
 
@@ -217,56 +216,64 @@ def place(values, least, window=0):
     >>> place(np.array([[3.0], [1.0], [2.0], [2.5]]), 2, 2).ravel()
     array([nan, nan, 0.5, 1. ])
     """
-    out = np.full(values.shape, np.nan)
-    for m in range(values.shape[1]):
-        known = values[~np.isnan(values[:, m]), m]
-        rank, tree = _ranks(known), np.zeros(len(known) + 1)
+    by_market = np.ascontiguousarray(values.T, dtype=np.float64)
+    order = np.argsort(np.where(np.isnan(by_market), np.inf, by_market), axis=1)  # of nan, numpy sorts slowly
+    return np.ascontiguousarray(_places(by_market, order, least, window).T)
+
+
+@kernel
+def _places(values, order, least, window):
+    """`place` of arrays (market, time), `order` being that of a market's values, the lowest first.
+
+    A value's rank is how many of all are lower. Later values move the ranks, but not their order, and only that is
+    counted in: so no later row is read.
+    """
+    rows = values.shape[1]
+    out, rank, past = np.full(values.shape, np.nan), np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    for m in range(len(values)):
+        first = 0  # of those that are alike
+        for k in range(rows):
+            if values[m, order[m, k]] > values[m, order[m, first]]:
+                first = k
+            rank[order[m, k]] = first
+        alike, tree = np.zeros(rows, dtype=np.int64), np.zeros(rows + 1, dtype=np.int64)
         count, value = 0, np.nan
-        for t in range(values.shape[0]):
-            if not np.isnan(values[t, m]):
+        for t in range(rows):
+            if not np.isnan(values[m, t]):
+                own = rank[t]
                 if window and count > window:
-                    _put(tree, rank[count - window - 1], -1.0)
+                    gone = past[count - window - 1]
+                    alike[gone] -= 1
+                    _put(tree, gone + 1, -1)
                 if count >= least:
-                    below, up_to = _counted(tree, rank[count] - 1), _counted(tree, rank[count])
-                    value = (below + 0.5 * (up_to - below)) / (min(count, window) if window else count)
-                _put(tree, rank[count], 1.0)
+                    value = (_counted(tree, own) + 0.5 * alike[own]) / (min(count, window) if window else count)
+                alike[own] += 1
+                _put(tree, own + 1, 1)
+                past[count] = own
                 count += 1
-            out[t, m] = value
+            out[m, t] = value
     return out
 
 
 @kernel
-def _ranks(values):
-    """Rank of each value among all, from 1 on, equal ones alike.
-
-    Later values move the ranks, but not the order, and only the order is counted in: so `place` reads no later row.
-    """
-    order = np.argsort(values)
-    rank = np.ones(len(values), dtype=np.int64)
-    for k in range(1, len(values)):
-        rank[order[k]] = rank[order[k - 1]] + (values[order[k]] > values[order[k - 1]])
-    return rank
+def _put(tree, place, amount):
+    """Put a value into the tree, or take it out; places are counted from 1 on."""
+    while place < len(tree):
+        tree[place] += amount
+        place += place & -place
 
 
 @kernel
-def _put(tree, rank, amount):
-    """Put a value of this rank into the tree, or take it out."""
-    while rank < len(tree):
-        tree[rank] += amount
-        rank += rank & -rank
-
-
-@kernel
-def _counted(tree, rank):
-    """How many of those put into the tree have at most this rank.
+def _counted(tree, place):
+    """How many of those put into the tree are at this place or before.
 
     Source: P. Fenwick, "A New Data Structure for Cumulative Frequency Tables", Software: Practice and Experience 24
     (1994): log2(n) steps each, where keeping the past sorted took four times as long (12,361 bars of 28 markets).
     """
-    total = 0.0
-    while rank > 0:
-        total += tree[rank]
-        rank -= rank & -rank
+    total = 0
+    while place > 0:
+        total += tree[place]
+        place -= place & -place
     return total
 
 

@@ -35,10 +35,10 @@ class MovingAverageCross(Strategy):
         fast, slow = _told(self, values, "fast", "slow")
         price, out = market.adjusted, scratch(market, self, (len(fast), *market.mark.shape))
         lengths = sorted({*fast, *slow})
-        gap = {n: remembered(market, ("average_gap", n), lambda n=n: average_gap(price, n)) for n in lengths}
+        gap = {n: remembered(market, ("average_gap", n), lambda n=n: average_gap(price, n)).ravel() for n in lengths}
         width = remembered(market, "width of a tie", lambda: ties(np.ascontiguousarray(market.mark)))
         for k in range(len(fast)):
-            side(gap[fast[k]], gap[slow[k]], width, out[k])
+            side(gap[fast[k]], gap[slow[k]], width.ravel(), out[k].ravel())
         return out
 
     def lanes(self, market, values) -> Lanes:
@@ -275,7 +275,6 @@ def _follow(own, price, fast, slow):
     return move
 
 
-@kernel
 def cross(fast, slow, price):
     r"""Side of one average from another.
 
@@ -301,7 +300,7 @@ def cross(fast, slow, price):
     array([ 1.,  0., -1.])
     """
     out = np.zeros(fast.shape)
-    side(fast, slow, ties(price), out)
+    side(fast.ravel(), slow.ravel(), ties(np.ascontiguousarray(price)).ravel(), out.ravel())
     return out
 
 
@@ -320,11 +319,10 @@ def ties(price):
 
 @kernel
 def side(fast, slow, width, out):
-    """Put into `out` the sign of fast less slow, 0 where they are no further apart than the width of a tie."""
-    quick, late, tie, made = fast.reshape(-1), slow.reshape(-1), width.reshape(-1), out.reshape(-1)
-    for k in range(made.shape[0]):
-        gap = quick[k] - late[k]
-        made[k] = 1.0 if gap > tie[k] else (-1.0 if gap < -tie[k] else 0.0)
+    """Put into `out` the sign of fast less slow, 0 where they are no further apart than the width of a tie; all 1-d."""
+    for k in range(out.shape[0]):
+        gap, tie = fast[k] - slow[k], width[k]
+        out[k] = 1.0 if gap > tie else (-1.0 if gap < -tie else 0.0)
 
 
 @kernel

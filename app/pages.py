@@ -34,7 +34,8 @@ PAGES = {
         ),
     ),
     "drawdowns": Page(
-        "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3"
+        "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3",
+        (Slot("underwater"), Slot("drawdown_table"), Slot("drawdown_causes", 5), Slot("recoveries", 7)),
     ),
     "trades": Page(
         "Trades", "Every trade from flat to flat, and what happened in it.", "M5 6h14M5 12h14M5 18h9",

@@ -5,6 +5,7 @@ from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, St
 from app.views.chips import Chips
 from app.views.controls import Controls
 from app.views.distributions import Holding, Results, Returns
+from app.views.drawdowns import DrawdownCauses, DrawdownTable, Recoveries, Underwater
 from app.views.equity import Equity
 from app.views.months import Months
 from app.views.overview import Overview
@@ -35,6 +36,10 @@ VIEWS = {
     "trades": Trades,
     "trade_list": TradeList,
     "about": About,
+    "underwater": Underwater,
+    "drawdown_table": DrawdownTable,
+    "drawdown_causes": DrawdownCauses,
+    "recoveries": Recoveries,
 }
 __all__ = [
     "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",

@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from bokeh.core.properties import value
 from bokeh.events import Tap
 from bokeh.models import BoxSelectTool, ColumnDataSource, CustomJS, FactorRange, LabelSet, Range1d
 
@@ -16,7 +17,7 @@ from app.views.bars import BAR, bars, columns_of
 from app.views.equity import drawdown_plot
 
 PATHS = 5  # the deepest, laid over one another, and the one in focus
-WORST, BEST = 9, 3  # markets that are told by name
+WORST, BEST = 10, 4  # markets that are told by name
 REST = "all others"
 NONE = '<p class="note">Equity never fell below its highest: there is no drawdown in what is picked.</p>'
 TAPPED = """
@@ -128,7 +129,8 @@ class Underwater(View):
         plot.add_layout(
             LabelSet(
                 x="day", y="drawdown", text="number", source=marks, y_offset=-4, text_baseline="top",
-                text_align="center", text_font=theme.FONT, text_font_size="11px", text_color=theme.NEUTRAL,
+                text_align="center", text_font=value(theme.FONT), text_font_size="11px", text_font_style="bold",
+                text_color=theme.NEUTRAL_INK,
             )
         )  # fmt: skip
         box = BoxSelectTool(dimensions="width", renderers=[], continuous=True)
@@ -200,9 +202,11 @@ class DrawdownCauses(View):
         row, _ = fallen.focus(picked.chosen["days"])
         names, amounts, chosen = caused(fallen, row, picked)
         low, high = charts.span(amounts, 0.0)
+        data = columns_of(names, amounts, chosen)
+        data["color"][[name == REST for name in names]] = theme.NEUTRAL
         return {
             "fall_names": {"factors": [*blank(self.rows - len(names)), *names]},
-            "fall": {"data": columns_of(names, amounts, chosen)},
+            "fall": {"data": data},
             "fall_x": {"start": low, "end": high},
             "fall_text": {"text": blame(fallen, row, picked)},
         }
@@ -219,7 +223,7 @@ def blank(count):
 
 
 def caused(fallen, row, picked):
-    """(names, profits, whether picked) of the bars of a drawdown, the one that earned most first."""
+    """(names, profits, whether picked) of the bars of a drawdown from below: the rest, then who earned most."""
     if row is None:
         return [], np.zeros(0), np.zeros(0, bool)
     amounts, names = fallen.earned(row), np.array([*picked.columns.roots, ACCOUNT], object)
@@ -228,9 +232,10 @@ def caused(fallen, row, picked):
     if len(order) <= WORST + BEST + 1:
         return names[order].tolist(), amounts[order], picked.root_picked[order]
     best, rest, worst = np.split(order, [BEST, len(order) - WORST])
-    told = np.concatenate([amounts[best], [amounts[rest].sum()], amounts[worst]])
-    chosen = np.concatenate([picked.root_picked[best], [picked.root_picked[rest].any()], picked.root_picked[worst]])
-    return [*names[best], REST, *names[worst]], told, chosen
+    rows = np.concatenate([best, worst])
+    told = np.concatenate([[amounts[rest].sum()], amounts[rows]])
+    chosen = np.concatenate([[picked.root_picked[rest].any()], picked.root_picked[rows]])
+    return [REST, *names[rows]], told, chosen
 
 
 def blame(fallen, row, picked):

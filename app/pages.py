@@ -39,7 +39,10 @@ PAGES = {
     ),
     "trades": Page(
         "Trades", "Every trade from flat to flat, and what happened in it.", "M5 6h14M5 12h14M5 18h9",
-        (Slot("trades"),),
+        (
+            Slot("trades"), Slot("open_trade"), Slot("excursions", 7), Slot("streaks", 5), Slot("trade_results", 6),
+            Slot("holding", 6),
+        ),
     ),
     "attribution": Page(
         "Attribution", "Where every cent came from, by any two dimensions.",
@@ -76,7 +79,7 @@ ALWAYS = ("chips", SIDE)  # on every page
 def views(page):
     """Names of the views of a page, in order.
 
-    >>> views("trades")
-    ['trades']
+    >>> views("about")
+    ['about']
     """
     return [slot.view for slot in PAGES[page].slots]

@@ -8,7 +8,7 @@ import pytest
 
 from app.cells import dealt
 from app.columns import COST, COSTS, GROSS, INTEREST, LONG, NEITHER, SHORT, Columns
-from app.views.trades import Trades
+from app.views.trade_list import TradeList
 from engine.analysis import conditions, regimes
 from engine.analysis.daily import Daily
 from engine.book import CAUSES

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, NumeralTickFormatter, Range1d
+from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, NoOverlap, NumeralTickFormatter, Range1d
 
 from app import charts, theme
 from app.charts import esc
@@ -26,6 +26,9 @@ HEADS = (  # column of EXPLAINED, title, class
     ("multiplier", "× multiplier", ""), ("fx", "× rate", ""), ("rate", "Of one", ""), ("value", "Value", ""),
     ("amount", "Amount, {currency}", ""),
 )  # fmt: skip
+
+
+PLAIN = {"fx": 1.0}  # what needs no column where it is the same in all rows
 
 
 class Found(NamedTuple):
@@ -129,14 +132,14 @@ def folded(explained):
             continue
         last |= {name: row[name] for name in ("day", "to_price", "adjusted")}
         last |= {"amount": last["amount"] + row["amount"], "marks": last["marks"] + 1}
-        last |= {"fx": row["fx"] if last["fx"] == row["fx"] else None, "what": f"marks of {last['marks']} days"}
+        last |= {"fx": row["fx"] if last["fx"] == row["fx"] else None, "what": f"marks of {last['marks']} days, from {last['first']}"}
     return rows
 
 
 def explanation(explained, detail, currency):
     """The rows as a table that can be read aloud and checked."""
     rows = folded(explained) if detail == "folded" else list(explained.iter_rows(named=True))
-    used = [head for head in HEADS if any(row[head[0]] is not None for row in rows)]
+    used = [head for head in HEADS if any(row[head[0]] not in (None, PLAIN.get(head[0])) for row in rows)]
     head = "".join(
         f'<th scope="col"{f" class={kind}" if kind else ""}>{esc(title.format(currency=currency))}</th>'
         for _, title, kind in used
@@ -160,8 +163,6 @@ def _cell(row, name, kind):
         cause, how = row["cause"], row["formula"]
         words = value if cause in (None, "price") or cause in value else f"{cause.replace('_', ' ')}: {value}"
         return f'<td class="text wrap">{esc(words)}{f"<small>{esc(how)}</small>" if how else ""}</td>'
-    if name == "day" and row.get("first", value) != value:
-        value = f"{row['first']} to {value}"
     if kind:
         return f'<td class="{kind}">{esc(value)}</td>'
     if name == "amount":
@@ -184,6 +185,7 @@ class OpenTrade(View):
         self.found, self.asked, self.failed = None, None, None
         plot = self.plot = charts.dated(360, Range1d(0, 1), Range1d(0, 1), "Prices of the trade; its words stand above")
         plot.update(visible=False, min_border_left=72)
+        plot.xaxis.major_label_policy = NoOverlap(min_distance=12)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000000]")
         span = BoxAnnotation(fill_color=theme.NEUTRAL, fill_alpha=0.1, line_color=None, level="underlay")
         plot.add_layout(span)

@@ -10,15 +10,15 @@ from app.view import View
 from app.views.distributions import Results
 
 TEXT, DAY, NUMBER, MONEY, RESULT, PRICE, RATIO = "text", "day", "number", "money", "result", "price", "ratio"
-FIELDS = (  # column of RunResult.trades, r or held, title, how it is written
+FIELDS = (  # column of RunResult.trades or r, title, how it is written
     ("trade", "No.", NUMBER), ("market", "Market", TEXT), ("strategy", "Strategy", TEXT), ("direction", "Side", TEXT),
-    ("contracts", "Contracts", NUMBER), ("entry_day", "Entry", DAY), ("exit_day", "Exit", DAY),
+    ("contracts", "Size", NUMBER), ("entry_day", "Entry", DAY), ("exit_day", "Exit", DAY),
     ("net", "Net, {currency}", RESULT), ("r", "R", RATIO), ("costs", "Costs", MONEY), ("bars", "Bars", NUMBER),
-    ("rolls", "Rolls", NUMBER), ("entry_reason", "Begun by", TEXT), ("exit_reason", "Ended by", TEXT),
-    ("held", "Held", TEXT),
-    ("entry_price", "Entry price", PRICE), ("exit_price", "Exit price", PRICE),
+    ("rolls", "Rolls", NUMBER), ("entry_reason", "Begun", TEXT), ("exit_reason", "Ended", TEXT),
+    ("entry_contract", "First", TEXT),
+    ("entry_price", "Entry at", PRICE), ("exit_price", "Exit at", PRICE),
 )  # fmt: skip
-UNSORTED, MADE = "held", ("r", "held")
+UNSORTED = "entry_contract"
 STEPS = (("first", "First page", "«"), ("back", "Page before", "‹"), ("on", "Next page", "›"), ("last", "Last page", "»"))
 
 
@@ -35,7 +35,7 @@ def fields_of(columns):
         left_out.add("entry_reason")
     if np.isnan(r_of(columns)).all():
         left_out.add("r")
-    return [row for row in FIELDS if row[0] not in left_out and (row[0] in table.columns or row[0] in MADE)]
+    return [row for row in FIELDS if row[0] not in left_out and (row[0] in table.columns or row[0] == "r")]
 
 
 def cell(value, kind):
@@ -70,9 +70,7 @@ def table(columns, order, rows, opened):
     """The rows in sight; each is a button that opens the chart of its trade."""
     fields = fields_of(columns)
     part = columns.table[rows.tolist()]
-    values = {name: part[name].to_list() for name, _, _ in fields if name not in MADE}
-    first, last = (part[name].to_list() for name in ("entry_contract", "exit_contract"))
-    values["held"] = [a if a == b else f"{a} to {b}" for a, b in zip(first, last, strict=True)]
+    values = {name: part[name].to_list() for name, _, _ in fields if name != "r"}
     values["r"] = r_of(columns)[rows].tolist()
     lines = []
     for k in range(len(rows)):

@@ -1,14 +1,13 @@
 """Falls: the drawdowns of what is picked, and which of them the views of drawdowns are about.
 
-They are those of the capital plus the profit that the filters leave, over all days: a brush over days picks among them and
-changes none. The one in focus is the one whose days are picked; else the deepest that the days picked touch.
+They are those of the capital plus the profit that the filters leave, over all days: a brush over days picks among them
+and changes none. The one in focus is the one whose days are picked; else the deepest that the days picked touch.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import polars as pl
 
 from engine.analysis.daily import Daily
 from engine.analysis.drawdowns import causes, drawdowns
@@ -125,6 +124,7 @@ def spoken(table, row):
     """The dates of a drawdown in words.
 
     >>> from datetime import date
+    >>> import polars as pl
     >>> spoken(pl.DataFrame({"peak": [date(2020, 2, 19)], "recovery": [None]}), 0)
     '2020-02-19, not made good yet'
     """

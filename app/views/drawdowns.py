@@ -52,7 +52,8 @@ def table(fallen, days, currency):
         here = picked and k == focus
         ask = f'data-do="drawdown" data-peak="{row["peak"]}"'
         label = f"Drawdown {k + 1}, {spoken(fallen.table, k)}"
-        button = f'<button type="button" {ask} aria-pressed="{str(here).lower()}" aria-label="{label}">{k + 1}</button>'
+        pressed = str(here).lower()
+        button = f'<button type="button" {ask} aria-pressed="{pressed}" aria-label="{label}">{k + 1}</button>'
         share = row["depth"] / deepest * 100.0
         cells = [
             f"<td>{button}</td>",
@@ -75,8 +76,8 @@ def _counted(fallen):
     shown = f"The {LISTED} deepest of {charts.number(count)} drawdowns" if count > LISTED else "All drawdowns"
     last = " The last one is not made good yet." if open_ else ""
     return (
-        f'<p class="note">{shown}, of all days under the filters; days are calendar days. A row picks the days from its '
-        f"peak to its recovery, once more picks all again.{last}</p>"
+        f'<p class="note">{shown}, of all days under the filters; days are calendar days. A row picks the days from '
+        f"its peak to its recovery, once more picks all again.{last}</p>"
     )
 
 
@@ -175,8 +176,8 @@ def describe(fallen):
     longest = int(fallen.table["days"].to_numpy().max())
     return (
         f'<p class="note">Below its highest on {charts.percent(float(below[1:].mean()), 0)} of all days, at most '
-        f"{charts.percent(float(np.nanmin(fallen.depth)))}; the longest drawdown lasted {charts.number(longest)} calendar "
-        f"days{now}.</p>"
+        f"{charts.percent(float(np.nanmin(fallen.depth)))}; the longest drawdown lasted {charts.number(longest)} "
+        f"calendar days{now}.</p>"
     )
 
 

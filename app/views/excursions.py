@@ -47,7 +47,7 @@ class Excursions(View):
         x_range, y_range = Range1d(-1, 0), Range1d(0, 1)
         plot, (source,) = charts.drawn(made, 300, told, x_range=x_range, y_range=y_range)
         points = plot.renderers[0]
-        source.data = dict.fromkeys(("adverse", "favourable", "net", "color", "trade", "market"), [])
+        source.data = {name: [] for name in ("adverse", "favourable", "net", "color", "trade", "market")}
         points.glyph.update(fill_color="color", line_color=None)
         points.nonselection_glyph = points.selection_glyph = None
         plot.add_tools(TapTool(renderers=[points]))
@@ -88,15 +88,21 @@ class Excursions(View):
             "excursions": {"data": data},
             "excursions_x": {"start": low if low < 0.0 else -1.0, "end": 0.0},
             "excursions_y": {"start": 0.0, "end": high if high > 0.0 else 1.0},
-            "excursions_text": {"text": self._buttons() + spoken(picked, self.found, self.unit, len(known), len(drawn))},
+            "excursions_text": {
+                "text": self._buttons() + spoken(picked, self.found, self.unit, len(known), len(drawn))
+            },
             "excursions_plot": {"visible": bool(len(drawn))},
             "excursions_across": {"axis_label": f"furthest against, {label}"},
             "excursions_up": {"axis_label": f"furthest for, {label}"},
         }
 
     def _buttons(self):
-        there = {unit: words for unit, words in UNITS.items() if self.found[f"adverse_{unit}"].null_count() < len(self.found)}
-        return f'<div class="row"><span class="push"></span>{charts.switch("excursion", there, self.unit, "Unit")}</div>'
+        there = {
+            unit: words for unit, words in UNITS.items() if self.found[f"adverse_{unit}"].null_count() < len(self.found)
+        }
+        return (
+            f'<div class="row"><span class="push"></span>{charts.switch("excursion", there, self.unit, "Unit")}</div>'
+        )
 
     def settle(self, picked):
         """Read highs and lows beside the page, once."""
@@ -118,7 +124,9 @@ class Excursions(View):
 
     def wire(self):
         """A tap opens the trade, buttons choose the unit."""
-        self.points.selected.js_on_change("indices", CustomJS(args={"points": self.points, "wish": self.board.wish}, code=PICKED))
+        self.points.selected.js_on_change(
+            "indices", CustomJS(args={"points": self.points, "wish": self.board.wish}, code=PICKED)
+        )
         self.board.verbs["excursion"] = self._unit
 
     def _unit(self, asked):
@@ -139,7 +147,9 @@ def spoken(picked, found, unit, known, drawn):
     for word, mine in (("winners", won), ("losers", ~won)):
         told = np.isfinite(against + gained) & mine
         if told.any():
-            pair = [_amount(float(np.median(values[told])), unit, picked.columns.currency) for values in (against, gained)]
+            pair = [
+                _amount(float(np.median(values[told])), unit, picked.columns.currency) for values in (against, gained)
+            ]
             parts.append(f"{word} were {pair[0]} against and {pair[1]} for their holder in the median")
     count = charts.number(len(picked.trades))
     some = f"the {charts.number(drawn)} largest results" if drawn < known else f"{charts.number(drawn)}"
@@ -147,7 +157,11 @@ def spoken(picked, found, unit, known, drawn):
 
 
 def _amount(value, unit, currency):
-    return esc(charts.money(value, currency)) if unit == "money" else f"{charts.number(value, 2)} {'R' if unit == 'r' else 'ranges'}"
+    return (
+        esc(charts.money(value, currency))
+        if unit == "money"
+        else f"{charts.number(value, 2)} {'R' if unit == 'r' else 'ranges'}"
+    )
 
 
 SHORT = """
@@ -172,7 +186,7 @@ class Streaks(View):
         told = "Number of streaks by their length, winners above, losers below; its words stand below"
         x_range, y_range = Range1d(0.4, LONGEST + 0.6), Range1d(-1, 1)
         plot, sources = charts.drawn(hv.Overlay(bars + dots), 300, told, x_range=x_range, y_range=y_range)
-        sources[0].data = dict.fromkeys(("left", "bottom", "right", "top", "color"), [])
+        sources[0].data = {name: [] for name in ("left", "bottom", "right", "top", "color")}
         plot.renderers[0].glyph.update(fill_color="color", line_color=None)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "trades in a row", "streaks: won above, lost below"
         plot.xaxis.ticker = list(range(1, LONGEST + 1))
@@ -209,7 +223,7 @@ class Streaks(View):
 
 
 def gathered(found):
-    """Counts and expected counts of the lengths 1 to LONGEST, the longer ones in the last; (won or lost, length) each."""
+    """Counts and expected counts of lengths up to LONGEST, the longer ones in the last; each (won or lost, length)."""
     counts, chance = np.zeros((2, LONGEST)), np.zeros((2, LONGEST))
     for won, length, count, expected in found.rows():
         place = 0 if won else 1, min(length, LONGEST) - 1

@@ -91,7 +91,9 @@ def marks_of(found, adjusted):
     legs = {
         "day": charts.milliseconds(rolls["day"].to_numpy()), "from": start, "to": end,
         "alpha": np.where(rolls["held"].to_numpy(), 1.0, 0.35),
-        "contract": rolls["contract"].cast(pl.String).to_numpy(), "next": rolls["next_contract"].cast(pl.String).to_numpy(),
+        "size": np.full(len(rolls), 8.0 if len(rolls) < 12 else 5.5),
+        "contract": rolls["contract"].cast(pl.String).to_numpy(),
+        "next": rolls["next_contract"].cast(pl.String).to_numpy(),
         "spread": rolls["next_price"].to_numpy() - rolls["price"].to_numpy(),
     }  # fmt: skip
     held = chart.bars.filter("held")
@@ -112,8 +114,8 @@ def describe(found, currency):
     rolls, bars = trade["rolls"], trade["bars"]
     return (
         f'<p class="note">{trade["direction"].capitalize()} {size} {esc(trade.get("market") or trade["root"])}: begun by '
-        f"{esc(trade.get('entry_reason') or 'an order')} on {trade['entry_day']} at {charts.price(trade['entry_price'])} in "
-        f"{trade['entry_contract'] or 'its contract'}, {esc(ended)} on {trade['exit_day']} at "
+        f"{esc(trade.get('entry_reason') or 'an order')} on {trade['entry_day']} at {charts.price(trade['entry_price'])} "
+        f"in {trade['entry_contract'] or 'its contract'}, {esc(ended)} on {trade['exit_day']} at "
         f"{charts.price(trade['exit_price'])} in {trade['exit_contract'] or 'its contract'}, after {bars} "
         f"{'bar' if bars == 1 else 'bars'} and {rolls} {'roll' if rolls == 1 else 'rolls'}; costs "
         f"{esc(charts.money(trade['costs'], currency))}.{stop}</p>"
@@ -126,13 +128,21 @@ def folded(explained):
     rows = []
     for row, mark in zip(explained.iter_rows(named=True), plain.fill_null(False).to_list(), strict=True):
         last = rows[-1] if rows else None
-        same = mark and last and last["marks"] and (last["contract"], last["contracts"]) == (row["contract"], row["contracts"])
+        same = (
+            mark
+            and last
+            and last["marks"]
+            and (last["contract"], last["contracts"]) == (row["contract"], row["contracts"])
+        )
         if not same:
             rows.append(row | {"marks": int(mark), "first": row["day"]})
             continue
         last |= {name: row[name] for name in ("day", "to_price", "adjusted")}
         last |= {"amount": last["amount"] + row["amount"], "marks": last["marks"] + 1}
-        last |= {"fx": row["fx"] if last["fx"] == row["fx"] else None, "what": f"marks of {last['marks']} days, from {last['first']}"}
+        last |= {
+            "fx": row["fx"] if last["fx"] == row["fx"] else None,
+            "what": f"marks of {last['marks']} days, from {last['first']}",
+        }
     return rows
 
 
@@ -144,13 +154,11 @@ def explanation(explained, detail, currency):
         f'<th scope="col"{f" class={kind}" if kind else ""}>{esc(title.format(currency=currency))}</th>'
         for _, title, kind in used
     )
-    lines = "".join(
-        f"<tr>{''.join(_cell(row, name, kind) for name, _, kind in used)}</tr>" for row in rows
-    )
+    lines = "".join(f"<tr>{''.join(_cell(row, name, kind) for name, _, kind in used)}</tr>" for row in rows)
     total = charts.number(float(explained["amount"].sum()), 2)
     return (
-        f'<div class="scroll tall"><table class="steps"><caption>Its amounts sum to {total} {esc(currency)}, its net: made '
-        f"of prices of contracts by the formula below each, none read from the ledger.</caption><thead><tr>"
+        f'<div class="scroll tall"><table class="steps"><caption>Its amounts sum to {total} {esc(currency)}, its net: '
+        f"made of prices of contracts by the formula below each, none read from the ledger.</caption><thead><tr>"
         f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
@@ -189,27 +197,35 @@ class OpenTrade(View):
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000000]")
         span = BoxAnnotation(fill_color=theme.NEUTRAL, fill_alpha=0.1, line_color=None, level="underlay")
         plot.add_layout(span)
-        bars, line, ends, legs, stop = (ColumnDataSource(dict.fromkeys(names.split(), [])) for names in SOURCES)
+        bars, line, ends, legs, stop = (ColumnDataSource({name: [] for name in names.split()}) for names in SOURCES)
         self._glyphs(bars, line, ends, legs, stop)
         head, table, seen = charts.words(), charts.words(), charts.words()
         seen.visible = False
         seen.js_on_change("text", CustomJS(args={"seen": seen}, code=SEEN))
         models = {
-            "one_head": head, "one_table": table, "one_seen": seen, "one_plot": plot, "one_bars": bars, "one_line": line,
-            "one_ends": ends, "one_legs": legs, "one_stop": stop, "one_held": span, "one_x": plot.x_range,
+            "one_head": head, "one_table": table, "one_seen": seen, "one_plot": plot, "one_bars": bars,
+            "one_line": line, "one_ends": ends, "one_legs": legs, "one_stop": stop, "one_held": span, "one_x": plot.x_range,
             "one_y": plot.y_range,
         }  # fmt: skip
         return charts.column(head, plot, table, seen), models
 
     def _glyphs(self, bars, line, ends, legs, stop):
         plot = self.plot
-        ranges = plot.segment("day", "low", "day", "high", source=bars, color=theme.NEUTRAL, line_width=2.2, line_alpha=0.75)
+        ranges = plot.segment(
+            "day", "low", "day", "high", source=bars, color=theme.NEUTRAL, line_width=2.2, line_alpha=0.75
+        )
         plot.line("day", "mark", source=line, color=theme.RUNS[0], line_width=1.6)
         plot.line("day", "stop", source=stop, color=theme.LOSS, line_width=1.6, line_dash="dashed")
-        plot.segment("day", "from", "day", "to", source=legs, color=theme.NEUTRAL_INK, line_dash="dotted", line_alpha="alpha")
+        plot.segment(
+            "day", "from", "day", "to", source=legs, color=theme.NEUTRAL_INK, line_dash="dotted", line_alpha="alpha"
+        )
         for side in ("from", "to"):
-            at = plot.scatter("day", side, source=legs, size=8, fill_color=theme.RUNS[3], fill_alpha="alpha", line_color=None)
-        told = plot.scatter("day", "price", source=ends, marker="shape", size=14, fill_color="color", line_color="white")
+            at = plot.scatter(
+                "day", side, source=legs, size="size", fill_color=theme.RUNS[3], fill_alpha="alpha", line_color=None
+            )
+        told = plot.scatter(
+            "day", "price", source=ends, marker="shape", size=14, fill_color="color", line_color="white"
+        )
         prices = [(name, f"@{name}{{0,0.[0000000]}}") for name in ("open", "high", "low", "mark")]
         charts.hover(plot, ranges, [("", "@day{%F}"), ("contract", "@contract"), *prices], mode="mouse")
         legs_told = [("", "@day{%F}"), ("roll", "@contract to @next"), ("spread", "@spread{+0,0.[0000000]}")]
@@ -269,7 +285,8 @@ class OpenTrade(View):
             f'<div class="row"><b class="one">Trade {opened}: {esc(trade["market"])}, {trade["entry_day"]} to '
             f'{trade["exit_day"]}, <span class="{"loss" if trade["net"] < 0 else "gain"}">{net}{ratio}</span></b>'
             f'<span class="push"></span><span class="switch" role="group" aria-label="Other trades">{steps}</span>'
-            f'<span class="switch"><button type="button" data-do="trade" data-trade="{opened}">close ×</button></span></div>'
+            f'<span class="switch"><button type="button" data-do="trade" data-trade="{opened}">close ×</button></span>'
+            "</div>"
         )
 
     def _key(self):
@@ -331,7 +348,7 @@ class OpenTrade(View):
 
 SOURCES = (
     "day open high low mark contract", "day mark", "day price shape what color",
-    "day from to alpha contract next spread", "day stop",
+    "day from to alpha size contract next spread", "day stop",
 )  # fmt: skip
 
 

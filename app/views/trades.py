@@ -19,7 +19,12 @@ FIELDS = (  # column of RunResult.trades or r, title, how it is written
     ("entry_price", "Entry at", PRICE), ("exit_price", "Exit at", PRICE),
 )  # fmt: skip
 UNSORTED = "entry_contract"
-STEPS = (("first", "First page", "«"), ("back", "Page before", "‹"), ("on", "Next page", "›"), ("last", "Last page", "»"))
+STEPS = (
+    ("first", "First page", "«"),
+    ("back", "Page before", "‹"),
+    ("on", "Next page", "›"),
+    ("last", "Last page", "»"),
+)
 
 
 def listing(board):
@@ -77,9 +82,10 @@ def table(columns, order, rows, opened):
         trade = values["trade"][k]
         ask = f'data-do="trade" data-trade="{trade}"'
         here = trade == opened
-        button = f'<button type="button" {ask} aria-pressed="{str(here).lower()}" aria-label="Trade {trade}">{trade}</button>'
+        pressed = f'aria-pressed="{str(here).lower()}"'
+        button = f'<button type="button" {ask} {pressed} aria-label="Trade {trade}">{trade}</button>'
         cells = "".join(cell(values[name][k], kind) for name, _, kind in fields[1:])
-        lines.append(f'<tr {ask}{" class=picked" if here else ""}><td>{button}</td>{cells}</tr>')
+        lines.append(f"<tr {ask}{' class=picked' if here else ''}><td>{button}</td>{cells}</tr>")
     head = headings(fields, order, columns.currency)
     return (
         f'<div class="scroll"><table class="rows sorted"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
@@ -99,8 +105,9 @@ def pager(order, rows):
     }
     told = f"{charts.number(first + 1)} to {charts.number(min(first + SIZE, count))} of {charts.number(count)}"
     return (
-        f'<div class="pager" role="group" aria-label="Pages of trades">{made["first"]}{made["back"]}<span role="status">'
-        f"{told}</span>{made['on']}{made['last']}</div>"
+        f'<div class="pager" role="group" aria-label="Pages of trades">{made["first"]}{made["back"]}<span '
+        f'role="status">{told}</span>'
+        f"{made['on']}{made['last']}</div>"
     )
 
 

@@ -113,10 +113,10 @@ def describe(found, currency):
         stop = f" Its protective stop at the entry was at about {level}; how it moved later is not kept."
     rolls, bars = trade["rolls"], trade["bars"]
     return (
-        f'<p class="note">{trade["direction"].capitalize()} {size} {esc(trade.get("market") or trade["root"])}: begun by '
-        f"{esc(trade.get('entry_reason') or 'an order')} on {trade['entry_day']} at {charts.price(trade['entry_price'])} "
-        f"in {trade['entry_contract'] or 'its contract'}, {esc(ended)} on {trade['exit_day']} at "
-        f"{charts.price(trade['exit_price'])} in {trade['exit_contract'] or 'its contract'}, after {bars} "
+        f'<p class="note">{trade["direction"].capitalize()} {size} {esc(trade["market"])}: begun by '
+        f"{esc(trade.get('entry_reason') or 'an order')} on {trade['entry_day']} at "
+        f"{charts.price(trade['entry_price'])} in {trade['entry_contract'] or 'its contract'}, {esc(ended)} on "
+        f"{trade['exit_day']} at {charts.price(trade['exit_price'])} in {trade['exit_contract'] or 'its contract'}, after {bars} "
         f"{'bar' if bars == 1 else 'bars'} and {rolls} {'roll' if rolls == 1 else 'rolls'}; costs "
         f"{esc(charts.money(trade['costs'], currency))}.{stop}</p>"
     )
@@ -190,7 +190,7 @@ class OpenTrade(View):
     def draw(self, columns):
         """A figure, words above and below it, and a table."""
         self.frame, self.detail = "contract", "folded"
-        self.found, self.asked, self.failed = None, None, None
+        self.found, self.asked = None, None
         plot = self.plot = charts.dated(360, Range1d(0, 1), Range1d(0, 1), "Prices of the trade; its words stand above")
         plot.update(visible=False, min_border_left=72)
         plot.xaxis.major_label_policy = NoOverlap(min_distance=12)
@@ -204,8 +204,8 @@ class OpenTrade(View):
         seen.js_on_change("text", CustomJS(args={"seen": seen}, code=SEEN))
         models = {
             "one_head": head, "one_table": table, "one_seen": seen, "one_plot": plot, "one_bars": bars,
-            "one_line": line, "one_ends": ends, "one_legs": legs, "one_stop": stop, "one_held": span, "one_x": plot.x_range,
-            "one_y": plot.y_range,
+            "one_line": line, "one_ends": ends, "one_legs": legs, "one_stop": stop, "one_held": span,
+            "one_x": plot.x_range, "one_y": plot.y_range,
         }  # fmt: skip
         return charts.column(head, plot, table, seen), models
 

@@ -35,12 +35,12 @@ PAGES = {
     ),
     "drawdowns": Page(
         "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3",
-        (Slot("underwater"), Slot("drawdown_table"), Slot("drawdown_causes", 5), Slot("recoveries", 7)),
+        (Slot("underwater"), Slot("drawdown_table"), Slot("drawdown_causes", 6), Slot("recoveries", 6)),
     ),
     "trades": Page(
         "Trades", "Every trade from flat to flat, and what happened in it.", "M5 6h14M5 12h14M5 18h9",
         (
-            Slot("trades"), Slot("open_trade"), Slot("excursions", 7), Slot("streaks", 5), Slot("trade_results", 6),
+            Slot("trades"), Slot("open_trade"), Slot("excursions", 6), Slot("streaks", 6), Slot("trade_results", 6),
             Slot("holding", 6),
         ),
     ),

@@ -102,7 +102,8 @@ def test_a_million_trades_are_sorted_and_searched_at_once():
     net, days = rng.standard_t(3, count) * 1e4, np.sort(rng.integers(1, 5000, count))
     table = pl.DataFrame({
         "trade": np.arange(count, 0, -1), "contracts": rng.integers(1, 50, count).astype(float),
-        "entry_contract": contract, "exit_contract": contract, "entry_price": rng.random(count) * 1e4, "risk": rng.random(count),
+        "entry_contract": contract, "exit_contract": contract,
+        "entry_price": rng.random(count) * 1e4, "risk": rng.random(count),
     })  # fmt: skip
     columns = SimpleNamespace(
         table=table, made={}, roots=[f"M{k}" for k in range(40)], line_root=np.arange(41),

@@ -17,7 +17,7 @@ from app.views.bars import BAR, bars, columns_of
 from app.views.equity import drawdown_plot
 
 PATHS = 5  # the deepest, laid over one another, and the one in focus
-WORST, BEST = 10, 4  # markets that are told by name
+WORST, BEST, LEAST = 10, 4, 8  # markets that are told by name; rows that there are at least
 REST = "all others"
 NONE = '<p class="note">Equity never fell below its highest: there is no drawdown in what is picked.</p>'
 TAPPED = """
@@ -138,7 +138,13 @@ class Underwater(View):
         plot.add_tools(box)
         plot.toolbar.active_drag = box
         text = charts.words()
-        models = {"underwater": source, "underwater_marks": marks, "underwater_y": depths, "underwater_text": text}
+        models = {
+            "underwater_plot": plot,
+            "underwater": source,
+            "underwater_marks": marks,
+            "underwater_y": depths,
+            "underwater_text": text,
+        }
         models |= {f"underwater_{edge}": cover for edge, cover in charts.veils(plot)}
         return charts.column(plot, text), models
 
@@ -154,6 +160,7 @@ class Underwater(View):
             "number": np.array([str(k + 1) for k in range(len(top))], object),
         }
         return {
+            "underwater_plot": {"visible": bool(len(top))},
             "underwater": {"data": {"day": days, "drawdown": fallen.depth}},
             "underwater_marks": {"data": marks},
             "underwater_y": {"start": low * 1.12 if len(top) else low, "end": 0.0},
@@ -190,11 +197,11 @@ class DrawdownCauses(View):
     def draw(self, columns):
         """A bar a market, the worst on top; as many rows whatever is picked."""
         source = ColumnDataSource({"name": [], "profit": [], "color": [], "alpha": []})
-        self.rows = min(len(columns.roots) + 1, WORST + BEST + 1)
+        self.rows = min(max(len(columns.roots) + 1, LEAST), WORST + BEST + 1)
         x_range, y_range, text = Range1d(-1, 1), FactorRange(factors=blank(self.rows)), charts.words()
         plot = self.plot = bars(source, x_range, y_range, columns.currency, "Profit by market; its words stand above")
-        plot.height = max(BAR * self.rows + 44, 200)
-        models = {"fall": source, "fall_names": y_range, "fall_x": x_range, "fall_text": text}
+        plot.height = BAR * self.rows + 44
+        models = {"fall_plot": plot, "fall": source, "fall_names": y_range, "fall_x": x_range, "fall_text": text}
         return charts.column(text, plot), models
 
     def patch(self, picked):
@@ -206,6 +213,7 @@ class DrawdownCauses(View):
         data = columns_of(names, amounts, chosen)
         data["color"][[name == REST for name in names]] = theme.NEUTRAL
         return {
+            "fall_plot": {"visible": bool(names)},
             "fall_names": {"factors": [*blank(self.rows - len(names)), *names]},
             "fall": {"data": data},
             "fall_x": {"start": low, "end": high},
@@ -282,7 +290,12 @@ class Recoveries(View):
         key, self.plot = charts.words(), plot
         models = {f"path_{k}": source for k, source in enumerate(sources)}
         models |= {f"path_{k}_line": renderer.glyph for k, renderer in enumerate(plot.renderers)}
-        return charts.column(key, plot), models | {"paths_x": x_range, "paths_y": y_range, "paths_key": key}
+        return charts.column(key, plot), models | {
+            "paths_x": x_range,
+            "paths_y": y_range,
+            "paths_key": key,
+            "paths_plot": plot,
+        }
 
     def patch(self, picked):
         """Lines of the deepest, and how each stands out."""
@@ -300,6 +313,7 @@ class Recoveries(View):
             found[f"path_{k}_line"] = {
                 "line_width": 3.2 if here else 1.8, "line_alpha": 0.4 if chosen and not here else 1.0,
             }  # fmt: skip
+        found["paths_plot"] = {"visible": bool(rows)}
         found["paths_x"] = {"start": 0.0, "end": float(far)}
         found["paths_y"] = {"start": float(deep) * 1.05 or -1.0, "end": 0.0}
         found["paths_key"] = {"text": key(fallen, rows, focus if chosen else None)}

@@ -196,7 +196,13 @@ class Streaks(View):
         plot.update(min_border_left=64)
         charts.zero_line(plot)
         self.plot, text = plot, charts.words()
-        models = {"streaks": sources[0], "streaks_chance": sources[1], "streaks_y": y_range, "streaks_text": text}
+        models = {
+            "streaks_plot": plot,
+            "streaks": sources[0],
+            "streaks_chance": sources[1],
+            "streaks_y": y_range,
+            "streaks_text": text,
+        }
         return charts.column(plot, text), models
 
     def patch(self, picked):
@@ -217,7 +223,7 @@ class Streaks(View):
         dots = {"length": x[shown], "expected": (chance.ravel() * sign)[shown]}
         low, top = charts.span(np.concatenate([high, dots["expected"]]), 0.0)
         return {
-            "streaks": {"data": data}, "streaks_chance": {"data": dots},
+            "streaks_plot": {"visible": bool(len(net))}, "streaks": {"data": data}, "streaks_chance": {"data": dots},
             "streaks_y": {"start": low, "end": top}, "streaks_text": {"text": rows_told(found, len(net))},
         }  # fmt: skip
 

@@ -138,6 +138,15 @@ def chart(height, x_range, y_range, description, **params):
     return dressed(plot, height, description)
 
 
+def holoviews():
+    """HoloViews, ready to draw with Bokeh; the first call loads it, which takes half a second."""
+    import holoviews as hv
+    from holoviews.plotting import bokeh  # noqa: F401  (what hv.render draws with, and options are checked by)
+
+    hv.Store.set_current_backend("bokeh")
+    return hv
+
+
 def drawn(element, height, description, **ranges):
     """A figure drawn by HoloViews, in the house's look, and the sources of its glyphs.
 
@@ -157,10 +166,7 @@ def drawn(element, height, description, **ranges):
     figure, list of ColumnDataSource
         One source for each glyph, in the order of the overlay.
     """
-    import holoviews as hv
-    from holoviews.plotting import bokeh  # noqa: F401  (what hv.render draws with)
-
-    plot = hv.render(element, backend="bokeh")
+    plot = holoviews().render(element, backend="bokeh")
     plot.update(**ranges)
     plot.tools = [tool for tool in plot.tools if isinstance(tool, HoverTool)]
     return dressed(plot, height, description), [renderer.data_source for renderer in plot.renderers]

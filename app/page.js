@@ -48,7 +48,9 @@
   }
   function ask(fields) {
     const wish = model("frontmonth-wish")
-    if (wish) wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())})
+    const early = fields.do === "page" && !(wish && documents().every((doc) => doc.is_idle)) // a page waits for the first
+    if (early) setTimeout(() => root.dataset.page === fields.name && ask(fields), 50)
+    else if (wish) wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())})
   }
   let [popped, run] = [false, null]
   function told(text) {

@@ -8,6 +8,7 @@ import panel as pn
 from app import charts, shell
 from app.charts import esc
 from app.columns import Columns
+from app.crossfilter import FIELDS
 from app.pages import ALWAYS, FIRST, PAGES
 from app.selection import LISTS, Selection
 from app.view import Board, failure
@@ -142,14 +143,18 @@ def picked(columns):
         selection = Selection.from_query(text or "")
     except ValueError as error:
         return Selection(), failure("The selection of the link was left out.", str(error))
-    known = {"markets": columns.roots, "sectors": columns.sectors, "strategies": columns.strategies}
-    unknown = []
+    kinds = {field: kind for kind, field in FIELDS.items()}
+    unknown, known = [], {}
     for name in LISTS.values():
-        allowed = known.get(name, ("long", "short"))
-        unknown += [value for value in getattr(selection, name) if value not in allowed]
-        setattr(selection, name, [value for value in getattr(selection, name) if value in allowed])
+        chosen = getattr(selection, name)
+        if not chosen:
+            continue
+        told = columns.regimes(selection.regime).names if name == "regimes" else columns.names(kinds[name])[:-1]
+        unknown += [value for value in chosen if value not in told]
+        known[name] = [value for value in chosen if value in told]
     if not unknown:
         return selection, ""
+    selection = Selection(**selection.chosen() | {"trade": selection.trade} | known)  # a step that nobody can undo
     return selection, failure("Not in this run, and left out:", ", ".join(unknown))
 
 

@@ -34,11 +34,15 @@ PAGES = {
         ),
     ),
     "drawdowns": Page(
-        "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3"
+        "Drawdowns", "How deep it fell, how long, who caused it, how it came back.", "M3 6h5l4 10 3-6 3 4h3",
+        (Slot("underwater"), Slot("drawdown_table"), Slot("drawdown_causes", 6), Slot("recoveries", 6)),
     ),
     "trades": Page(
         "Trades", "Every trade from flat to flat, and what happened in it.", "M5 6h14M5 12h14M5 18h9",
-        (Slot("trades"),),
+        (
+            Slot("trades"), Slot("open_trade"), Slot("excursions", 6), Slot("streaks", 6), Slot("trade_results", 6),
+            Slot("holding", 6),
+        ),
     ),
     "attribution": Page(
         "Attribution", "Where every cent came from, by any two dimensions.",
@@ -75,7 +79,7 @@ ALWAYS = ("chips", SIDE)  # on every page
 def views(page):
     """Names of the views of a page, in order.
 
-    >>> views("trades")
-    ['trades']
+    >>> views("about")
+    ['about']
     """
     return [slot.view for slot in PAGES[page].slots]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.charts import GAIN, LOSS
+from app.theme import GAIN, LOSS
 from app.commands.attribution import attribution
 from app.exceedances import picture
 from engine import Portfolio

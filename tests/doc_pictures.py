@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, Label, NumeralTickFormatter, Span
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from app.charts import GAIN, LOSS
+from app.theme import GAIN, LOSS
 from store import history, laboratory, open_archive, sample
 from tests.conftest import REPO
 

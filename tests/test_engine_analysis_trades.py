@@ -2,6 +2,7 @@
 
 import time
 from datetime import date, timedelta
+from itertools import groupby, product
 
 import numpy as np
 import polars as pl
@@ -292,3 +293,38 @@ def test_time_in_market_worked_by_hand():
     assert found.rows() == [("A", 3, 3 / 8, 2 / 8, 1 / 8), ("B", 1, 1 / 8, 1 / 8, 0.0)]
     assert activity.held(run, "strategy").rows() == [("buys", 4, 0.5, 3 / 8, 1 / 8)]
     assert run.metrics()["time_in_market"] == 0.5
+
+
+def by_enumeration(signs, count):
+    """{(sign, length): mean number of streaks} of all sequences of so many trades, each with the shares of `signs`."""
+    share = {kind: np.mean(np.asarray(signs) == kind) for kind in (1, 0, -1)}
+    found = {}
+    for sequence in product((1, 0, -1), repeat=count):
+        weight = np.prod([share[kind] for kind in sequence])
+        for kind, members in groupby(sequence):
+            key = kind, len(list(members))
+            found[key] = found.get(key, 0.0) + weight
+    return found
+
+
+@pytest.mark.parametrize("net", [[1, 2, -1, 3, -2], [1, 1, 1, 1], [0, 1, -1, -3, -2, 4], [-1], [0, 0]])
+def test_streaks_and_how_many_there_would_be_by_chance(net):
+    signs = np.sign(net)
+    own = {}
+    for kind, members in groupby(signs.tolist()):
+        key = kind, len(list(members))
+        own[key] = own.get(key, 0) + 1
+    chance = by_enumeration(signs, len(net))
+    found = trade_stats.streaks(np.array(net, float))
+    assert found.schema == pl.Schema(trade_stats.STREAKS)
+    for won, length, count, expected in found.rows():
+        kind = 1 if won else -1
+        assert count == own.get((kind, length), 0)
+        assert expected == pytest.approx(chance.get((kind, length), 0.0), abs=1e-12)
+    told = trade_stats.statistics(trades(net)).row(0, named=True)
+    for name, won in (("won_in_a_row", True), ("lost_in_a_row", False)):
+        assert told[name] == (found.filter(pl.col("won") == won)["length"].max() or 0)
+
+
+def test_no_trade_has_no_streak():
+    assert len(trade_stats.streaks(np.zeros(0))) == 0

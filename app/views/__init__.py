@@ -5,14 +5,17 @@ from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, St
 from app.views.chips import Chips
 from app.views.controls import Controls
 from app.views.distributions import Holding, Results, Returns
+from app.views.drawdowns import DrawdownCauses, DrawdownTable, Recoveries, Underwater
 from app.views.equity import Equity
+from app.views.excursions import Excursions, Streaks
 from app.views.months import Months
+from app.views.open_trade import OpenTrade
 from app.views.overview import Overview
 from app.views.positions import Positions
 from app.views.rolling import Rolling
 from app.views.strip import Strip
 from app.views.trade_list import TradeList
-from app.views.trades import Trades
+from app.views.trades import TradeResults, Trades
 
 VIEWS = {
     "chips": Chips,
@@ -35,6 +38,14 @@ VIEWS = {
     "trades": Trades,
     "trade_list": TradeList,
     "about": About,
+    "underwater": Underwater,
+    "drawdown_table": DrawdownTable,
+    "drawdown_causes": DrawdownCauses,
+    "recoveries": Recoveries,
+    "open_trade": OpenTrade,
+    "excursions": Excursions,
+    "streaks": Streaks,
+    "trade_results": TradeResults,
 }
 __all__ = [
     "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",

@@ -1,112 +1,192 @@
-"""The strategy trades that ended on the days picked."""
+"""The trades that ended on the days picked: a page of rows at a time, sorted and searched where the run is."""
 
 import numpy as np
-import polars as pl
-from bokeh.core.properties import field
-from bokeh.models import (
-    CDSView,
-    ColumnDataSource,
-    DataTable,
-    DateFormatter,
-    IndexFilter,
-    InlineStyleSheet,
-    NumberFormatter,
-    StringFormatter,
-    TableColumn,
-)
+from bokeh.models import TextInput
 
 from app import charts
+from app.charts import esc
+from app.listing import SIZE, Listing, pages, r_of
 from app.view import View
+from app.views.distributions import Results
 
-WHOLE, SIZE, PRICE = "0,0", "0,0.[00]", "0,0.[000000000]"
-OPTIONAL = "entry_reason"  # a run of before 0.5 has none; where all begin at the market it says nothing
-RESULT = "result"  # a whole number in the colour of its sign
-TONES = ("var(--loss, #b3541a)", "var(--gain, #1f6ca6)")
-FIELDS = (  # column of RunResult.trades, title, width in pixels, format
-    ("market", "Market", 60, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
-    ("contracts", "Contracts", 70, SIZE), ("entry_day", "Entry", 76, "date"), ("exit_day", "Exit", 76, "date"),
-    ("net", "Net, {currency}", 84, RESULT), ("gross", "Gross", 70, RESULT), ("costs", "Costs", 58, WHOLE),
-    ("entry_reason", "Begun by", 66, "text"),
-    ("exit_reason", "Ended by", 74, "text"), ("rolls", "Rolls", 38, WHOLE), ("bars", "Bars", 40, WHOLE),
-    ("entry_contract", "First", 56, "text"), ("exit_contract", "Last", 56, "text"),
-    ("entry_price", "Entry price", 98, PRICE), ("exit_price", "Exit price", 98, PRICE), ("trade", "No.", 36, WHOLE),
+TEXT, DAY, NUMBER, MONEY, RESULT, PRICE, RATIO = "text", "day", "number", "money", "result", "price", "ratio"
+FIELDS = (  # column of RunResult.trades or r, title, how it is written
+    ("trade", "No.", NUMBER), ("market", "Market", TEXT), ("strategy", "Strategy", TEXT), ("direction", "Side", TEXT),
+    ("contracts", "Size", NUMBER), ("entry_day", "Entry", DAY), ("exit_day", "Exit", DAY),
+    ("net", "Net, {currency}", RESULT), ("r", "R", RATIO), ("costs", "Costs", MONEY), ("bars", "Bars", NUMBER),
+    ("rolls", "Rolls", NUMBER), ("entry_reason", "Begun", TEXT), ("exit_reason", "Ended", TEXT),
+    ("entry_contract", "First", TEXT),
+    ("entry_price", "Entry at", PRICE), ("exit_price", "Exit at", PRICE),
 )  # fmt: skip
+UNSORTED = "entry_contract"
+STEPS = (
+    ("first", "First page", "«"),
+    ("back", "Page before", "‹"),
+    ("on", "Next page", "›"),
+    ("last", "Last page", "»"),
+)
 
 
-def columns_of(table):
-    """The trades as columns of a source: days in milliseconds, contracts as text, a colour beside each result."""
-    found = {}
-    for name, _, _, kind in (row for row in FIELDS if row[0] in table.columns):
-        values = table[name]
-        if kind == "date":
-            found[name] = values.to_numpy().astype("datetime64[ms]").astype(float)
-        elif kind == "text":
-            found[name] = np.array(["" if value is None else str(value) for value in values.to_list()], object)
-        elif kind == PRICE:
-            found[name] = np.array([float(f"{value:.10g}") for value in values.to_list()])
-        else:
-            found[name] = values.to_numpy().astype(float)
-        if kind == RESULT:
-            found[f"{name}_tone"] = np.where(found[name] < 0.0, *TONES).astype(object)
-    return found
+def listing(board):
+    """The listing of a visitor, which the table and the trade that is open share."""
+    return vars(board).setdefault("listing", Listing(board.columns))
 
 
-def formatter(name, kind):
-    """How a cell is written. HTML templates would be nicer to read, but Bokeh compiles one anew for every cell."""
-    if kind == "text":
-        return StringFormatter()
-    if kind == "date":
-        return DateFormatter(format="%Y-%m-%d")
-    tone = {"text_color": field(f"{name}_tone")} if kind == RESULT else {}
-    return NumberFormatter(format=WHOLE if kind == RESULT else kind, text_align="right", **tone)
+def fields_of(columns):
+    """What there is to tell of the trades of a run: no column that says the same of all of them."""
+    table = columns.table
+    left_out = set() if len(columns.strategies) > 1 else {"strategy"}
+    if set(columns.entry_reasons) <= {"market", "unknown"}:
+        left_out.add("entry_reason")
+    if np.isnan(r_of(columns)).all():
+        left_out.add("r")
+    return [row for row in FIELDS if row[0] not in left_out and (row[0] in table.columns or row[0] == "r")]
 
 
-def grid(source, view, columns):
-    """A table that draws the rows in sight only."""
-    shown = [row for row in FIELDS if row[0] != "strategy" or len(columns.strategies) > 1]
-    begun = set(columns.table.get_column(OPTIONAL, default=pl.Series([], dtype=pl.String)).drop_nulls())
-    shown = [row for row in shown if row[0] != OPTIONAL or begun - {"market"}]
-    fields = [
-        TableColumn(
-            field=name, title=title.format(currency=columns.currency), width=width, formatter=formatter(name, kind)
+def cell(value, kind):
+    """A cell of the table, escaped."""
+    if kind == RATIO:
+        return f"<td>{charts.number(value, 2)}</td>"
+    if kind in (TEXT, DAY):
+        return f'<td class="text">{esc("–" if value is None else value)}</td>'
+    if kind == RESULT:
+        return f'<td class="{"loss" if value < 0 else "gain"}">{charts.number(value)}</td>'
+    if kind == PRICE:
+        return f"<td>{charts.price(value)}</td>"
+    return f"<td>{charts.number(value, 0 if kind == MONEY or value == int(value) else 2)}</td>"
+
+
+def headings(fields, order, currency):
+    """A button each, which sorts."""
+    made = []
+    for name, title, kind in fields:
+        text = esc(title.format(currency=currency))
+        sort, mark = ("descending", " ▾") if order.down else ("ascending", " ▴")
+        here = name == order.by
+        ask = f'<button type="button" data-do="trade_sort" data-column="{name}">{text}{mark if here else ""}</button>'
+        made.append(
+            f'<th scope="col"{" class=text" if kind in (TEXT, DAY) else ""}{f" aria-sort={sort}" if here else ""}>'
+            f"{text if name == UNSORTED else ask}</th>"
         )
-        for name, title, width, kind in shown
-    ]
-    right = [
-        f".slick-header-column:nth-child({k + 1})" for k, row in enumerate(shown) if row[3] not in ("text", "date")
-    ]
-    aligned = InlineStyleSheet(css=f"{', '.join(right)} {{ text-align: right !important; }}")
-    return DataTable(
-        source=source, view=view, columns=fields, sizing_mode="stretch_width", height=430, autosize_mode="none",
-        index_position=None, row_height=26, reorderable=False, stylesheets=[charts.parts(), aligned],
-    )  # fmt: skip
+    return "".join(made)
 
 
-def describe(picked):
-    """How many, and how they ended, in a sentence."""
-    count, all_ = len(picked.trades), len(picked.columns.trade["net"])
-    net = picked.columns.trade["net"][picked.trades]
-    won = int((net > 0.0).sum())
+def table(columns, order, rows, opened):
+    """The rows in sight; each is a button that opens the chart of its trade."""
+    fields = fields_of(columns)
+    part = columns.table[rows.tolist()]
+    values = {name: part[name].to_list() for name, _, _ in fields if name != "r"}
+    values["r"] = r_of(columns)[rows].tolist()
+    lines = []
+    for k in range(len(rows)):
+        trade = values["trade"][k]
+        ask = f'data-do="trade" data-trade="{trade}"'
+        here = trade == opened
+        pressed = f'aria-pressed="{str(here).lower()}"'
+        button = f'<button type="button" {ask} {pressed} aria-label="Trade {trade}">{trade}</button>'
+        cells = "".join(cell(values[name][k], kind) for name, _, kind in fields[1:])
+        lines.append(f"<tr {ask}{' class=picked' if here else ''}><td>{button}</td>{cells}</tr>")
+    head = headings(fields, order, columns.currency)
     return (
-        f'<p class="note">{charts.number(count)} of {charts.number(all_)} trades ended on the days picked or, open, '
-        f"with the run, {charts.number(won)} with a gain; net "
-        f"{charts.esc(charts.money(net.sum(), picked.columns.currency))}. A "
-        "trade lasts from flat to flat, rolls and resizes are inside it; click a heading to sort.</p>"
+        f'<div class="scroll"><table class="rows sorted"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+        "</table></div>"
+    )
+
+
+def pager(order, rows):
+    """Buttons to other pages, and which rows are in sight."""
+    count, last = len(rows), max(pages(rows) - 1, 0)
+    first = order.page * SIZE
+    at = {"first": 0, "back": order.page - 1, "on": order.page + 1, "last": last}
+    made = {
+        name: f'<button type="button" data-do="trade_page" data-page="{at[name]}" aria-label="{label}" title="{label}"'
+        f"{' disabled' if not 0 <= at[name] <= last or at[name] == order.page else ''}>{mark}</button>"
+        for name, label, mark in STEPS
+    }
+    told = f"{charts.number(first + 1)} to {charts.number(min(first + SIZE, count))} of {charts.number(count)}"
+    return (
+        f'<div class="pager" role="group" aria-label="Pages of trades">{made["first"]}{made["back"]}<span '
+        f'role="status">{told}</span>'
+        f"{made['on']}{made['last']}</div>"
+    )
+
+
+def describe(picked, count, text):
+    """How many, and how they ended, in a sentence."""
+    net, currency = picked.columns.trade["net"][picked.trades], picked.columns.currency
+    total = len(picked.columns.trade["net"])
+    if not total:
+        return '<p class="note">Nothing was traded in this run.</p>'
+    if not len(net):
+        return '<p class="note">No trade is picked: widen the filters.</p>'
+    found = f" {charts.number(count)} of them with “{esc(text)}” in market or contract." if text else ""
+    return (
+        f'<p class="note">{charts.number(len(net))} of {charts.number(total)} trades ended on the days picked, '
+        f"{charts.number(int((net > 0.0).sum()))} with a gain; net {esc(charts.money(net.sum(), currency))}.{found}</p>"
     )
 
 
 class Trades(View):
-    """Strategy trades, newest first."""
+    """Trades, a page of rows at a time."""
 
     title = "Trades"
+    guide = "From flat to flat, rolls and resizes inside; a heading sorts, a row opens the chart of its trade."
     saves = ("csv",)
 
     def draw(self, columns):
-        """A table over all trades with a filter."""
-        source, rows, text = ColumnDataSource(columns_of(columns.table)), IndexFilter(indices=[]), charts.words()
-        table = grid(source, CDSView(filter=rows), columns)
-        return charts.column(text, table), {"trades": rows, "trades_text": text}
+        """A field to search in, words and rows."""
+        self.order = listing(self.board)
+        self.search = TextInput(
+            title="Market or contract", placeholder="CL, 202012 …", width=220, stylesheets=[charts.parts()]
+        )
+        text, rows = charts.words(), charts.words()
+        models = {"trade_words": text, "trade_rows": rows}
+        return charts.column(text, self.search, rows), models
 
     def patch(self, picked):
-        """Rows of a slice."""
-        return {"trades": {"indices": picked.trades.tolist()}, "trades_text": {"text": describe(picked)}}
+        """The rows in sight of a slice."""
+        rows, opened = self.order.rows(picked), self.board.selection.trade
+        shown, columns = self.order.shown(picked), picked.columns
+        told = table(columns, self.order, shown, opened) + pager(self.order, rows) if len(shown) else ""
+        return {
+            "trade_words": {"text": describe(picked, len(rows), self.order.text)},
+            "trade_rows": {"text": told},
+        }
+
+    def wire(self):
+        """Headings sort, buttons turn pages, rows open trades, a text finds some."""
+        self.board.verbs |= {"trade": self._open, "trade_sort": self._sort, "trade_page": self._turn}
+        self.search.on_change("value_input", lambda _attr, _old, text: self._find(text))
+        self.board.selection.param.watch(lambda *_: self._again(), ["trade"])
+
+    def _again(self):
+        with self.board.guard("The table of trades could not follow."):
+            if self.shown:
+                self.apply(self.board.slice)
+            else:
+                self.stale = True
+
+    def _open(self, asked):
+        """Open a trade, or close it where it is open; with `turn`, the table turns to its page."""
+        number = int(asked["trade"])
+        if not (self.board.columns.table["trade"] == number).any():
+            raise ValueError(f"trade {number} is none of this run")
+        if asked.get("turn"):
+            self.order.turn(self.board.slice, number)
+        self.board.selection.trade = None if number == self.board.selection.trade else number
+
+    def _sort(self, asked):
+        self.order.sort(asked["column"])
+        self._again()
+
+    def _turn(self, asked):
+        self.order.page = int(asked["page"])
+        self._again()
+
+    def _find(self, text):
+        self.order.find(text)
+        self._again()
+
+
+class TradeResults(Results):
+    """Trades by their net result, on the page of trades."""

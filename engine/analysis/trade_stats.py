@@ -41,6 +41,12 @@ DISTRIBUTION = {
     "r": pl.Float64,  # of trades whose risk is known [R]
     "bars": pl.Float64,  # time held [bars]
 }
+STREAKS = {
+    "won": pl.Boolean,  # winners in a row, or losers
+    "length": pl.Int64,  # [trades]
+    "streaks": pl.Int64,  # so long, neither shorter nor longer
+    "expected": pl.Float64,  # if each trade won and lost as often by chance, whatever the one before did
+}
 SUMS = (  # of a group: what `_sums` adds up, in its order
     "trades", "open", "net", "costs", "won", "gain", "lost", "loss", "risked", "r", "best", "worst", "won_in_a_row",
     "lost_in_a_row", "bars", "bars_median", "days", "rolls", "squares",
@@ -145,6 +151,41 @@ def distribution(trades, quantiles=(0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)):
         for name, values in (("net", ended.net), ("r", ended.r[~np.isnan(ended.r)]), ("bars", ended.bars)):
             told[name] = np.quantile(values, quantiles) if len(values) else None
     return pl.DataFrame(told, schema=DISTRIBUTION)
+
+
+def streaks(net):
+    r"""How many winners and losers followed one another, and how many would by chance.
+
+    .. math:: E_k = 2 q p^k + (n - k - 1) q^2 p^k, \quad E_n = p^n
+
+    of n trades of which a share p won (or lost) and q = 1 - p did not.
+
+    Parameters
+    ----------
+    net : array (trade,)
+        In the order of their exits; a trade of exactly nothing ends a streak and is in none. [account currency]
+
+    Returns
+    -------
+    DataFrame
+        Columns STREAKS, winners first, lengths up to the longest streak.
+
+    Source: A. Mood, The Distribution Theory of Runs, Annals of Mathematical Statistics 11, 1940.
+
+    >>> streaks(np.array([1.0, 2.0, -1.0, 3.0])).rows()
+    [(True, 1, 1, 0.46875), (True, 2, 1, 0.31640625), (False, 1, 1, 0.65625)]
+    """
+    net, rows = np.asarray(net, float), []
+    sign = np.sign(net)
+    begins = np.flatnonzero(np.diff(sign, prepend=np.nan) != 0.0)
+    lengths, kinds, count = np.diff(np.append(begins, len(sign))), sign[begins], len(net)
+    for won, kind in ((True, 1.0), (False, -1.0)):
+        found = np.bincount(lengths[kinds == kind])[1:]
+        k = np.arange(1, len(found) + 1)
+        p = float((sign == kind).mean()) if count else 0.0
+        by_chance = np.where(k < count, (2.0 + (count - k - 1) * (1.0 - p)) * (1.0 - p) * p**k, p**k)
+        rows += zip([won] * len(k), k.tolist(), found.tolist(), by_chance.tolist(), strict=True)
+    return pl.DataFrame(rows, schema=STREAKS, orient="row")
 
 
 def _grouped(ended, names):

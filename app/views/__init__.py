@@ -1,6 +1,7 @@
 """Every view, by its name; page, report and notebook find it here."""
 
 from app.views.about import About
+from app.views.attribution import Pivot, Waterfall
 from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, Strategies
 from app.views.chips import Chips
 from app.views.controls import Controls
@@ -34,6 +35,8 @@ VIEWS = {
     "positions": Positions,
     "trades": Trades,
     "trade_list": TradeList,
+    "waterfall": Waterfall,
+    "pivot": Pivot,
     "about": About,
 }
 __all__ = [

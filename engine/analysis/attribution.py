@@ -183,6 +183,10 @@ class Attribution:
         made._known = self._known
         return made
 
+    def told_by(self, regimes):
+        """The same money with other labels of the days, or of days and markets, for the dimension `regime`."""
+        return Attribution(self, self.parts, self._curve, regimes)
+
     def labels(self, name):
         """The labels of a dimension, in the order of `matrix`."""
         return list(self._labels(name))

@@ -132,7 +132,9 @@ class _Tables:
             trades = trades.sort("trade")
         self.trades = trades[by_line(trades["line"].to_numpy())]
         self.owner = self.trades["line"].to_numpy().astype(np.int64)
-        self.begin, self.end = (self._row(self.trades[name]) for name in ("entry_day", "exit_day"))
+        ends = self.trades["exit_day"]  # another program may leave that of an open trade out
+        self.begin = self._row(self.trades["entry_day"])
+        self.end = self._row(ends.fill_null(days[-1].astype(object)) if ends.null_count() else ends)
         self.start = np.concatenate([[0], np.cumsum(self.end - self.begin + 1)])  # first piece of each trade
         self.of = np.repeat(np.arange(len(self.owner)), self.end - self.begin + 1)  # trade of each piece
         self.on = np.arange(self.start[-1]) - self.start[self.of] + self.begin[self.of]  # day of each piece

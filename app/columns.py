@@ -6,6 +6,7 @@ trade. What a filter of trades asks for is known of each owner; what one of days
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ NEITHER_SIDE, NONE, UNKNOWN = (
     "none",
     "unknown",
 )  # what belongs to no trade; a reason that was not written down
+_ONE = RLock()
 NOT_NOW = "The regimes are being worked out."
 
 
@@ -153,7 +155,8 @@ class Columns:
         """
         key = f"regimes {kind}"
         if key not in self.made:
-            self.made[key] = self._regimes(kind)
+            with _ONE:  # several views ask at once
+                self.made[key] = self.made.get(key) or self._regimes(kind)
         return self.made[key]
 
     def regimes_now(self, kind):

@@ -10,6 +10,8 @@ from app.views.equity import Equity
 from app.views.months import Months
 from app.views.overview import Overview
 from app.views.positions import Positions
+from app.views.regimes import Earnings, HeldAndLost, Spread, Transitions
+from app.views.ribbons import Ribbons
 from app.views.rolling import Rolling
 from app.views.strip import Strip
 from app.views.trade_list import TradeList
@@ -37,6 +39,11 @@ VIEWS = {
     "trade_list": TradeList,
     "waterfall": Waterfall,
     "pivot": Pivot,
+    "ribbons": Ribbons,
+    "earnings": Earnings,
+    "spread": Spread,
+    "transitions": Transitions,
+    "held_and_lost": HeldAndLost,
     "about": About,
 }
 __all__ = [

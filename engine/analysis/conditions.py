@@ -205,24 +205,30 @@ def exposure(run, known, daily, asked=None):
 
     `asked`, array (time,) of bool, are the days to be told of; all, if not given.
     """
-    held = days_of.by_market(run.positions())
-    row, count = days_of.rows_of(daily.days, held["day"]) - 1, len(known.together)
-    notional = held["notional"].to_numpy()
-    gross, net = np.bincount(row, np.abs(notional), count), np.bincount(row, notional, count)
-    markets = held.select("day", "market").unique()
-    number = np.bincount(days_of.rows_of(daily.days, markets["day"]) - 1, minlength=count)
-    equity = np.where(daily.equity[1:] > 0.0, daily.equity[1:], np.nan)
-    margin = run.equity()["margin"].to_numpy()[1:] / equity
-    told = {
-        "leverage": gross / equity, "net_leverage": net / equity, "margin_to_equity": margin, "markets": number,
-        "in_market": number > 0,
-    }  # fmt: skip
+    told = days_of.once(run, "carried by day", lambda: _carried(run, daily))
+    count = len(known.together)
     asked = np.ones(count, bool) if asked is None else asked
     rows = []
     for k, name in _regimes(known.names, known.together[asked, None]):
         inside = asked & (known.together == k)
         rows.append({"regime": name, "days": int(inside.sum())} | {n: _mean(v[inside]) for n, v in told.items()})
     return pl.DataFrame(rows, schema=EXPOSURE, orient="row").fill_nan(None)
+
+
+def _carried(run, daily):
+    """What the account held at the close of each day, by the columns of EXPOSURE; arrays (time,)."""
+    held = days_of.by_market(run.positions())
+    row, count = days_of.rows_of(daily.days, held["day"]) - 1, len(daily.days) - 1
+    notional = held["notional"].to_numpy()
+    gross, net = np.bincount(row, np.abs(notional), count), np.bincount(row, notional, count)
+    markets = held.select("day", "market").unique()
+    number = np.bincount(days_of.rows_of(daily.days, markets["day"]) - 1, minlength=count)
+    equity = np.where(daily.equity[1:] > 0.0, daily.equity[1:], np.nan)
+    margin = run.equity()["margin"].to_numpy()[1:] / equity
+    return {
+        "leverage": gross / equity, "net_leverage": net / equity, "margin_to_equity": margin, "markets": number,
+        "in_market": number > 0,
+    }  # fmt: skip
 
 
 def transitions(code, names):

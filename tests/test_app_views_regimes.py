@@ -67,7 +67,7 @@ def test_everything_picked_is_what_the_analysis_says_of_the_run(kind):
     board, _ = page(kind)
     daily = Daily.of(run)
     known = conditions.known_before(labels(held, kind), held.names, daily)
-    found = facts(board.slice, kind, board)
+    found = facts(board.slice)
     assert found.known.together.tolist() == known.together.tolist()
     for of in (conditions.performance, conditions.distribution, conditions.drawdowns):
         mine, whole = of(found.known, found.earned), of(known, daily)
@@ -79,7 +79,7 @@ def test_everything_picked_is_what_the_analysis_says_of_the_run(kind):
 
 def test_the_table_has_the_numbers_of_each_regime():
     board, views = page()
-    found = facts(board.slice, "trend", board)
+    found = facts(board.slice)
     frame = conditions.performance(found.known, found.earned)
     told = rows(views["earnings"])
     assert list(told) == frame["regime"].to_list()
@@ -96,7 +96,7 @@ def test_profits_follow_what_is_picked_and_sum_to_it():
     whole = rows(views["earnings"])
     board.selection.pick(directions=["long"], days=SPAN)
     picked = board.slice
-    found = facts(picked, "trend", board)
+    found = facts(picked)
     assert found.known.together.tolist() == coded(board.columns.regimes("trend"))[picked.rows].tolist()
     frame = conditions.performance(found.known, found.earned)
     assert frame["profit"].sum() == pytest.approx(picked.profit[picked.rows].sum(), abs=0.005)
@@ -268,7 +268,7 @@ def test_nothing_picked_is_no_failure(pick):
 def test_a_run_that_never_traded_has_regimes_and_no_profit():
     run, held = analysed.empty(400)
     board, views = page(columns=Columns.of(run, market=held))
-    assert isinstance(facts(board.slice, "trend", board), Facts)
+    assert isinstance(facts(board.slice), Facts)
     assert set(row[0] for row in rows(views["held_and_lost"]).values()) <= {"0.00", "–"}
 
 

@@ -62,7 +62,7 @@ class OfMoney(View):
 
     def settle(self, picked):
         """Work the money out, and the regimes if they are shown."""
-        kind = self.kind()
+        kind = self.kind(picked)
         known = kind is None or picked.columns.regimes_now(kind).missing != NOT_NOW
         if (Money.now(picked.columns) is None or not known) and not self.asked:
             self.asked = True
@@ -77,7 +77,7 @@ class OfMoney(View):
         self.asked = False
         self.board.show(self.board.slice)
 
-    def kind(self):
+    def kind(self, picked):
         """The kind of regimes that is shown, or None."""
         return None
 
@@ -279,10 +279,10 @@ class Pivot(OfMoney):
             choice.on_change("value", lambda _attr, _old, _new: self._chosen())
         self.board.verbs["pivot"] = self._picked
 
-    def kind(self):
+    def kind(self, picked):
         """Regimes are worked out when they are asked for."""
         asked = "regime" in (self.choices[0].value, self.choices[1].value)
-        return self.board.selection.regime if asked else None
+        return picked.chosen["regime"] if asked else None
 
     def _chosen(self):
         with self.board.guard("That table could not be made."):
@@ -309,7 +309,7 @@ class Pivot(OfMoney):
     def _table(self, money, picked, row, column, shown):
         if row == column:
             return '<p class="note">Rows and columns are the same: choose another dimension for one of them.</p>'
-        kind, regimes = self.kind(), ""
+        kind, regimes = self.kind(picked), ""
         if kind is not None:
             found = picked.columns.regimes_now(kind)
             if not found.names:

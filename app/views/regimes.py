@@ -44,12 +44,13 @@ class Facts(NamedTuple):
     picked: tuple  # names of the regimes picked; none: all
 
 
-def facts(picked, kind, board):
-    """The `Facts` of a slice by a kind of regimes; a sentence where there are none."""
+def facts(picked):
+    """The `Facts` of a slice by the kind of regimes that is chosen; a sentence where there are none."""
+    kind = picked.chosen["regime"]
     found = picked.columns.regimes_now(kind)
     if not found.names:
         return WAIT if found.missing == NOT_NOW else found.missing
-    free = crossfilter(board.columns, Selection(**(picked.chosen | {"regimes": []}), regime=kind))
+    free = crossfilter(picked.columns, Selection(**(picked.chosen | {"regimes": []})))
     if not free.count:
         return NO_DAY
     account, rows = free.account, free.rows
@@ -112,8 +113,8 @@ class OfKind(OfRegimes):
 
     def patch(self, picked):
         """The words of a slice, or why there are none."""
-        kind = self.board.selection.regime
-        found = facts(picked, kind, self.board)
+        kind = picked.chosen["regime"]
+        found = facts(picked)
         text = note(found) if isinstance(found, str) else self.told(found, picked, kind)
         return {self.key: {"text": text}}
 
@@ -315,7 +316,7 @@ class Spread(OfRegimes):
         source.data = {name: [] for name in self.columns}
         charts.percent_axis(plot.xaxis)
         charts.zero_line(plot)
-        plot.xaxis.ticker.desired_num_ticks = 5
+        plot.xaxis.ticker.desired_num_ticks = 3
         plot.ygrid.visible = False
         rows = [("", "@regime"), ("days", "@days{0,0}"), ("mean", "@mean{0.00 %}"), ("median", "@median{0.00 %}"),
                 ("5 to 95 %", "@q05{0.00 %} to @q95{0.00 %}"), ("worst", "@worst{0.0 %}"),
@@ -331,7 +332,7 @@ class Spread(OfRegimes):
 
     def patch(self, picked):
         """Quantiles, axes and words of a slice."""
-        found = facts(picked, self.board.selection.regime, self.board)
+        found = facts(picked)
         if isinstance(found, str):
             return {"spread_plot": {"visible": False}, "spread_text": {"text": note(found)}}
         frame = conditions.distribution(found.known, found.earned)

@@ -108,7 +108,7 @@ class Ribbons(OfRegimes):
 
     def patch(self, picked):
         """Curve, ribbons, veils and words of a slice."""
-        days, kind = charts.milliseconds(picked.columns.days), self.board.selection.regime
+        days, kind = charts.milliseconds(picked.columns.days), picked.chosen["regime"]
         found = {one: picked.columns.regimes_now(one) for one in KINDS}
         low, high = charts.span(picked.curve)
         everywhere = picked.chosen["days"] is None

@@ -130,6 +130,7 @@ def waterfall_plot(currency, x_range, y_range, amounts):
     plot.renderers[0].glyph.update(
         y="cause", left="low", right="high", fill_color="color", line_color=None, height=0.66
     )
+    plot.renderers[0].update(nonselection_glyph=None, selection_glyph=None, muted_glyph=None)  # they read other columns
     charts.zero_line(plot)
     charts.money_axis(plot.xaxis, currency)
     plot.xaxis.ticker.desired_num_ticks = 4

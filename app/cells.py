@@ -4,8 +4,9 @@ Rules:
 
 1. An *owner* is a trade, or what a line has beside its trades; the last line is the account, whose interest and fees
    belong to no market. Owners are numbered: trades first, then one a line.
-2. A trade has what its line earned and paid on the days on which it was open. On a day on which one trade ends and the
-   next begins, the trade's own result says how that day is split.
+2. A trade has what its line earned and paid on the days on which it was open, but for what is of no trade, as the
+   exchange of foreign money that is kept (`engine.book.OF_TRADES`). On a day on which one trade ends and the next
+   begins, the trade's own result says how that day is split.
 3. Sums a day, line and part are those of the ledger. Cells are sorted by owner, day and part.
 """
 
@@ -28,7 +29,7 @@ class Cells(NamedTuple):
     amount: np.ndarray  # (cell,) [account currency]
 
 
-def dealt(day, line, part, amount, trade, shape):
+def dealt(day, line, part, amount, trade, shape, own=None):
     """The cells of a ledger.
 
     Parameters
@@ -39,6 +40,8 @@ def dealt(day, line, part, amount, trade, shape):
         `line`, `entry` and `exit` (rows of the days), `gross`, `costs`; the newest exit first.
     shape : (int, int)
         Number of days and of lines, the account's with them.
+    own : array (row,) of bool, optional
+        Rows of the ledger that are of no trade, whatever trade is open.
 
     Returns
     -------
@@ -55,14 +58,19 @@ def dealt(day, line, part, amount, trade, shape):
     """
     time, lines = shape
     place = (np.asarray(line, np.int64) * time + day) * 3 + part
-    left = np.bincount(place, amount, minlength=lines * time * 3).astype(float, copy=False)
-    left = left.reshape(lines, time, 3)
+    amount, alone = np.asarray(amount), np.zeros(len(place), bool) if own is None else own
+    left, beside = (
+        np.bincount(place[rows], amount[rows], minlength=lines * time * 3).astype(float, copy=False)
+        for rows in (~alone, alone)
+    )
+    left, beside = (values.reshape(lines, time, 3) for values in (left, beside))
     count = len(trade["line"])
     room = np.count_nonzero(left) + 4 * count  # a sum goes to one trade; that of a shared day to two, both parts of it
     made = np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room)
     first, size = np.zeros(count, np.int64), np.zeros(count + lines, np.int64)
     taken = tuple(trade[name] for name in ("line", "entry", "exit", "gross", "costs"))
     _deal(left, in_turn(trade, shape), *taken, first, size, *made)
+    left += beside
     rest = np.nonzero(np.abs(left) > ROUNDING)
     size[count:] = np.bincount(rest[0], minlength=lines)
     start = np.concatenate([[0], np.cumsum(size)])

@@ -6,6 +6,7 @@ trade. What a filter of trades asks for is known of each owner; what one of days
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from app.bins import of_holding, of_results, placed
 from app.cells import COST, GROSS, INTEREST
 from app.selection import SIDES
 from engine.analysis.daily import codes, labelled, rows_of
-from engine.book import CAUSES, COSTS_OF, TRANSFER
+from engine.book import CAUSES, COSTS_OF, OF_TRADES, TRANSFER
 
+TRADED = tuple(CAUSES.index(name) for name in OF_TRADES)
 COSTS = tuple(CAUSES[k] for k in COSTS_OF)  # what `costs` of a trade adds up
 LONG, SHORT, NEITHER = range(3)  # sides; NEITHER: interest, fees and what else belongs to no trade
 ACCOUNT = "account"  # how the account's own cents are called beside markets, sectors and strategies
@@ -26,6 +28,7 @@ NEITHER_SIDE, NONE, UNKNOWN = (
     "none",
     "unknown",
 )  # what belongs to no trade; a reason that was not written down
+_ONE = RLock()
 NOT_NOW = "The regimes are being worked out."
 
 
@@ -152,7 +155,8 @@ class Columns:
         """
         key = f"regimes {kind}"
         if key not in self.made:
-            self.made[key] = self._regimes(kind)
+            with _ONE:  # several views ask at once
+                self.made[key] = self.made.get(key) or self._regimes(kind)
         return self.made[key]
 
     def regimes_now(self, kind):
@@ -209,22 +213,26 @@ def _by_market(frame):
 def _lines(*frames):
     """Lines (strategy, market) in the order of their names, and the number of the line of each row of the frames.
 
-    The number after the last line is the account's, which has no market.
+    A strategy may have two lines in one market, as a leg of a spread beside the market itself; before 0.7 these had no
+    numbers. The number after the last line is the account's, which has no market.
     """
-    told = []
+    numbered, told = all("line" in frame.columns for frame in frames), []
     for frame in frames:
         (strategy, strategies), (market, markets) = (labelled(frame[name], "") for name in ("strategy", "market"))
-        pair, count = strategy * len(markets) + market, len(strategies) * len(markets)
-        there = np.flatnonzero(np.bincount(pair, minlength=count))
-        told.append((pair, count, [(k, strategies[k // len(markets)], markets[k % len(markets)]) for k in there]))
-    lines = sorted({(strategy, market) for _, _, pairs in told for _, strategy, market in pairs if market})
-    number, found = {line: k for k, line in enumerate(lines)}, []
-    for pair, count, pairs in told:
+        number = frame["line"].to_numpy().astype(np.int64) + 1 if numbered else np.zeros(len(frame), np.int64)
+        shape = (int(number.max(initial=0)) + 1, len(strategies), len(markets))
+        key = (number * shape[1] + strategy) * shape[2] + market
+        there = np.flatnonzero(np.bincount(key, minlength=np.prod(shape)))
+        found = zip(there, *np.unravel_index(there, shape), strict=True)
+        told.append((key, np.prod(shape), [(k, (strategies[s], markets[m], int(n))) for k, n, s, m in found]))
+    lines = sorted({line for _, _, keys in told for _, line in keys if line[1]})
+    place, rows = {line: k for k, line in enumerate(lines)}, []
+    for key, count, keys in told:
         code = np.zeros(count, np.int32)
-        for k, *line in pairs:
-            code[k] = number.get(tuple(line), len(lines))
-        found.append(code[pair])
-    return lines, found
+        for k, line in keys:
+            code[k] = place.get(line, len(lines))
+        rows.append(code[key])
+    return [line[:2] for line in lines], rows
 
 
 def _sectors(trades, lines):
@@ -272,7 +280,9 @@ def _dealt(ledger, cause, line, trade, shape, days):
     paid = cause == TRANSFER
     payments = np.bincount(day[paid], amount[paid], minlength=len(days)).astype(float)  # of no row: int
     rows = (day, line, part_of[cause], amount)
-    made = cells.dealt(*(values[~paid] for values in rows) if paid.any() else rows, trade, shape)
+    own = ~np.isin(cause, TRADED)
+    kept = ~paid
+    made = cells.dealt(*(values[kept] for values in rows), trade, shape, own[kept])
     own, count = made.start[len(trade["line"]) :], len(made.day)
     first, last = (np.append(made.day, 0)[np.minimum(at, count)] for at in (own[:-1], own[1:] - 1))
     sums = cells.totals(made)

@@ -84,6 +84,7 @@ class Slice:
     book: np.ndarray  # rows of `columns.held`: what was held at the close of the last day within the dates
     chosen: dict  # the fields of the selection, and what its regimes are told by
     regimes: Regimes  # what days were told apart by
+    mask: np.ndarray  # (owner,) uint8: bits of the filters of trades that an owner fails, see app/passes.py
     any_owner: bool  # whether anything of the run passes the filters of trades
     line_picked: np.ndarray  # (L,) bool
     root_picked: np.ndarray  # (R + 1,) bool
@@ -270,7 +271,7 @@ def _slice(columns, selection, regimes):
         margin=body.margin if every else body.margin * day[:, None],
         notional=body.notional if every else body.notional * day[:, None],
         trades=sums.trades, book=book[body.mask[columns.held["owner"][book]] == 0], chosen=chosen, regimes=regimes,
-        any_owner=bool((body.mask == 0).any()), line_picked=body.line_picked,
+        mask=body.mask, any_owner=bool((body.mask == 0).any()), line_picked=body.line_picked,
         **{f"{kind}_picked": values for kind, values in picked.items()}, regime_picked=regime,
     )  # fmt: skip
 

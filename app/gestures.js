@@ -1,7 +1,7 @@
 // What a gesture on a figure does: it writes a wish, one line of JSON, which Python (page, notebook) or the twin in a
 // report fulfils. While the mouse moves, the next wish waits until the last one was answered, or a moment at most.
-// Arguments: wish (model), kind ("range", "bar" or "cell"), field (of the selection), plot, verb
-// (of a cell).
+// Arguments: wish (model), kind ("range", "bar", "cell" or "spot"), field (of the selection), plot,
+// verb (of a cell or a spot).
 const say = (fields) => { wish.value = JSON.stringify({...fields, n: Math.round(performance.timeOrigin + performance.now())}) }
 if (kind === "bar") {
   const place = Math.floor(cb_obj.y)
@@ -12,6 +12,11 @@ if (kind === "bar") {
 if (kind === "cell") {
   const [column, row] = [plot.x_range.factors[Math.floor(cb_obj.x)], plot.y_range.factors[Math.floor(cb_obj.y)]]
   if (column !== undefined && row !== undefined) say({do: verb, column, row})
+  return
+}
+if (kind === "spot") {
+  const row = plot.y_range.factors[Math.floor(cb_obj.y)]
+  if (row !== undefined) say({do: verb, row, at: cb_obj.x})
   return
 }
 const {event_name, geometry, final} = cb_obj

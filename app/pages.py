@@ -46,10 +46,11 @@ PAGES = {
     ),
     "attribution": Page(
         "Attribution", "Where every cent came from, by any two dimensions.",
-        "M4 20h16M6 20V9h3v11M11 20V5h3v15M16 20v-7h3v7"
+        "M4 20h16M6 20V9h3v11M11 20V5h3v15M16 20v-7h3v7", (Slot("waterfall"), Slot("pivot")),
     ),
     "regimes": Page(
-        "Regimes", "In which conditions it earned, and how sure that is.", "M3 5h6v14H3zM9 9h6v10H9zM15 6h6v13h-6z"
+        "Regimes", "In which conditions it earned, and how sure that is.", "M3 5h6v14H3zM9 9h6v10H9zM15 6h6v13h-6z",
+        (Slot("ribbons"), Slot("earnings"), Slot("spread", 6), Slot("transitions", 6), Slot("held_and_lost")),
     ),
     "risk": Page(
         "Risk", "What could be lost, what is held, and how near the limits are.",

@@ -1,7 +1,8 @@
 """A run made of numbers alone: what the app reads of a `RunResult`, without an engine behind it.
 
 24 markets, 12 years of days, about 3,000 strategy trades and 150,000 ledger rows, the same at every call. The parts add
-up as in a real run: the ledger sums to the equity change, and a trade's net is the sum of its ledger rows.
+up as in a real run: the ledger sums to the equity change, and a trade's net is the sum of its ledger rows, but for
+`fx`, which is of no trade.
 """
 
 from functools import cached_property
@@ -36,6 +37,11 @@ LEG = (
     "root market contract:whole direction contracts:number entry_day:date exit_day:date entry_price:number"
     " exit_price:number gross:number costs:number net:number exit_reason"
 )
+FILL = (
+    "day:date strategy root market contract:whole kind contracts:number price:number shown:number slippage:number"
+    " impact:number commission:number"
+)
+STRATEGY = "moving_average_cross"
 HELD = "day:date root market contract:whole contracts:number mark:number notional:number margin:number"
 
 
@@ -103,7 +109,7 @@ class SyntheticRun:
                 if k < last or open_:
                     value = size * price[k] * point
                     positions.append((days[k], root, root, 202403, float(size), price[k], value, abs(value) * 0.03))
-            gross, cost = float(amount.sum() * 1.0001), float(costs.sum())
+            gross, cost = float(amount.sum()), float(costs.sum())
             row = ("long" if side > 0 else "short", float(abs(size)), days[t], None if open_ else days[last])
             prices = (price[t], price[last])
             reason = "open" if open_ else str(rng.choice(["signal", "signal", "signal", "stop", "margin"]))
@@ -114,19 +120,19 @@ class SyntheticRun:
 
     def trades(self):
         rows = frame(self.parts[0], TRADE).sort("entry_day", "root").with_row_index("trade", offset=1)
-        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
 
     def contract_trades(self):
         rows = frame(self.parts[1], LEG).with_row_index("trade", offset=1)
-        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
 
     def positions(self):
         rows = frame(self.parts[2], HELD).sort("day", "root")
-        return rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
 
     def ledger(self):
         rows = frame(self.parts[3], "day:date root market cause amount:number")
-        rows = rows.with_columns(pl.lit("moving_average_cross").alias("strategy"))
+        rows = rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
         own = pl.DataFrame({"day": self.days[::5], "cause": "interest", "amount": 350.0})
         paid = pl.DataFrame(
             {"day": self.days[list(self.paid)], "cause": "transfer", "amount": list(self.paid.values())}
@@ -137,9 +143,15 @@ class SyntheticRun:
         return pl.concat([rows, account.select(rows.columns)]).sort("day", "root")
 
     def fills(self):
-        """None: the pages do not show them."""
-        return frame([], "day:date strategy root market contract:whole kind contracts:number price:number shown:number"
-                     " slippage:number impact:number commission:number")  # fmt: skip
+        """One at each entry and one at each exit of the trades."""
+        rows = []
+        for root, market, _, side, size, begun, ended, contract, last, *prices in (row[:11] for row in self.parts[0]):
+            sign = 1.0 if side == "long" else -1.0
+            ends = ((begun, contract, sign * size, prices[0]), (ended, last, -sign * size, prices[1]))
+            for day, number, contracts, price in ends[: 1 if ended is None else 2]:
+                costs = (-size * 14.0 * 0.8, 0.0, -size * 14.0 * 0.2)
+                rows.append((day, STRATEGY, root, market, number, "market", contracts, price, price, *costs))
+        return frame(rows, FILL).sort("day", maintain_order=True)
 
     def sleeves(self):
         return self.equity()[1:].select("day", pl.lit("account").alias("sleeve"), "equity")

@@ -45,7 +45,8 @@ def test_every_view_follows_a_selection(board):
     board.selection.param.update(days=SPAN, markets=["ZC", "MES"])
     assert not board.alert.visible, board.alert.text
     assert [name for name, view in board.by_name.items() if told(view) == before[name]] == [
-        "by_regime", "about", "open_trade",  # no market to make regimes of; one trade, which no filter changes
+        "by_regime", "earnings", "spread", "transitions", "held_and_lost",  # the run of numbers has no market to
+        "about", "open_trade",  # make regimes of; one trade, which no filter changes
     ]  # fmt: skip
 
 

@@ -186,3 +186,51 @@ def test_a_line_that_never_traded_has_no_row_and_tears_nothing():
         rows = told.wide(by, "cause")
         assert rows["total"][-1] == pytest.approx(equity[-1] - equity[0], abs=0.005)
         assert not {"", "unknown"} & set(rows[by])
+
+
+# ---- some of it
+
+
+def test_some_trades_days_and_causes_alone():
+    # A, long: 10 on Tuesday and on Thursday; B, short: 5, -10, 7.5; interest 9.9995 on Friday (see `two_markets`)
+    _, told = two_markets()
+    trades = [market == "A" for market in told.parts.trades["market"]]
+    assert told.only(trades).total == pytest.approx(20.0 + 9.9995)
+    nothing = [False] * len(told.parts.lines)
+    assert rows(told.only(trades, [*nothing, False]).pivot("market")) == [("A", pytest.approx(20.0))]
+    assert rows(told.only([False, False], [*nothing, True]).pivot("market", "cause")) == [
+        (ACCOUNT, "interest", pytest.approx(9.9995))
+    ]
+    new_year = told.parts.days >= np.datetime64("2025-01-01")
+    assert rows(told.only(days=new_year).pivot("market", "year")) == [
+        ("A", "2025", pytest.approx(10.0)), ("B", "2025", pytest.approx(-2.5)), (ACCOUNT, "2025", pytest.approx(9.9995))
+    ]  # fmt: skip
+    assert rows(told.only(causes=["spot"]).pivot("side", "cause")) == [
+        ("long", "spot", pytest.approx(20.3)), ("short", "spot", pytest.approx(2.5))
+    ]  # fmt: skip
+    assert told.only(causes=[]).total == 0.0 and told.only(causes=[]).pivot("year").is_empty()
+    assert told.labels("side") == ["long", "short", NO_TRADE, ACCOUNT]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_asked_for_and_the_rest_of_it_are_all_of_it(seed):
+    _, told = random(seed)
+    rng, parts = np.random.default_rng(seed), told.parts
+    of_days, of_causes = rng.random(len(parts.days)) < 0.5, rng.random(len(parts.causes)) < 0.5
+    names = np.array(parts.causes)
+    groups = [rng.random(len(parts.trades)) < 0.5, rng.random(len(parts.lines) + 1) < 0.5]
+    halves = [told.only(*groups), told.only(*(~group for group in groups))]
+    quarters = [told.only(days=of_days), told.only(days=~of_days, causes=names[of_causes])]
+    quarters.append(told.only(days=~of_days, causes=names[~of_causes]))
+    for by in [*((name,) for name in DIMENSIONS), *combinations(DIMENSIONS, 2)]:
+        whole = pytest.approx(told.matrix(*by), abs=1e-5)
+        assert sum(one.matrix(*by) for one in halves) == whole, by
+        assert sum(one.matrix(*by) for one in quarters) == whole, by
+
+
+@pytest.mark.parametrize("seed", SEEDS[:8])
+def test_the_net_of_some_trades_is_what_the_run_says_of_them(seed):
+    _, told = random(seed)
+    some = np.random.default_rng(seed).random(len(told.parts.trades)) < 0.4
+    alone = told.only(some, np.zeros(len(told.parts.lines) + 1, bool))
+    assert alone.total == pytest.approx(told.parts.trades["net"].to_numpy()[some].sum(), abs=1e-5)

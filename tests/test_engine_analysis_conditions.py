@@ -113,6 +113,29 @@ def test_what_was_held_in_each_regime():
     assert found.drop("regime", "days").rows() == [(1.5, 0.0, 0.375, 1.5, 1.0), (0.0, 0.0, 0.0, 0.0, 0.0)]
 
 
+def test_what_was_held_on_some_of_the_days():
+    when = days(5)
+    rows = {"day": when[[1, 1, 2]], "market": ["A", "B", "A"], "notional": [50.0, -150.0, 100.0]}
+    equity = pl.DataFrame({"margin": [0.0, 50.0, 25.0, 0.0, 0.0]})
+    run = SimpleNamespace(positions=lambda: pl.DataFrame(rows), equity=lambda: equity)
+    asked = np.array([True, False, True, False])
+    found = exposure(run, known(0, 0, 1, 1), account(np.zeros(4)), asked)
+    assert found.rows() == [("calm", 1, 2.0, -1.0, 0.5, 2.0, 1.0), ("wild", 1, 0.0, 0.0, 0.0, 0.0, 0.0)]
+
+
+def test_how_returns_lie_in_each_regime():
+    """Of fixed capital 100: calm 1, 2, 3, 4, 5; wild -2 alone, so that all quantiles are it; one day is not known."""
+    daily = account([1, 2, 3, 4, 5, -2, 9], compounding=False)
+    found = conditions.distribution(known(0, 0, 0, 0, 0, 1, UNKNOWN), daily)
+    assert found.schema == conditions.DISTRIBUTION
+    calm, wild, other = found.rows()
+    assert calm == ("calm", 5, *(pytest.approx(x / 100) for x in (1, 1.2, 2, 3, 4, 4.8, 5, 3)))
+    assert wild == ("wild", 1, *[pytest.approx(-0.02)] * 8)
+    assert other[:2] == (NOT_KNOWN, 1)
+    none = conditions.distribution(known(0, 0), account([1, 2]))
+    assert none.row(1) == ("wild", 0, *[None] * 8)
+
+
 def test_transitions_leave_out_what_is_not_known():
     code = np.array([[0, 1], [0, UNKNOWN], [UNKNOWN, 1], [1, 1], [1, 0]])
     found = transitions(code, CALM)

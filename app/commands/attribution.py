@@ -45,10 +45,11 @@ def attribution(run, archive, by=None, regime=None):
     regime : str, optional
         Kind of the regimes, each market's own, for the dimension `regime`.
     """
+    from app.money import curve_or_why
     from engine.analysis.attribution import attribution as made
     from engine.analysis.categories import categories
 
-    curve, lacking = _curve(run, archive)
+    curve, lacking = curve_or_why(archive, run)
     told = made(run, curve, _regimes(run, archive, regime) if regime else None)
     note = f"Sums to the change of equity. {lacking}".strip()
     if by is not None:
@@ -67,18 +68,6 @@ def attribution(run, archive, by=None, regime=None):
 
 def _title(names):
     return " by ".join(filter(None, names)).replace("_", " ").capitalize()
-
-
-def _curve(run, archive):
-    """(the curve that a run held, or None; why there is none)."""
-    from engine.analysis.source import SourceChanged, curve_of_run
-    from engine.result import NotRunHere
-    from store.manifest import NotKept
-
-    try:
-        return curve_of_run(archive, run), ""
-    except (NotRunHere, NotKept, SourceChanged) as error:
-        return None, f"Price is whole: {error}."
 
 
 def _regimes(run, archive, kind):

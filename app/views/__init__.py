@@ -1,6 +1,7 @@
 """Every view, by its name; page, report and notebook find it here."""
 
 from app.views.about import About
+from app.views.attribution import Pivot, Waterfall
 from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, Strategies
 from app.views.chips import Chips
 from app.views.controls import Controls
@@ -12,6 +13,8 @@ from app.views.months import Months
 from app.views.open_trade import OpenTrade
 from app.views.overview import Overview
 from app.views.positions import Positions
+from app.views.regimes import Earnings, HeldAndLost, Spread, Transitions
+from app.views.ribbons import Ribbons
 from app.views.rolling import Rolling
 from app.views.strip import Strip
 from app.views.trade_list import TradeList
@@ -37,6 +40,13 @@ VIEWS = {
     "positions": Positions,
     "trades": Trades,
     "trade_list": TradeList,
+    "waterfall": Waterfall,
+    "pivot": Pivot,
+    "ribbons": Ribbons,
+    "earnings": Earnings,
+    "spread": Spread,
+    "transitions": Transitions,
+    "held_and_lost": HeldAndLost,
     "about": About,
     "underwater": Underwater,
     "drawdown_table": DrawdownTable,

@@ -6,6 +6,7 @@ account (interest, fees, money paid in or out) are in rows of their own, `accoun
 (`fx` of foreign money that is kept) are `no trade` where something is asked of trades.
 """
 
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -152,6 +153,49 @@ class Attribution:
         for name, code, size in zip(by, codes, sizes, strict=True):
             key = key * size + code[places[self._level(name)]]
         return np.bincount(key, amount, int(np.prod(sizes))).reshape(sizes)
+
+    def only(self, trades=None, lines=None, days=None, causes=None):
+        """The money of some trades, lines, days and causes alone; what is not given is whole.
+
+        Parameters
+        ----------
+        trades : array (trade,) of bool, optional
+            In the order of `parts.trades`.
+        lines : array (line + 1,) of bool, optional
+            Of what belongs to no trade: that of each line in the order of `parts.lines`, then that of the account.
+        days : array (day,) of bool, optional
+            In the order of `parts.days`.
+        causes : sequence of str, optional
+            Some of `parts.causes`.
+
+        Returns
+        -------
+        Attribution
+            With the dimensions and labels of this one.
+        """
+        told = self.parts
+        group = np.concatenate([_every(trades, self._trades), _every(lines, self._lines + 1)])
+        cell = group[self._group] & _every(days, len(told.days))[told.cells.day]
+        some = replace(
+            told,
+            blocks=tuple(
+                (cause, amount[keep], cells[keep])
+                for cause, amount, cells in told.blocks
+                if causes is None or told.causes[cause] in causes
+                for keep in [cell[cells]]
+            ),
+        )
+        made = Attribution(self, some, self._curve, self._regimes)
+        made._known = self._known
+        return made
+
+    def told_by(self, regimes):
+        """The same money with other labels of the days, or of days and markets, for the dimension `regime`."""
+        return Attribution(self, self.parts, self._curve, regimes)
+
+    def labels(self, name):
+        """The labels of a dimension, in the order of `matrix`."""
+        return list(self._labels(name))
 
     def by_trade(self):
         """Trade by trade the amount of each cause, array (trade, cause), in the order of `parts.trades`."""
@@ -331,6 +375,11 @@ class Attribution:
         rows = dict(zip(every, code.reshape(-1, count), strict=True))
         table = np.array([*(rows[market] for _, market in self.parts.lines), np.full(count, len(labels))])
         return table[self.parts.cells.line, self.parts.cells.day], [*labels, ACCOUNT]
+
+
+def _every(some, count):
+    """Whether each of `count` is asked for; all, where nothing is said."""
+    return np.ones(count, bool) if some is None else np.asarray(some, bool)
 
 
 def _refuse(name, known):

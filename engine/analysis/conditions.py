@@ -23,6 +23,7 @@ from engine.analysis import daily as days_of
 from engine.analysis.regimes import UNKNOWN
 
 APART, FEW = 21, 10  # [days], [episodes]
+SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the days that are worse, as DISTRIBUTION tells them
 NOT_KNOWN = "not known"  # regime of the days on which none was
 PERFORMANCE = {
     "regime": pl.String,
@@ -70,6 +71,18 @@ EXPOSURE = {
     "margin_to_equity": pl.Float64,  # mean, of the account's margin [fraction]
     "markets": pl.Float64,  # mean number of markets with a position
     "in_market": pl.Float64,  # share of the days with any position [fraction]
+}
+DISTRIBUTION = {
+    "regime": pl.String,
+    "days": pl.Int64,  # with a return
+    "worst": pl.Float64,  # all of daily returns [fraction]
+    "q05": pl.Float64,  # of a hundred days five are worse
+    "q25": pl.Float64,
+    "median": pl.Float64,
+    "q75": pl.Float64,
+    "q95": pl.Float64,
+    "best": pl.Float64,
+    "mean": pl.Float64,
 }
 TRANSITIONS = {
     "regime": pl.String,  # of a day
@@ -172,25 +185,50 @@ def trades(run, known, daily):
     return _told(rows, TRADES)
 
 
-def exposure(run, known, daily):
-    """What was held at the close of the days of each regime: columns EXPOSURE, a row a regime."""
+def distribution(known, daily):
+    """How the account's daily returns lie in each regime: columns DISTRIBUTION, a row a regime.
+
+    Source of the quantiles: R. Hyndman, Y. Fan, "Sample Quantiles in Statistical Packages", The American Statistician
+    50 (1996), definition 7.
+    """
+    rows = []
+    for k, name in _regimes(known.names, known.together[:, None]):
+        own = daily.returns[known.together == k]
+        own = own[~np.isnan(own)]
+        told = np.quantile(own, SHARES) if len(own) else np.full(len(SHARES), np.nan)
+        rows.append((name, len(own), *told, _mean(own)))
+    return pl.DataFrame(rows, schema=DISTRIBUTION, orient="row").fill_nan(None)
+
+
+def exposure(run, known, daily, asked=None):
+    """What was held at the close of the days of each regime: columns EXPOSURE, a row a regime.
+
+    `asked`, array (time,) of bool, are the days to be told of; all, if not given.
+    """
+    told = days_of.once(run, "carried by day", lambda: _carried(run, daily))
+    count = len(known.together)
+    asked = np.ones(count, bool) if asked is None else asked
+    rows = []
+    for k, name in _regimes(known.names, known.together[asked, None]):
+        inside = asked & (known.together == k)
+        rows.append({"regime": name, "days": int(inside.sum())} | {n: _mean(v[inside]) for n, v in told.items()})
+    return pl.DataFrame(rows, schema=EXPOSURE, orient="row").fill_nan(None)
+
+
+def _carried(run, daily):
+    """What the account held at the close of each day, by the columns of EXPOSURE; arrays (time,)."""
     held = days_of.by_market(run.positions())
-    row, count = days_of.rows_of(daily.days, held["day"]) - 1, len(known.together)
+    row, count = days_of.rows_of(daily.days, held["day"]) - 1, len(daily.days) - 1
     notional = held["notional"].to_numpy()
     gross, net = np.bincount(row, np.abs(notional), count), np.bincount(row, notional, count)
     markets = held.select("day", "market").unique()
     number = np.bincount(days_of.rows_of(daily.days, markets["day"]) - 1, minlength=count)
     equity = np.where(daily.equity[1:] > 0.0, daily.equity[1:], np.nan)
     margin = run.equity()["margin"].to_numpy()[1:] / equity
-    told = {
+    return {
         "leverage": gross / equity, "net_leverage": net / equity, "margin_to_equity": margin, "markets": number,
         "in_market": number > 0,
     }  # fmt: skip
-    rows = []
-    for k, name in _regimes(known.names, known.together[:, None]):
-        inside = known.together == k
-        rows.append({"regime": name, "days": int(inside.sum())} | {n: _mean(v[inside]) for n, v in told.items()})
-    return pl.DataFrame(rows, schema=EXPOSURE, orient="row").fill_nan(None)
 
 
 def transitions(code, names):

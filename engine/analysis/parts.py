@@ -163,7 +163,9 @@ class _Tables:
         line, number = self.trades["line"].to_numpy(), np.argsort(self.trades["trade"].to_numpy())
         self.order = number[by_line(line[number])]
         self.owner = line[self.order].astype(np.int64)
-        self.begin, self.end = (self._row(self.trades[name])[self.order] for name in ("entry_day", "exit_day"))
+        ends = self.trades["exit_day"]  # another program may leave that of an open trade out
+        ends = ends.fill_null(days[-1].astype(object)) if ends.null_count() else ends
+        self.begin, self.end = (self._row(column)[self.order] for column in (self.trades["entry_day"], ends))
         self.gross = self.trades["gross"].to_numpy()[self.order]
         self.start = np.concatenate([[0], np.cumsum(self.end - self.begin + 1)])  # first piece of each trade
         self.first = np.searchsorted(self.owner, np.arange(self.account + 1))  # first trade of each line

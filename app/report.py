@@ -113,8 +113,9 @@ def document_of(views, run, pages, places, arrays, meta, scripts):
     held = "".join(
         f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>' for name, data in packs.items()
     )
+    title = charts.esc(f"{run.name} {run.id}")
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{charts.esc(f"{run.name} {run.id}")}</title>'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}{held}'
         f"<script>{shell.asset('unpack.js')}</script></body></html>"
     )
@@ -133,7 +134,7 @@ def zipped(data):
 
 
 def blob(arrays):
-    """Arrays as one run of bytes: a line of JSON that tells them, then each with its bytes of one significance together.
+    """Arrays as one run of bytes: a line of JSON that tells them, then the bytes of each, those of one place together.
 
     Numbers that are like each other have like bytes in the same places, so that they compress better this way.
     """
@@ -177,13 +178,13 @@ def _held(held):
     """
     order = np.argsort(held["line"], kind="stable")
     told = {name: held[name][order] for name in ("day", "line", "side", "owner", "contract", "contracts")}
-    size, mark = np.abs(told["contracts"]), held["mark"][order]
+    size, mark = np.abs(told["contracts"]), np.round(held["mark"][order] * STEP) / STEP
     with np.errstate(divide="ignore", invalid="ignore"):
         worth, margin = held["notional"][order] / (size * np.abs(mark)), held["margin"][order] / size
     known = np.isfinite(mark) & np.isfinite(worth) & np.isfinite(margin) & (np.abs(mark) * STEP < 2.0**53)
     if not known.all():
         return told | {name: held[name][order] for name in ("mark", "notional", "margin")}
-    parts = np.round(mark * STEP).astype(np.int64)
+    parts = np.rint(mark * STEP).astype(np.int64)
     starts = np.flatnonzero(np.diff(told["line"], prepend=-1))
     steps = np.diff(parts, prepend=0)
     steps[starts] = 0

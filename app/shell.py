@@ -105,7 +105,7 @@ def body(views, run, chooser="", notice="", others=(), pages=PAGES):
         f'<details class="filters" open><summary><h2>Filters</h2></summary>{{{{ embed(roots.{SIDE}) }}}}</details>'
     )
     shown = "".join(
-        f'<div class="page" id="page-{name}" data-title="{esc(page.title)}" hidden><p class="lead">{esc(page.guide)}</p>'
+        f'<div class="page" id="page-{name}" hidden><p class="lead">{esc(page.guide)}</p>'
         f'<div class="grid">{"".join(card(slot, views[slot.view]) for slot in page.slots)}</div></div>'
         for name, page in pages.items()
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from app.theme import GAIN, LOSS
 from app.commands.attribution import attribution
 from app.exceedances import picture
+from app.theme import GAIN, LOSS
 from engine import Portfolio
 from engine.analysis import drawdowns, forecasts
 from engine.analysis.daily import Daily

@@ -357,7 +357,8 @@ SHOWN = {  # field of a Slice -> in the script
 } | {f"by_{kind}": f"by{kind.capitalize()}" for kind in FIELDS}  # fmt: skip
 SLICES = """([lists, meta, picks]) => {
   const typed = (list) => Float64Array.from(list, (x) => x ?? NaN)
-  const data = Frontmonth.unpack(Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, typed(list)])), meta)
+  const arrays = Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, typed(list)]))
+  const data = Frontmonth.unpack(arrays, meta)
   const flat = (key, value) =>
     value instanceof Map ? Object.fromEntries(value) : ArrayBuffer.isView(value) ? Array.from(value) : value
   return picks.map((chosen) => {

@@ -59,5 +59,6 @@ VIEWS = {
 }
 __all__ = [
     "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",
-    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip", "TradeList", "Trades",
+    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip",
+    "TradeList", "Trades",
 ]  # fmt: skip

@@ -48,7 +48,7 @@ def heading(text):
 
 
 class Controls(View):
-    """Days, sides, sectors, markets, strategies, regimes, reasons, holding times and results; nothing chosen means all."""
+    """Days, sides, sectors, markets, strategies, regimes, reasons, holding times, results; nothing chosen means all."""
 
     title = "Filters"
     saves = ()

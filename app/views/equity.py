@@ -134,8 +134,8 @@ class Equity(View):
         plots[0].min_border_bottom = 6
         head, text = charts.words(), charts.words()
         head.margin = text.margin = 0
-        models = {"curve": curve, "behind": behind, "equity_regimes": regimes, "equity_y": heights, "equity_ticks": places,
-                  "drawdown_y": depths, "equity_head": head, "equity_text": text}  # fmt: skip
+        models = {"curve": curve, "behind": behind, "equity_regimes": regimes, "equity_y": heights,
+                  "equity_ticks": places, "drawdown_y": depths, "equity_head": head, "equity_text": text}  # fmt: skip
         models |= {f"veil_{edge}_{k // 2}": cover for k, (edge, cover) in enumerate(charts.veils(*plots))}
         self.plots = plots
         self.benchmark = benchmark_of(columns)

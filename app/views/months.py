@@ -41,10 +41,8 @@ def table(months, picked, days):
         + "</tr>"
         for year in sorted(months, reverse=True)
     )
-    return (
-        f'<div class="scroll"><table class="months"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-        f"</table></div>{describe(months)}"
-    )
+    inside = f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table class="months">{inside}</table></div>{describe(months)}'
 
 
 def describe(months):

@@ -210,9 +210,7 @@ class Transitions(OfKind):
             ("days each", "Mean length of a stretch; the last one as long as seen"),
         ]
         table = tabular(heads, rows, names, found.picked)
-        return (
-            table + note(lasting(frame)) + note("Percent of days that have a day after, within the dates.")
-        )
+        return table + note(lasting(frame)) + note("Percent of days that have a day after, within the dates.")
 
 
 def lasting(frame):

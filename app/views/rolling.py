@@ -28,8 +28,9 @@ def describe(sharpe, volatility, days):
         return f'<p class="note">Fewer than {WINDOW} days: there is no whole window.</p>'
     last, worst = known[-1], known[np.argmin(sharpe[known])]
     return (
-        f'<p class="note">Sharpe ratio {charts.number(sharpe[last], 2)} and volatility {charts.percent(volatility[last])} '
-        f"in the year to {days[last]}; lowest Sharpe ratio {charts.number(sharpe[worst], 2)}, {days[worst]}.</p>"
+        f'<p class="note">Sharpe ratio {charts.number(sharpe[last], 2)} and volatility '
+        f"{charts.percent(volatility[last])} in the year to {days[last]}; lowest Sharpe ratio "
+        f"{charts.number(sharpe[worst], 2)}, {days[worst]}.</p>"
     )
 
 

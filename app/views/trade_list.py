@@ -91,8 +91,8 @@ def describe(picked):
     told = f"The newest {charts.number(MOST)} are shown. " if count > MOST else ""
     return (
         f'<p class="note">{charts.number(count)} of {charts.number(all_)} trades ended on the days picked, '
-        f"{charts.number(won)} with a gain; net {charts.esc(charts.money(net.sum(), picked.columns.currency))}. {told}A "
-        "trade lasts from flat to flat, rolls and resizes are inside it; click a heading to sort.</p>"
+        f"{charts.number(won)} with a gain; net {charts.esc(charts.money(net.sum(), picked.columns.currency))}. {told}"
+        "A trade lasts from flat to flat, rolls and resizes are inside it; click a heading to sort.</p>"
     )
 
 

@@ -57,7 +57,7 @@ class Board:
         self.gift.js_on_change("value", CustomJS(code="window.FrontmonthPage?.told(cb_obj.value)"))
         self.wish.on_change("value", lambda _attr, _old, text: self.fulfil(text))
         self.selection.param.watch(self._redraw, list(PICKED))
-        self.selection.param.watch(lambda *_: self.tell(), ["trade", "can_undo", "can_redo"])
+        self.selection.param.watch(lambda *_: self.tell(), [*PICKED, "trade", "can_undo", "can_redo"])
         self.tell()
 
     @property

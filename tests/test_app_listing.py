@@ -107,6 +107,7 @@ def test_a_million_trades_are_sorted_and_searched_at_once():
     })  # fmt: skip
     columns = SimpleNamespace(
         table=table, made={}, roots=[f"M{k}" for k in range(40)], line_root=np.arange(41),
+        line_strategy=np.zeros(41, int),
         trade={"line": line, "net": net, "holding": rng.integers(1, 99, count) * 1.0, "exit": days[::-1]},
     )  # fmt: skip
     listing, took = Listing(columns), []

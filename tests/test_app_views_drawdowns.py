@@ -86,6 +86,14 @@ def test_a_row_picks_the_days_after_its_peak_and_once_more_picks_all_again(board
     assert board.selection.days is None and not board.alert.visible
 
 
+def test_the_link_follows_every_pick(board):
+    fallen = falls(board.slice)
+    for k in (0, 3, 1):
+        board.fulfil(f'{{"do": "drawdown", "peak": "{fallen.table["peak"][k]}"}}')
+        first, last = fallen.spans[k]
+        assert f'"pick": "{first}~{last}"' in board.gift.value
+
+
 def test_the_table_tells_the_deepest_whatever_days_are_picked(board):
     before = rows(board)
     assert len(before) == LISTED and before[0][0] == "1"

@@ -185,7 +185,7 @@ class Streaks(View):
         dots = [hv.Scatter(ends, "length", "expected").opts(color=theme.NEUTRAL_INK, line_color=None, size=6)]
         told = "Number of streaks by their length, winners above, losers below; its words stand below"
         x_range, y_range = Range1d(0.4, LONGEST + 0.6), Range1d(-1, 1)
-        plot, sources = charts.drawn(hv.Overlay(bars + dots), 300, told, x_range=x_range, y_range=y_range)
+        plot, sources = charts.drawn(hv.Overlay(bars + dots), 360, told, x_range=x_range, y_range=y_range)
         sources[0].data = {name: [] for name in ("left", "bottom", "right", "top", "color")}
         plot.renderers[0].glyph.update(fill_color="color", line_color=None)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "trades in a row", "streaks: won above, lost below"

@@ -117,8 +117,7 @@ def describe(found, currency):
         f"{esc(trade.get('entry_reason') or 'an order')} on {trade['entry_day']} at "
         f"{charts.price(trade['entry_price'])} in {trade['entry_contract'] or 'its contract'}, {esc(ended)} on "
         f"{trade['exit_day']} at {charts.price(trade['exit_price'])} in {trade['exit_contract'] or 'its contract'}, "
-        "after "
-        f"{bars} {'bar' if bars == 1 else 'bars'} and {rolls} {'roll' if rolls == 1 else 'rolls'}; costs "
+        f"after {bars} {'bar' if bars == 1 else 'bars'} and {rolls} {'roll' if rolls == 1 else 'rolls'}; costs "
         f"{esc(charts.money(trade['costs'], currency))}.{stop}</p>"
     )
 

@@ -120,9 +120,10 @@ def describe(picked, count, text):
     if not len(net):
         return '<p class="note">No trade is picked: widen the filters.</p>'
     found = f" {charts.number(count)} of them with “{esc(text)}” in market or contract." if text else ""
+    parts, won = (charts.number(len(net)), charts.number(total)), charts.number(int((net > 0.0).sum()))
     return (
-        f'<p class="note">{charts.number(len(net))} of {charts.number(total)} trades ended on the days picked, '
-        f"{charts.number(int((net > 0.0).sum()))} with a gain; net {esc(charts.money(net.sum(), currency))}.{found}</p>"
+        f'<p class="note">{parts[0]} of {parts[1]} trades ended on the days picked or, open, with the run, {won} '
+        f"with a gain; net {esc(charts.money(net.sum(), currency))}.{found}</p>"
     )
 
 

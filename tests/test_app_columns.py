@@ -11,7 +11,7 @@ from app.cells import dealt
 from app.columns import COST, COSTS, GROSS, INTEREST, LONG, NEITHER, SHORT, Columns
 from app.crossfilter import crossfilter
 from app.selection import Selection
-from app.views.trades import Trades
+from app.views.trade_list import TradeList
 from engine import Portfolio
 from engine.analysis import conditions, regimes
 from engine.analysis.daily import Daily
@@ -259,7 +259,7 @@ def test_a_run_of_before_0_5_goes_by_its_roots():
         frame = getattr(run, name)().drop("market")
         setattr(run, name, lambda frame=frame: frame)
     assert Columns.of(run).roots == ("CL", "NG")
-    assert Trades(run).models["trades"].indices  # and the table of trades is drawn, without what began them
+    assert len(TradeList(run).models["trades"].data["net"])  # and the table of trades is drawn, without what began them
 
 
 def test_a_day_after_the_last_one_is_refused():

@@ -58,7 +58,8 @@ VIEWS = {
     "trade_results": TradeResults,
 }
 __all__ = [
-    "VIEWS", "About", "ByRegime", "Chips", "Controls", "Entries", "Equity", "Exits", "Holding", "Markets", "Months",
-    "Overview", "Positions", "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Strip",
-    "TradeList", "Trades",
+    "VIEWS", "About", "ByRegime", "Chips", "Controls", "DrawdownCauses", "DrawdownTable", "Entries", "Equity",
+    "Excursions", "Exits", "Holding", "Markets", "Months", "OpenTrade", "Overview", "Positions", "Recoveries",
+    "Results", "Returns", "Rolling", "Sectors", "Sides", "Strategies", "Streaks", "Strip", "TradeList",
+    "TradeResults", "Trades", "Underwater",
 ]  # fmt: skip

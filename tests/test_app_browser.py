@@ -204,8 +204,7 @@ def test_a_tap_on_a_bar_and_on_a_month_picks_it(tab, server, file, where):
     bars.scroll_into_view_if_needed()
     bars.click(position={"x": 150, "y": 18})
     page.locator("div.chips button").wait_for()
-    page.wait_for_timeout(300)  # a month is drawn anew
-    page.locator("#months button").first.click()
+    page.locator("#months td button").first.click()
     page.locator("div.chips button", has_text=" to ").wait_for()
     assert page.locator("div.chips button").count() == 2
     assert page.locator("#months button[aria-pressed=true]").count() == 1
@@ -218,7 +217,8 @@ def test_every_page_opens_and_says_something_in_every_card(tab, server, file, wh
         page.locator(f"nav a[data-page={name}]").click()
         page.locator(f"#page-{name}").wait_for()
         for card in page.locator(f"#page-{name} section").all():
-            card.locator(":is(p.note, table, dl, .failure, .slick-viewport, .bk-Canvas)").first.wait_for(timeout=60_000)
+            said = card.locator(":is(p.note, table, dl, .failure, .slick-viewport, .bk-Canvas)").locator("visible=true")
+            said.first.wait_for(timeout=60_000)
             assert card.locator(".failure").count() == 0, card.inner_text()
         assert page.locator("main > .notices .failure").count() == 0
 

@@ -175,7 +175,9 @@ class Equity(View):
         low, high = charts.span(np.concatenate([shown, *lines]))
         bottom = charts.span(depth, 0.0)[0]
         everywhere = picked.chosen["days"] is None
-        left, right = (days[picked.first - 1], days[picked.last]) if picked.count else (days[-1], days[-1])
+        left, right = (
+            (days[picked.first - 1], days[picked.last]) if picked.first <= picked.last else (days[-1], days[-1])
+        )
         return {
             "curve": {"data": {"day": days, "equity": shown, "amount": curve, "drawdown": depth}},
             "behind": {"data": {"day": days, "whole": lines[0], "benchmark": lines[1]}},

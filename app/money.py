@@ -41,7 +41,7 @@ class Money:
     def __init__(self, columns, told, lacking):
         self.columns, self.told, self.lacking = columns, told, lacking
         self._by_kind = {}
-        trade = told.parts.trades["trade"].to_numpy()
+        trade = told.parts.of_trades("trade").to_numpy()
         row = np.zeros(int(trade.max(initial=0)) + 1, np.int64)
         row[columns.table["trade"].to_numpy()] = np.arange(len(trade))
         self._owner = row[trade]  # of each trade of the parts

@@ -130,6 +130,7 @@ class Board:
         with self.guard("The page could not follow the selection."):
             self.show(self.slice)
             self.settle()
+        self.tell()
 
     # -------------------------------------------------------------------------------------------------------- verbs
 

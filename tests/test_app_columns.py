@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from engine.analysis import conditions, regimes
 from engine.analysis.daily import Daily
 from engine.backtest import run as run_and_save
 from engine.book import CAUSES
-from tests import analysed
+from tests import analysed, random_runs
 from tests.naive_crossfilter import MARKETS, OddRun, cells
 from tests.small_store import build
 from tests.synthetic_run import EmptyRun, SyntheticRun
@@ -69,9 +70,16 @@ def test_the_cells_of_a_direction_are_the_trades_of_that_direction(side, directi
     assert total(side=side, part=GROSS) == pytest.approx(mine["gross"].sum(), abs=1e-6)
 
 
-def test_only_the_accounts_cents_are_of_no_side():
-    assert total(side=NEITHER) == pytest.approx(total(part=INTEREST))
-    assert set(of_cells("line")[of_cells("side") == NEITHER]) == {len(COLUMNS.roots)}
+def test_what_is_of_no_trade_is_of_no_side():
+    ledger = RUN.ledger()
+    beside = ledger.filter(ledger["cause"].is_in(["interest", "fx"]))
+    assert total(side=NEITHER) == pytest.approx(beside["amount"].sum())
+    assert total(side=NEITHER, part=COST) == 0.0
+    account = total(side=NEITHER, line=len(COLUMNS.roots))
+    assert account == pytest.approx(beside.filter(beside["market"] == "")["amount"].sum())
+    for line, market in enumerate(COLUMNS.roots):
+        own = beside.filter(beside["market"] == market)["amount"].sum()
+        assert total(side=NEITHER, line=line) == pytest.approx(own), market
 
 
 def by_day(cells, owner, time):
@@ -243,8 +251,21 @@ def test_two_markets_of_one_root_are_two_lines():
     columns = Columns.of(run)
     assert columns.roots == ("CL.c.0", "CL.c.3") and columns.sectors == ("Energy",)
     for k, market in enumerate(columns.roots):
-        mine = tables["trades"].filter(tables["trades"]["market"] == market)["net"]
-        assert columns.cell["amount"][of_cells("line", columns) == k].sum() == pytest.approx(mine.sum(), abs=1e-6)
+        mine, kept = (tables[name].filter(pl.col("market") == market) for name in ("trades", "ledger"))
+        whole = mine["net"].sum() + kept.filter(pl.col("cause") == "fx")["amount"].sum()
+        assert columns.cell["amount"][of_cells("line", columns) == k].sum() == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 8])  # books with two lines of one strategy in one market
+def test_two_lines_of_one_strategy_in_one_market_stay_apart(seed):
+    run, _, _ = random_runs.run_of(seed)
+    run.portfolio = SimpleNamespace(currency="USD", compounding=True)
+    columns, trades = Columns.of(run), run.trades()
+    labels = [(columns.line_strategy[k], columns.line_root[k]) for k in range(len(columns.line_root) - 1)]
+    assert len(set(labels)) < len(labels) == trades["line"].n_unique()
+    owner, count = columns.owner, len(trades)
+    made = (owner["gross"] + owner["cost"])[:count]
+    assert made == pytest.approx(columns.table["net"].to_numpy(), abs=0.005)
 
 
 def _renamed(frame, names):

@@ -59,6 +59,12 @@ def test_columns_of_a_source_stay_of_one_length(board):
                 assert len({len(column) for column in properties.get("data", {"": []}).values()}) == 1
 
 
+def test_the_browser_is_told_of_every_pick(board):
+    for fields in ({"markets": ["ZC"]}, {"days": SPAN}, {"markets": []}):
+        board.selection.pick(**fields)
+        assert json.loads(board.gift.value)["pick"] == board.selection.to_query() != ""
+
+
 def test_what_did_not_change_is_not_sent(board):
     curve = board.by_name["equity"].models["curve"]
     sent = []

@@ -176,15 +176,11 @@ class Attribution:
         told = self.parts
         group = np.concatenate([_every(trades, self._trades), _every(lines, self._lines + 1)])
         cell = group[self._group] & _every(days, len(told.days))[told.cells.day]
-        some = replace(
-            told,
-            blocks=tuple(
-                (cause, amount[keep], cells[keep])
-                for cause, amount, cells in told.blocks
-                if causes is None or told.causes[cause] in causes
-                for keep in [cell[cells]]
-            ),
-        )
+        blocks = []
+        for cause, amount, place in told.blocks:
+            keep = cell[place] & (causes is None or told.causes[cause] in causes)
+            blocks.append((cause, amount[keep], place[keep]))
+        some = replace(told, blocks=tuple(blocks))
         made = Attribution(self, some, self._curve, self._regimes)
         made._known = self._known
         return made

@@ -78,7 +78,7 @@ def create(store_path):
             return page.nothing("The store is empty.", page.NO_STORE, LINKS)
         console = Console(archive, pn.state.add_periodic_callback)
         pn.state.on_session_destroyed(lambda _: console.question.close())
-        body = shell.frame("Data", archive.place, BODY, LINKS)
+        body = shell.frame("Data", archive.place, BODY, LINKS, ASIDE)
         scripts = f"<script>{shell.asset('console.js')}</script>"
         made = page.template(shell.blocks(body, scripts), "frontmonth: data")
         for name, root in (("tables", console.tables), ("question", console.form), ("answer", console.answer)):
@@ -92,12 +92,11 @@ def create(store_path):
 
 
 LINKS = (("./", "Dashboard"),)
+ASIDE = '<details class="filters" open><summary><h2>Tables</h2></summary>{{ embed(roots.tables) }}</details>'
 BODY = (
-    '<div class="frame wide"><aside aria-label="Tables"><details class="filters" open>'
-    "<summary><h2>Tables</h2></summary>"
-    '{{ embed(roots.tables) }}</details></aside><main id="main"><div class="grid">'
-    '<section id="question" aria-label="Question"><h2>Question</h2>{{ embed(roots.question) }}</section>'
-    '<section id="answer" aria-label="Answer"><h2>Answer</h2>{{ embed(roots.answer) }}</section></div></main></div>'
+    '<main id="main"><div class="grid">'
+    '<section id="question" class="card" aria-label="Question"><h2>Question</h2>{{ embed(roots.question) }}</section>'
+    '<section id="answer" class="card" aria-label="Answer"><h2>Answer</h2>{{ embed(roots.answer) }}</section></div></main>'
 )
 
 

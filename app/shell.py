@@ -159,12 +159,12 @@ def empty(title, words, others=()):
     return frame("frontmonth", "", f'<main id="main" class="empty"><h2>{esc(title)}</h2>{words}</main>', others)
 
 
-def frame(title, small, inside, others=()):
-    """Body of a page without a run."""
+def frame(title, small, inside, others=(), aside=""):
+    """Body of a page without a run; `aside` is what its rail holds below the links."""
     buttons = [button for button in BUTTONS if button[0] == "theme"]
     return (
-        '<a class="skip" href="#main">Skip to the content</a><div class="app">'
-        f'{rail({}, others=others)}<div class="stage">{bar(title, small, buttons)}{inside}</div></div>'
+        f'<a class="skip" href="#main">Skip to the content</a><div class="app{" wide" if aside else ""}">'
+        f'{rail({}, filters=aside, others=others)}<div class="stage">{bar(title, small, buttons)}{inside}</div></div>'
     )
 
 

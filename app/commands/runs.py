@@ -1,4 +1,4 @@
-"""Verbs on runs: run, runs, show, replay, report, delete, serve, demo."""
+"""Verbs on runs: run, runs, show, replay, delete, serve, demo."""
 
 import gc
 import time
@@ -319,40 +319,6 @@ def _show_replay(document):
     say(f"run {document['run']}: {told}")
 
 
-def report(
-    context: typer.Context,
-    name: Run,
-    out: Annotated[str, typer.Option(metavar="FILE.html|DIR/", help="An HTML file, or a folder for CSV tables.")],
-    sections: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Pages of the HTML file: overview, trades, risk, about; else all.")
-    ] = None,
-):
-    """A run as one HTML file that needs no network, or as a folder of CSV tables."""
-    target = Path(out)
-    folder = out.endswith(("/", "\\")) or target.is_dir() or not target.suffix
-    if not folder and target.suffix != ".html":
-        raise typer.BadParameter(
-            f"{out}: allowed are a name ending in .html, and a folder ending in /", param_hint="--out"
-        )
-    from engine import result
-
-    archive = opened(context)
-    found = result.load(archive, name)
-    if folder:
-        files = [str(target / file) for file in found.export(target)]
-    else:
-        with progress("report"):
-            from app.report import SECTIONS, SectionUnknown
-            from app.report import report as write
-
-            asked = [part.strip() for part in sections.split(",") if part.strip()] if sections else SECTIONS
-            try:
-                files = [str(write(found, target, asked, archive))]
-            except SectionUnknown as error:
-                raise typer.BadParameter(str(error), param_hint="--sections") from error
-    emit(context, {"run": found.id, "files": files}, lambda d: say("\n".join(d["files"])))
-
-
 def delete(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their beginnings.", show_default=False)],
@@ -446,7 +412,6 @@ VERBS = {
     "runs": (runs, "The stored runs.", "frontmonth runs"),
     "show": (show, "A stored run: its summary, or a section.", "frontmonth show last --section risk"),
     "replay": (replay, "Prove that a run repeats, hash for hash.", "frontmonth replay last"),
-    "report": (report, "A run as an HTML file or as CSV tables.", "frontmonth report last --out run.html"),
     "delete": (delete, "Delete stored runs.", "frontmonth delete 3f9a0c"),
     "serve": (serve, "The dashboard.", "frontmonth serve --port 5006 --open"),
     "demo": (demo, "See it all on simulated prices.", "frontmonth demo --no-serve"),

@@ -96,7 +96,8 @@ ASIDE = '<details class="filters" open><summary><h2>Tables</h2></summary>{{ embe
 BODY = (
     '<main id="main"><div class="grid">'
     '<section id="question" class="card" aria-label="Question"><h2>Question</h2>{{ embed(roots.question) }}</section>'
-    '<section id="answer" class="card" aria-label="Answer"><h2>Answer</h2>{{ embed(roots.answer) }}</section></div></main>'
+    '<section id="answer" class="card" aria-label="Answer"><h2>Answer</h2>{{ embed(roots.answer) }}</section>'
+    "</div></main>"
 )
 
 

@@ -34,6 +34,7 @@ FLAGS = (
 RUN = SyntheticRun(years=5, paid={300: 1.5e6, 800: -4e5})
 BAD = SyntheticRun(years=1, seed=4, sectors={"<img src=x onerror=alert(1)>": "ZC ZW"}, name="<script>alert(2)</script>")
 STRIP = "#strip dl.strip"
+SAID = ":is(p.note, .warning, table, dl, .failure, .slick-viewport, .bk-Canvas)"
 
 
 @pytest.fixture(scope="module")
@@ -217,9 +218,7 @@ def test_every_page_opens_and_says_something_in_every_card(tab, server, file, wh
         page.locator(f"nav a[data-page={name}]").click()
         page.locator(f"#page-{name}").wait_for()
         for card in page.locator(f"#page-{name} section").all():
-            said = card.locator(":is(p.note, .warning, table, dl, .failure, .slick-viewport, .bk-Canvas)").locator(
-                "visible=true"
-            )
+            said = card.locator(SAID).locator("visible=true")
             said.first.wait_for(timeout=60_000)
             assert card.locator(".failure").count() == 0, card.inner_text()
         assert page.locator("main > .notices .failure").count() == 0

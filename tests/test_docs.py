@@ -18,7 +18,7 @@ from engine.book import CAUSES
 from engine.strategies import STRATEGIES
 from store import contracts, open_archive, sample
 from store.row_rules import bar_rules
-from tests import doc_pictures, doc_tables, market_files, soak
+from tests import doc_pages, doc_pictures, doc_tables, market_files, soak
 from tests.conftest import REPO
 
 PAGES = sorted([REPO / "README.md", *(REPO / "docs").glob("*.md")])
@@ -82,7 +82,8 @@ def test_every_command_and_snippet_of_a_page_runs(page, workplace, capsys):
 
 def test_pictures_of_the_pages_are_drawn_from_the_sample_store(simulated):
     shown = {name for page in PAGES for name in re.findall(r"\(pictures/([\w-]+)\.png\)", page.read_text("utf-8"))}
-    assert shown == set(doc_pictures.PICTURES) == {path.stem for path in doc_pictures.FOLDER.glob("*.png")}
+    files = {path.stem for path in doc_pictures.FOLDER.glob("*.png")}
+    assert shown == files == {*doc_pictures.PICTURES, *doc_pages.SHOTS}
     for draw in doc_pictures.PICTURES.values():
         assert draw(open_archive(simulated)).select({"type": GlyphRenderer})
 

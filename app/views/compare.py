@@ -116,7 +116,8 @@ class Runs(OfRuns):
         shown.sort(key=lambda row: row["run"] != compared.first)
         head = [("", "text", "Beside each other"), ("Run", "text", ""), ("Id", "text", ""),
                 ("Days", "text", ""),
-                ("A year", "", "Annual return"), ("Sharpe", "", ""), ("Drawdown", "", "Deepest"), ("Made", "text", "")]  # fmt: skip
+                ("A year", "", "Annual return"), ("Sharpe", "", ""), ("Drawdown", "", "Deepest"),
+                ("Made", "text", "")]  # fmt: skip
         rows = []
         for row in shown:
             run, metrics = row["run"], row.get("metrics", {})
@@ -260,8 +261,8 @@ class Numbers(OfRuns):
                 cells += [cell(charts.formatted(value, kind, "")), cell(signed(off, kind), f"{tone} off")]
             rows.append(f"<tr>{''.join(cells)}</tr>")
         return (
-            f'<div class="scroll"><table class="plain"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}'
-            f"</tbody></table></div>{note(self.span(found, picked))}"
+            f'<div class="scroll"><table class="plain tight"><thead><tr><th></th>{head}</tr></thead><tbody>'
+            f"{''.join(rows)}</tbody></table></div>{note(self.span(found, picked))}"
         )
 
 

@@ -10,11 +10,11 @@ from app.charts import esc
 from app.selection import told
 from app.view import brush, cells
 from app.views.risk import OfRisk, markets_of
-from app.views.worked import note
+from app.views.worked import note, plain_cells
 from engine.analysis import exposure
 
 MOST = 40  # markets whose names fit along the bottom
-SIDE = 15  # height of a row of the matrix [pixels]
+SIDE = 17  # height of a row of the matrix [pixels]
 
 
 def held_of(held, picked):
@@ -143,6 +143,7 @@ def matrix_plot(x_range, y_range):
     plot, (source,) = charts.drawn(element, 300, "Correlation of markets; the closest pairs stand below",
                                    x_range=x_range, y_range=y_range)  # fmt: skip
     plot.renderers[0].glyph.update(fill_color="color", fill_alpha="alpha", line_alpha=0.0, width=0.94, height=0.9)
+    plain_cells(plot)
     plot.grid.visible = False
     plot.xaxis.update(axis_label=None, major_label_orientation="vertical", major_label_text_font_size="10px")
     plot.yaxis.update(axis_label=None, major_label_text_font_size="10px")
@@ -213,7 +214,7 @@ class Correlation(OfRisk):
             "pairs_x": {"factors": names},
             "pairs_y": {"factors": names[::-1]},
             "pairs_names": {"visible": len(names) <= MOST},
-            "pairs_plot": {"visible": len(names) > 1, "height": SIDE * max(len(names), 6) + 60},
+            "pairs_plot": {"visible": len(names) > 1, "height": SIDE * max(len(names), 6) + 78},
             "pairs_text": {"text": self._words(names, found, order, shares, picked)},
         }  # fmt: skip
 

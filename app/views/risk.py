@@ -97,15 +97,13 @@ class ValueAtRisk(OfRisk):
         found = value_at_risk.values(picked.returns, capital)
         rows = []
         for level, part in found.group_by("level", maintain_order=True):
-            for k, row in enumerate(part.to_dicts()):
-                first = (
-                    [f'<th scope="rowgroup" class="text" rowspan="{len(part)}">{level[0]:.0%}</th>'] if k == 0 else []
-                )
+            rows.append([f'<th scope="rowgroup" class="text" colspan="5">{100.0 * level[0]:.0f} of 100 days</th>'])
+            for row in part.to_dicts():
                 numbers = [charts.percent(row["var"], 2), charts.money(row["var_money"], columns.currency)]
                 numbers += [charts.percent(row["cvar"], 2), charts.money(row["cvar_money"], columns.currency)]
                 name = f'<td class="text nowrap" title="By {MEANING[row["method"]]}">{METHODS[row["method"]]}</td>'
-                rows.append([*first, name, *(cell(text) for text in numbers)])
-        head = [("Level", "text", ""), ("Method", "text", ""), ("Value at risk", "", "Loss of a day"),
+                rows.append([name, *(cell(text) for text in numbers)])
+        head = [("Method", "text", ""), ("Value at risk", "", "Loss of a day"),
                 (f"of {capital_text(capital, columns.currency)}", "", "At the capital of the last day picked"),
                 ("Mean beyond", "", "Mean loss of the days that lost more"), ("in money", "", "")]  # fmt: skip
         one = found.filter(method="history", level=0.95).row(0, named=True)

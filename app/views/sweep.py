@@ -1,6 +1,7 @@
 """Sweep: a statistic over two settings of a stored sweep, all its trials as lines, and one trial in full."""
 
 import numpy as np
+from bokeh.core.properties import value
 from bokeh.layouts import Row
 from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, Range1d, Select, TapTool
 
@@ -8,7 +9,7 @@ from app import charts, theme
 from app.charts import esc
 from app.sweeping import LINES, Sweeping, text
 from app.view import cells
-from app.views.worked import Worked, cell, note, table
+from app.views.worked import Worked, cell, note, plain_cells, table
 from engine.headline import RANKED, STATISTICS
 from engine.metrics import METRICS
 
@@ -77,7 +78,9 @@ def surface_plot(x_range, y_range):
     plot.renderers[0].glyph.update(fill_color="color", fill_alpha="alpha", line_color="edge", line_alpha=1.0,
                                    line_width="width", width=0.96, height=0.92)  # fmt: skip
     plot.text("across", "up", text="text", text_color="ink", text_align="center", text_baseline="middle",
-              text_font_size="12px", text_font=theme.FONT, source=source)  # fmt: skip
+              text_font_size="12px", text_font=value(theme.FONT), source=source)  # fmt: skip
+    plain_cells(plot)
+    plot.rect("across", "up", 0.88, 0.8, source=source, fill_color=None, line_color=theme.GAIN, line_width="inner")
     plot.grid.visible = False
     plot.yaxis.axis_label_standoff = 8
     rows = [("", "@across_words, @up_words"), ("", "@told"), ("with neighbours", "@around"), ("", "@note")]
@@ -93,7 +96,7 @@ class SweepSurface(OfSweep):
         "Median over all other settings; darker is higher. A broad dark plateau is worth more than a peak. Tap a cell."
     )
     saves = ("png", "svg", "csv")
-    columns = ("across", "up", "value", "color", "alpha", "edge", "width", "text", "ink", "across_words", "up_words",
+    columns = ("across", "up", "value", "color", "alpha", "edge", "width", "inner", "text", "ink", "across_words", "up_words",
                "told", "around", "note")  # fmt: skip
 
     def draw(self, columns):
@@ -104,7 +107,7 @@ class SweepSurface(OfSweep):
         source.data = {name: [] for name in self.columns}
         sheet = charts.parts()
         self.choices = {
-            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width", min_width=130,
+            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width", min_width=250 if name == "sweep" else 130,
                          max_width=310)
             for name, title in (("sweep", "Sweep"), ("across", "Across"), ("up", "Up"), ("by", "Statistic"))
         }  # fmt: skip
@@ -156,7 +159,7 @@ class SweepSurface(OfSweep):
                                "major_label_orientation": "horizontal" if len(across) <= WIDE else "vertical"},
             "surface_up": {"axis_label": labelled(one.row, one.up) if one.up != one.across else ""},
             "surface": {"data": self._cells(one, found, across, up, low, top)},
-            "surface_plot": {"visible": True, "height": max(CELL, 240 // len(up)) * min(len(up), 24) + 64},
+            "surface_plot": {"visible": True, "height": max(CELL, 320 // len(up)) * min(len(up), 24) + 64},
             "surface_head": {"text": scale(one.by, low, top, one.row["currency"])},
             "surface_text": {"text": self._words(one, found, across, up)},
         }  # fmt: skip
@@ -198,8 +201,9 @@ class SweepSurface(OfSweep):
         return {
             "across": np.array(across, object)[j], "up": np.array(up, object)[i], "value": flat,
             "color": np.where(there, shades, theme.NEUTRAL).astype(object), "alpha": np.where(there, 1.0, 0.12),
-            "edge": np.where(here, theme.LOSS, np.where(plateau, theme.GAIN, shades)).astype(object),
-            "width": np.where(here | plateau, 4.0, 0.0),
+            "edge": np.where(here, theme.LOSS, shades).astype(object),
+            "width": np.where(here, 4.0, 0.0),
+            "inner": np.where(plateau, 3.0, 0.0),
             "text": np.where(there & fits, np.array(words, object), ""),
             "ink": np.where(share > 0.5, "#ffffff", theme.INK).astype(object),
             "across_words": np.array([f"{one.across} {across[b]}" for b in j], object),
@@ -275,7 +279,7 @@ class SweepLines(OfSweep):
         lines.nonselection_glyph = lines.selection_glyph = None
         plot.line("x", "y", source=shown, color=theme.LOSS, line_width=3)
         plot.scatter("x", "y", source=shown, color=theme.LOSS, size=7)
-        plot.text("x", "y", text="text", source=ends, text_align="center", text_baseline="base", text_font=theme.FONT,
+        plot.text("x", "y", text="text", source=ends, text_align="center", text_baseline="base", text_font=value(theme.FONT),
                   text_font_size="11px", text_color=theme.NEUTRAL_INK)  # fmt: skip
         plot.yaxis.visible = False
         plot.ygrid.visible = False

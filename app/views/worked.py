@@ -85,6 +85,11 @@ def cell(text, kind=""):
     return f'<td class="{kind}">{esc(text)}</td>'
 
 
+def plain_cells(plot):
+    """Let the cells that HoloViews drew have no other look when they are picked; what it would be read from is gone."""
+    plot.renderers[0].update(selection_glyph=None, nonselection_glyph=None, hover_glyph=None, muted_glyph=None)
+
+
 def heat(value, text, most=1.0):
     """A cell over a ground that is the stronger, the further its value is from zero: blue above, orange below."""
     if value is None or value != value:

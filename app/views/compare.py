@@ -105,7 +105,10 @@ class Runs(OfRuns):
             text += ALONE.format(portfolio=esc(name))
         beside = self.got(("beside", compared.ids))
         if hasattr(beside, "left"):
-            text += "".join(note(f"Left out: {compared.name(run)}: {why}") for run, why in beside.left.items())
+            text += "".join(
+                note(f"Left out is {compared.name(run)}, which cannot be compared: {why}")
+                for run, why in beside.left.items()
+            )
         text += "".join(note(f"Damaged: {reason}") for reason in compared.damaged)
         return {"runs": {"text": text}}
 

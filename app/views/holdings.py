@@ -164,7 +164,7 @@ class Correlation(OfRisk):
         x_range, y_range, head, text = FactorRange(factors=[]), FactorRange(factors=[]), charts.words(), charts.words()
         self.plot, source = matrix_plot(x_range, y_range)
         source.data = {name: [] for name in self.columns}
-        head.text = charts.legend([("+1: together", theme.GAIN), ("−1: against each other", theme.LOSS)])
+        head.text = charts.legend([("+1: together", theme.GAIN), ("-1: against each other", theme.LOSS)])
         models = {"pairs": source, "pairs_x": x_range, "pairs_y": y_range, "pairs_plot": self.plot,
                   "pairs_names": self.plot.xaxis[0], "pairs_text": text}  # fmt: skip
         return charts.column(head, self.plot, text), models

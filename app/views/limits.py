@@ -11,7 +11,7 @@ from app.charts import esc
 from app.view import brush
 from app.views.risk import NOTHING
 from app.views.worked import Worked, cell, note, table
-from engine.analysis import cuts, risk_limits, standing
+from engine.analysis import cuts, risk_limits, standing, value_at_risk
 from engine.analysis.source import SourceChanged, market_of_run
 from engine.market import MarketUnknown
 from engine.result import NotRunHere
@@ -33,6 +33,7 @@ class Stands(NamedTuple):
     days: np.ndarray  # (time,)
     states: dict  # limit -> array (time,)
     file: str  # where the levels are from, in words
+    held: pl.DataFrame | None  # value at risk of what is held on the last day; None where it is not known
     lacking: str  # why what reads prices is unknown; "" if it is not
 
 
@@ -49,7 +50,9 @@ def stands(run, archive):
     found = standing.Standing.of(run, levels, market)
     sides = None if market is None else cuts.Sides.of(run, market, found.daily.names)
     source = "the levels that ship, a place to begin" if place == risk_limits.SHIPPED else f"the levels of {place.name}"
-    return Stands(standing.now(found), cuts.cuts(found, sides), found.daily.days[1:], found.states, source, lacking)
+    held = None if market is None else value_at_risk.of_held(run, market, found.daily)
+    now, back = standing.now(found), cuts.cuts(found, sides)
+    return Stands(now, back, found.daily.days[1:], found.states, source, held, lacking)
 
 
 def value_text(limit, value):

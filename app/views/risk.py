@@ -95,16 +95,15 @@ class ValueAtRisk(OfRisk):
         columns = picked.columns
         capital = float(columns.equity[picked.at[-1]] if columns.compounding else columns.capital)
         found = value_at_risk.values(picked.returns, capital)
-        rows = []
-        for level, part in found.group_by("level", maintain_order=True):
-            rows.append([f'<th scope="rowgroup" class="text" colspan="5">{100.0 * level[0]:.0f} of 100 days</th>'])
-            for row in part.to_dicts():
-                numbers = [charts.percent(row["var"], 2), charts.money(row["var_money"], columns.currency)]
-                numbers += [charts.percent(row["cvar"], 2), charts.money(row["cvar_money"], columns.currency)]
-                name = f'<td class="text nowrap" title="By {MEANING[row["method"]]}">{METHODS[row["method"]]}</td>'
-                rows.append([name, *(cell(text) for text in numbers)])
+        rows = group("95 of 100 days", found.filter(level=0.95), columns.currency)
+        rows += group("99 of 100 days", found.filter(level=0.99), columns.currency)
+        stands = self.got("limits")
+        held = getattr(stands, "held", None)
+        if held is not None:
+            head = "What was held on the last day, over its markets' last 500 days, 95 of 100"
+            rows += group(head, held.filter(level=0.95), columns.currency)
         head = [("Method", "text", ""), ("Value at risk", "", "Loss of a day"),
-                (f"of {capital_text(capital, columns.currency)}", "", "At the capital of the last day picked"),
+                (f"of {charts.short_money(capital, columns.currency)}", "", "At the capital of the last day picked"),
                 ("Mean beyond", "", "Mean loss of the days that lost more"), ("in money", "", "")]  # fmt: skip
         one = found.filter(method="history", level=0.95).row(0, named=True)
         days = f"{picked.count:,} days" if told(picked.chosen) else f"all {picked.count:,} days"
@@ -118,9 +117,15 @@ class ValueAtRisk(OfRisk):
         return table(head, rows) + note(words)
 
 
-def capital_text(value, currency):
-    """Capital in a head."""
-    return charts.short_money(value, currency)
+def group(title, found, currency):
+    """Rows of `value_at_risk.VALUES` under a title of their own."""
+    rows = [[f'<th scope="rowgroup" class="text group" colspan="5">{esc(title)}</th>']]
+    for row in found.to_dicts():
+        numbers = [charts.percent(row["var"], 2), charts.money(row["var_money"], currency)]
+        numbers += [charts.percent(row["cvar"], 2), charts.money(row["cvar_money"], currency)]
+        name = f'<td class="text nowrap" title="By {MEANING[row["method"]]}">{METHODS[row["method"]]}</td>'
+        rows.append([name, *(cell(text) for text in numbers)])
+    return rows
 
 
 # -------------------------------------------------------------------------------------------------------- exceedances
@@ -132,8 +137,8 @@ def losses_plot(source, beyond, x_range, y_range):
     charts.percent_axis(plot.yaxis)
     plot.yaxis.ticker.desired_num_ticks = 6
     dots = plot.scatter("day", "return", source=source, size=2.5, color=theme.WHOLE, alpha=0.55, line_color=None)
-    plot.line("day", "told", source=source, color=theme.GAIN, line_width=1.6)
-    over = plot.scatter("day", "return", source=beyond, size=6, fill_color=theme.LOSS, line_color=None, alpha=0.95)
+    over = plot.scatter("day", "return", source=beyond, size=5, fill_color=theme.LOSS, line_color=None, alpha=0.9)
+    plot.line("day", "told", source=source, color=theme.GAIN, line_width=2)
     charts.zero_line(plot)
     charts.hover(plot, dots, [("", "@day{%F}"), ("return", "@return{0.00 %}"), ("told", "@told{0.00 %}")], mode="mouse")
     rows = [("", "@day{%F}"), ("lost", "@return{0.00 %}"), ("told", "@told{0.00 %}"), ("times", "@times{0.0}")]

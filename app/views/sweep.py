@@ -107,7 +107,7 @@ class SweepSurface(OfSweep):
         source.data = {name: [] for name in self.columns}
         sheet = charts.parts()
         self.choices = {
-            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width", min_width=250 if name == "sweep" else 130,
+            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width", min_width=220 if name == "sweep" else 115,
                          max_width=310)
             for name, title in (("sweep", "Sweep"), ("across", "Across"), ("up", "Up"), ("by", "Statistic"))
         }  # fmt: skip
@@ -170,8 +170,7 @@ class SweepSurface(OfSweep):
             return {}
         keys = one.settings()
         listed = [
-            (row["sweep"], f"{row['portfolio']}, {row['trials']:,} trials, {row['created'][:10]} ({row['sweep'][:6]})")
-            for row in one.rows
+            (row["sweep"], f"{row['portfolio']}, {row['trials']:,} trials, {row['sweep'][:6]}") for row in one.rows
         ]
         options = {"sweep": listed, "across": keys, "up": keys, "by": [(name, words_of(name)) for name in RANKED]}
         return {f"surface_pick_{name}": {"options": options[name], "value": getattr(one, name)} for name in options}
@@ -230,7 +229,9 @@ class SweepSurface(OfSweep):
             f"trial: {told(one.by, top, currency)} at {at}, with its neighbours {told(one.by, alone, currency)}: "
         )
         words += (
-            "as good around it. " if top > 0 and alone >= 0.8 * top else "a peak, of which little is left around it. "
+            "nearly as good around it. "
+            if top > 0 and alone >= 0.8 * top
+            else "a peak, of which little is left around it. "
         )
         refused = f"{one.row['refused']:,} combinations were refused. " if one.row["refused"] else ""
         several = [
@@ -272,14 +273,14 @@ class SweepLines(OfSweep):
         """A plot of lines, and words."""
         source = ColumnDataSource({"xs": [], "ys": [], "alpha": [], "trial": [], "told": []})
         shown = ColumnDataSource({"x": [], "y": []})
-        ends = ColumnDataSource({"x": [], "y": [], "text": [], "base": []})
-        x_range, y_range, words = Range1d(-0.4, 1.4), Range1d(-0.13, 1.13), charts.words()
+        ends = ColumnDataSource({"x": [], "y": [], "text": []})
+        x_range, y_range, words = Range1d(-0.4, 1.4), Range1d(-0.2, 1.2), charts.words()
         plot = charts.chart(300, x_range, y_range, "Trials as lines over settings and statistics; words below")
         lines = plot.multi_line("xs", "ys", source=source, color=theme.GAIN, line_alpha="alpha", line_width=1.3)
         lines.nonselection_glyph = lines.selection_glyph = None
         plot.line("x", "y", source=shown, color=theme.LOSS, line_width=3)
         plot.scatter("x", "y", source=shown, color=theme.LOSS, size=7)
-        plot.text("x", "y", text="text", source=ends, text_align="center", text_baseline="base", text_font=value(theme.FONT),
+        plot.text("x", "y", text="text", source=ends, text_align=value("center"), text_baseline="middle", text_font=value(theme.FONT),
                   text_font_size="11px", text_color=theme.NEUTRAL_INK)  # fmt: skip
         plot.yaxis.visible = False
         plot.ygrid.visible = False
@@ -325,7 +326,7 @@ class SweepLines(OfSweep):
             "lines": {
                 "data": {
                     "xs": xs, "ys": [ys[k].tolist() for k in order],
-                    "alpha": (0.06 + 0.84 * rank[order] ** 2) * (0.35 + 0.65 * thin),
+                    "alpha": (0.15 + 0.8 * rank[order] ** 2) * (0.35 + 0.65 * thin),
                     "trial": sample["trial"].to_numpy()[order],
                     "told": np.array([f"{words_of(one.by)} {told(one.by, x, row['currency'])}"
                                       for x in sample[one.by].to_numpy()[order]], object),
@@ -335,8 +336,8 @@ class SweepLines(OfSweep):
                                      "y": mine if mine is not None else numbers[:0]}},
             "lines_ends": {
                 "data": {
-                    "x": np.repeat(numbers, 2), "y": np.tile([-0.1, 1.04], len(axes)),
-                    "text": np.array([end for pair in ends for end in pair], object), "base": np.zeros(2 * len(axes)),
+                    "x": np.repeat(numbers, 2), "y": np.tile([-0.1, 1.1], len(axes)),
+                    "text": np.array([end for pair in ends for end in pair], object),
                 }
             },
             "lines_x": {"start": -0.45, "end": len(axes) - 0.55},

@@ -100,7 +100,7 @@ class ValueAtRisk(OfRisk):
         stands = self.got("limits")
         held = getattr(stands, "held", None)
         if held is not None:
-            head = "What was held on the last day, over its markets' last 500 days, 95 of 100"
+            head = "Of what is held on the last day, 95 of 100"
             rows += group(head, held.filter(level=0.95), columns.currency)
         head = [("Method", "text", ""), ("Value at risk", "", "Loss of a day"),
                 (f"of {charts.short_money(capital, columns.currency)}", "", "At the capital of the last day picked"),

@@ -342,7 +342,7 @@ class SweepLines(OfSweep):
             },
             "lines_x": {"start": -0.45, "end": len(axes) - 0.55},
             "lines_axis": {"ticker": FixedTicker(ticks=list(range(len(axes)))), "major_label_overrides": labels,
-                           "major_label_orientation": "horizontal" if len(axes) < 10 else 0.6},
+                           "major_label_orientation": 0.5},
             "lines_grid": {"ticker": FixedTicker(ticks=list(range(len(axes))))},
             "lines_plot": {"visible": True},
             "lines_text": {"text": note(self._words(one, sample))},

@@ -7,6 +7,7 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, FactorRange, Range1d
 
 from app import charts, theme
 from app.charts import esc
+from app.commands.output import counted
 from app.selection import told
 from app.view import brush, cells
 from app.views.risk import OfRisk, markets_of
@@ -125,8 +126,8 @@ class Concentration(Lines):
             return "No margin was held on these days."
         last, worst = known.row(-1, named=True), known.sort("bets", "day").row(0, named=True)
         return (
-            f"{last['markets']} markets on {last['day']}, as concentrated as {charts.number(last['bets'], 1)} equal "
-            f"margins; largest {last['largest']}, {charts.percent(last['largest_share'], 0)} of the margin. Most "
+            f"{counted(last['markets'], 'market')} on {last['day']}, as concentrated as "
+            f"{charts.number(last['bets'], 1)} equal margins; largest {last['largest']}, {charts.percent(last['largest_share'], 0)} of the margin. Most "
             f"concentrated on {worst['day']}: as {charts.number(worst['bets'], 1)}, {worst['largest']} "
             f"{charts.percent(worst['largest_share'], 0)}; {of}."
         )

@@ -75,7 +75,9 @@ def test_value_at_risk_is_the_quantile_of_the_days_in_percent_and_money():
     var = -np.quantile(returns, 0.05)
     beyond = -returns[returns <= -var].mean()
     told = text(page()[1]["var"])
-    assert f"As it was {100 * var:.2f} % ${var * worth[-1]:,.0f} {100 * beyond:.2f} % ${beyond * worth[-1]:,.0f}" in told
+    assert (
+        f"As it was {100 * var:.2f} % ${var * worth[-1]:,.0f} {100 * beyond:.2f} % ${beyond * worth[-1]:,.0f}" in told
+    )
     assert f"all {len(returns):,} days" in told and "under all filters" in told
 
 

@@ -127,7 +127,8 @@ class Concentration(Lines):
         last, worst = known.row(-1, named=True), known.sort("bets", "day").row(0, named=True)
         return (
             f"{counted(last['markets'], 'market')} on {last['day']}, as concentrated as "
-            f"{charts.number(last['bets'], 1)} equal margins; largest {last['largest']}, {charts.percent(last['largest_share'], 0)} of the margin. Most "
+            f"{charts.number(last['bets'], 1)} equal margins; largest {last['largest']}, "
+            f"{charts.percent(last['largest_share'], 0)} of the margin. Most "
             f"concentrated on {worst['day']}: as {charts.number(worst['bets'], 1)}, {worst['largest']} "
             f"{charts.percent(worst['largest_share'], 0)}; {of}."
         )

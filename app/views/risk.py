@@ -218,7 +218,8 @@ def tested(found, method):
     for row in found.to_dicts():
         name = (
             f'<td class="text nowrap"><button type="button" class="pick" data-do="exceedances" '
-            f'data-value="{row["method"]}" aria-pressed="{str(row["method"] == method).lower()}">{METHODS[row["method"]]}</button></td>'
+            f'data-value="{row["method"]}" '
+            f'aria-pressed="{str(row["method"] == method).lower()}">{METHODS[row["method"]]}</button></td>'
         )
         texts = (charts.number(row["days"]), charts.number(row["exceedances"]), charts.number(row["expected"]),
                  charts.number(row["kupiec_p"], 3), charts.number(row["independence_p"], 3),

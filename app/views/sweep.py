@@ -96,8 +96,8 @@ class SweepSurface(OfSweep):
         "Median over all other settings; darker is higher. A broad dark plateau is worth more than a peak. Tap a cell."
     )
     saves = ("png", "svg", "csv")
-    columns = ("across", "up", "value", "color", "alpha", "edge", "width", "inner", "text", "ink", "across_words", "up_words",
-               "told", "around", "note")  # fmt: skip
+    columns = ("across", "up", "value", "color", "alpha", "edge", "width", "inner", "text", "ink",
+               "across_words", "up_words", "told", "around", "note")  # fmt: skip
 
     def draw(self, columns):
         """Four lists of choices above a plot and words."""

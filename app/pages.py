@@ -12,7 +12,7 @@ class Slot(NamedTuple):
 
     view: str
     width: int = 12  # of the grid's columns, on a wide screen
-    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer
+    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer; "alone": whole where two are in a row
 
 
 class Page(NamedTuple):
@@ -63,8 +63,8 @@ PAGES = {
     "compare": Page(
         "Compare", "Runs beside each other, and what differs in what went in.", "M8 4v16M16 4v16M4 8h8M12 16h8",
         (
-            Slot("runs"), Slot("overlay"), Slot("numbers"), Slot("sureness", 7), Slot("alike", 5), Slot("inputs"),
-            Slot("sweep_surface", 8), Slot("sweep_trial", 4), Slot("sweep_lines"),
+            Slot("runs"), Slot("overlay"), Slot("numbers"), Slot("sureness", 6), Slot("alike", 6), Slot("inputs"),
+            Slot("sweep_surface", 8), Slot("sweep_trial", 4, "alone"), Slot("sweep_lines"),
         ),
     ),
     "contracts": Page(

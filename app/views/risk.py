@@ -203,11 +203,11 @@ class Exceedances(OfRisk):
             "losses_y": {"start": low, "end": high},
             "losses_plot": {"visible": True},
             "losses_head": {"text": f'<div class="row"><span class="push"></span>{switches}</div>'},
-            "losses_text": {"text": tested(found, self.method) + note(judged(found, self.method, scope(picked)))},
+            "losses_text": {"text": coverage(found, self.method) + note(judged(found, self.method, scope(picked)))},
         }
 
 
-def tested(found, method):
+def coverage(found, method):
     """What the tests of coverage say of every method, as a table."""
     head = [("Method", "text", ""), ("Days", "", "On which a value at risk was told"),
             ("Lost more", "", "Days that lost more"), ("Expected", "", "Days that should"),

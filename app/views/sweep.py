@@ -107,7 +107,8 @@ class SweepSurface(OfSweep):
         source.data = {name: [] for name in self.columns}
         sheet = charts.parts()
         self.choices = {
-            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width", min_width=220 if name == "sweep" else 115,
+            name: Select(title=title, options=[], stylesheets=[sheet], sizing_mode="stretch_width",
+                         min_width=220 if name == "sweep" else 115,
                          max_width=310)
             for name, title in (("sweep", "Sweep"), ("across", "Across"), ("up", "Up"), ("by", "Statistic"))
         }  # fmt: skip
@@ -280,8 +281,8 @@ class SweepLines(OfSweep):
         lines.nonselection_glyph = lines.selection_glyph = None
         plot.line("x", "y", source=shown, color=theme.LOSS, line_width=3)
         plot.scatter("x", "y", source=shown, color=theme.LOSS, size=7)
-        plot.text("x", "y", text="text", source=ends, text_align=value("center"), text_baseline="middle", text_font=value(theme.FONT),
-                  text_font_size="11px", text_color=theme.NEUTRAL_INK)  # fmt: skip
+        plot.text("x", "y", text="text", source=ends, text_align=value("center"), text_baseline="middle",
+                  text_font=value(theme.FONT), text_font_size="11px", text_color=theme.NEUTRAL_INK)  # fmt: skip
         plot.yaxis.visible = False
         plot.ygrid.visible = False
         plot.xaxis.ticker = plot.xgrid.ticker = FixedTicker(ticks=[])

@@ -256,6 +256,12 @@ def test_until_it_is_worked_out_a_view_says_so():
     assert WAIT not in text(view) and view.models["leverage_plot"].visible
 
 
+def test_in_a_notebook_a_view_is_worked_out_when_it_is_shown():
+    view = VIEWS["leverage"](made()[0])
+    view.__panel__()
+    assert WAIT not in text(view) and len(data(view, "leverage")["day"]) > 100
+
+
 @pytest.mark.parametrize("name", [name for name in PAGE if name != "positions"])
 def test_a_run_without_trades_says_so(name):
     assert NOTHING in text(shown(synthetic_run.EmptyRun(years=1))[1][name])

@@ -19,6 +19,7 @@ from bokeh.models import (
     Div,
     HoverTool,
     InlineStyleSheet,
+    NoOverlap,
     Span,
 )
 from bokeh.plotting import figure
@@ -197,6 +198,7 @@ def dated(height, x_range, y_range, description, **params):
     plot.xaxis.formatter = DatetimeTickFormatter(**DATES)
     plot.xgrid.visible = False
     plot.xaxis.ticker.desired_num_ticks = 7
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
     return plot
 
 

@@ -12,7 +12,7 @@ class Slot(NamedTuple):
 
     view: str
     width: int = 12  # of the grid's columns, on a wide screen
-    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer
+    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer; "alone": whole where two are in a row
 
 
 class Page(NamedTuple):
@@ -55,10 +55,17 @@ PAGES = {
     "risk": Page(
         "Risk", "What could be lost, what is held, and how near the limits are.",
         "M12 3l8 3v6c0 5-3.5 8-8 9c-4.500-1-8-4-8-9V6z",
-        (Slot("positions"),),
+        (
+            Slot("limits"), Slot("exceedances", 7), Slot("var", 5), Slot("components", 5), Slot("correlation", 7),
+            Slot("leverage", 6), Slot("concentration", 6), Slot("positions"),
+        ),
     ),
     "compare": Page(
-        "Compare", "Runs beside each other, and what differs in what went in.", "M8 4v16M16 4v16M4 8h8M12 16h8"
+        "Compare", "Runs beside each other, and what differs in what went in.", "M8 4v16M16 4v16M4 8h8M12 16h8",
+        (
+            Slot("runs"), Slot("overlay"), Slot("numbers"), Slot("sureness", 6), Slot("alike", 6), Slot("inputs"),
+            Slot("sweep_surface", 8), Slot("sweep_trial", 4, "alone"), Slot("sweep_lines"),
+        ),
     ),
     "contracts": Page(
         "Contracts & rolls", "The chain behind each series: curve, activity, rolls, and what another rule would earn.",

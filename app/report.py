@@ -34,7 +34,8 @@ from app.views.trade_list import columns_of
 
 SECTIONS = ("overview", "trades", "risk", "about")  # pages of a report that is asked for none
 OWN = {  # pages that a file has otherwise than the dashboard
-    "trades": PAGES["trades"]._replace(slots=(Slot("holding"), Slot("trade_list")))
+    "trades": PAGES["trades"]._replace(slots=(Slot("holding"), Slot("trade_list"))),
+    "risk": PAGES["risk"]._replace(slots=(Slot("positions"),)),
 }
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "

@@ -114,6 +114,46 @@ class Sweep:
         out[found["y"].to_numpy(), found["x"].to_numpy()] = found[by].to_numpy()
         return out
 
+    def of_cell(self, values, by="sharpe"):
+        """The trials that have these values, {key: its text}, best first by a statistic; those without it are last.
+
+        Raises
+        ------
+        ConfigError
+            A key or a value that is none of the grid's.
+        """
+        checked(by)
+        grid, shape = self.summary["grid"], tuple(len(texts) for texts in self.summary["grid"].values())
+        frame = self.scan()
+        for name, text in values.items():
+            if text not in grid.get(name, ()):
+                allowed = f"values of {name}: {', '.join(grid[name])}" if name in grid else f"keys: {', '.join(grid)}"
+                raise ConfigError(f"{name} = {text} is not in this sweep; {allowed}")
+            k = self.names.index(name)
+            frame = frame.filter(pl.col("trial") // int(np.prod(shape[k + 1 :])) % shape[k] == grid[name].index(text))
+        return frame.sort([by, "trial"], descending=[True, False], nulls_last=True).collect(engine="in-memory")
+
+    def sample(self, most=2000, by="sharpe"):
+        """Trials that traded, for a picture: all, or the best half of `most` and as many evenly among the others."""
+        frame = self.scan().filter(TRADED, pl.col(by).is_not_null()).sort([by, "trial"], descending=[True, False])
+        count = frame.select(pl.len()).collect(engine="in-memory").item()
+        if count <= most:
+            return frame.collect(engine="in-memory")
+        half = most // 2
+        others = half + np.unique(np.linspace(0, count - half - 1, most - half).astype(np.int64))
+        rows = np.concatenate([np.arange(half), others])
+        return (
+            frame.with_row_index("_row")
+            .filter(pl.col("_row").is_in(rows.tolist()))
+            .drop("_row")
+            .collect(engine="in-memory")
+        )
+
+    def run_id(self, row, portfolio):
+        """Id that a run of a trial has if it is made of the same data and code; `portfolio` is what was swept."""
+        hashes = self.summary["hashes"] | {"portfolio": portfolio.with_settings(self.changes(row)).fingerprint()}
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:12]
+
     def changes(self, row):
         """The settings of a row of `trials` or `best` as `--set` takes them."""
         return [f"{key}={text_of(row[name])}" for name, key in self.summary["keys"].items()]

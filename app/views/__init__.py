@@ -4,19 +4,24 @@ from app.views.about import About
 from app.views.attribution import Pivot, Waterfall
 from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, Strategies
 from app.views.chips import Chips
+from app.views.compare import Alike, Inputs, Numbers, Overlay, Runs, Sureness
 from app.views.controls import Controls
 from app.views.distributions import Holding, Results, Returns
 from app.views.drawdowns import DrawdownCauses, DrawdownTable, Recoveries, Underwater
 from app.views.equity import Equity
 from app.views.excursions import Excursions, Streaks
+from app.views.holdings import Concentration, Correlation, Leverage
+from app.views.limits import Limits
 from app.views.months import Months
 from app.views.open_trade import OpenTrade
 from app.views.overview import Overview
 from app.views.positions import Positions
 from app.views.regimes import Earnings, HeldAndLost, Spread, Transitions
 from app.views.ribbons import Ribbons
+from app.views.risk import Components, Exceedances, ValueAtRisk
 from app.views.rolling import Rolling
 from app.views.strip import Strip
+from app.views.sweep import SweepLines, SweepSurface, SweepTrial
 from app.views.trade_list import TradeList
 from app.views.trades import TradeResults, Trades
 
@@ -47,6 +52,22 @@ VIEWS = {
     "spread": Spread,
     "transitions": Transitions,
     "held_and_lost": HeldAndLost,
+    "limits": Limits,
+    "exceedances": Exceedances,
+    "var": ValueAtRisk,
+    "components": Components,
+    "correlation": Correlation,
+    "leverage": Leverage,
+    "concentration": Concentration,
+    "runs": Runs,
+    "overlay": Overlay,
+    "numbers": Numbers,
+    "sureness": Sureness,
+    "alike": Alike,
+    "inputs": Inputs,
+    "sweep_surface": SweepSurface,
+    "sweep_trial": SweepTrial,
+    "sweep_lines": SweepLines,
     "about": About,
     "underwater": Underwater,
     "drawdown_table": DrawdownTable,

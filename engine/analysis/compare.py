@@ -10,7 +10,7 @@
 Trades and inputs are in `engine.analysis.differing`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -49,6 +49,12 @@ PAIRS = {
     "high": pl.Float64,
     "p_value": pl.Float64,  # chance of a difference like that between equals [1]
     "block": pl.Int32,  # of the bootstrap [days]
+}
+ALIKE = {
+    "first": pl.String,
+    "second": pl.String,  # their ids
+    "correlation": pl.Float64,  # of daily returns [1]
+    "weekly": pl.Float64,  # of returns of five days [1]
 }
 OVERLAID = {
     "day": pl.Date,
@@ -91,6 +97,25 @@ class Aligned:
         """By which the excess returns of each run are multiplied to swing as those of the first, (run,). [1]"""
         spread = self.excess.std(axis=0)
         return np.divide(spread[0], spread, out=np.full(len(spread), np.nan), where=spread > 0.0)
+
+    def within(self, first, last):
+        """The same from the close of the last common day before `first` to `last`, again of one unit.
+
+        >>> days = np.array(["2024-01-02", "2024-01-03", "2024-01-04"], "datetime64[D]")
+        >>> equity = np.array([[1.0, 1.0], [1.1, 1.2], [1.21, 1.1]])
+        >>> none = np.zeros((2, 2))
+        >>> both = Aligned((), ("a", "b"), days, equity, none, none, (True, False))
+        >>> both.within(days[2], days[2]).equity.round(9).tolist()
+        [[1.0, 1.0], [1.1, 0.9]]
+        """
+        begin = max(int(np.searchsorted(self.days, np.datetime64(first, "D"))) - 1, 0)
+        end = max(int(np.searchsorted(self.days, np.datetime64(last, "D"), "right")), begin + 1)
+        level = self.equity[begin:end]
+        level = np.where(self.compounding, level / level[0], 1.0 + level - level[0])
+        rows = slice(begin, end - 1)
+        return replace(
+            self, days=self.days[begin:end], equity=level, returns=self.returns[rows], interest=self.interest[rows]
+        )
 
     @property
     def scaled(self):
@@ -157,12 +182,27 @@ def numbers(found):
 
 def pairs(found, resamples=sharpe_difference.RESAMPLES, seed=sharpe_difference.SEED):
     """Correlation of every two runs, and the test of the difference of their Sharpe ratios; columns PAIRS."""
-    rows, excess = [], found.excess
-    for i, j in combinations(range(len(found.names)), 2):
-        told = sharpe_difference.difference(excess[:, i], excess[:, j], resamples=resamples, seed=seed)
-        moved = (_correlation(*(_spans(found.returns[:, k], span) for k in (i, j))) for span in (1, WEEK))
-        rows.append((found.names[i], found.names[j], *moved, *told))
+    excess, name = found.excess, found.names.index
+    rows = [
+        (
+            *row,
+            *sharpe_difference.difference(*(excess[:, name(one)] for one in row[:2]), resamples=resamples, seed=seed),
+        )
+        for row in alike(found).rows()
+    ]
     return pl.DataFrame(rows, schema=PAIRS, orient="row").fill_nan(None)
+
+
+def alike(found):
+    """Correlation of every two runs, without the test that `pairs` makes of them; columns ALIKE."""
+    rows = [
+        (
+            *(found.names[k] for k in pair),
+            *(_correlation(*(_spans(found.returns[:, k], span) for k in pair)) for span in (1, WEEK)),
+        )
+        for pair in combinations(range(len(found.names)), 2)
+    ]
+    return pl.DataFrame(rows, schema=ALIKE, orient="row").fill_nan(None)
 
 
 def overlaid(found):

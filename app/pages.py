@@ -63,8 +63,18 @@ PAGES = {
     "contracts": Page(
         "Contracts & rolls", "The chain behind each series: curve, activity, rolls, and what another rule would earn.",
         "M4 8h9a4 4 0 0 1 0 8H8M8 13l-3 3 3 3",
+        (
+            Slot("chain_market"), Slot("term_structure", 6), Slot("roll_activity", 6), Slot("joined"),
+            Slot("roll_lab", 6), Slot("roll_strategy", 6), Slot("roll_dates"),
+        ),
     ),
-    "quality": Page("Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6"),
+    "quality": Page(
+        "Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6",
+        (
+            Slot("finding_calendar"), Slot("finding_list", 6), Slot("bad_row", 6), Slot("scores", 6),
+            Slot("decisions", 6),
+        ),
+    ),
     "about": Page(
         "About this run", "What went in, how far to believe it.",
         "M12 11v6M12 7.5v.1M3 12a9 9 0 1 0 18 0a9 9 0 1 0-18 0",

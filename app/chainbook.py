@@ -134,14 +134,17 @@ def around(book, roll, value):
     }
 
 
-def overlaps(book):
-    """Marks of every contract ever held, from some time before it is held until after: day, mark, a nan between two."""
+def overlaps(book, first, last):
+    """Marks of every contract ever held, from some time before it is held until after: day, mark, a nan between two.
+
+    Between two days, which are included.
+    """
     spans = book.series.group_by("contract").agg(first=pl.col("day").min(), last=pl.col("day").max())
     wide = pl.duration(days=OVERLAP)
     rows = book.chain.join(spans, on="contract").filter(
         pl.col("mark").is_not_null() & pl.col("day").is_between(pl.col("first") - wide, pl.col("last") + wide)
     )
-    rows = rows.sort("contract", "day")
+    rows = rows.filter(pl.col("day").is_between(first, last)).sort("contract", "day")
     cuts = np.flatnonzero(np.diff(rows["contract"].to_numpy())) + 1
     days = rows["day"].to_numpy().astype("datetime64[D]")
     return np.insert(days, cuts, days[cuts]), np.insert(rows["mark"].to_numpy().astype(float), cuts, np.nan)

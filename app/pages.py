@@ -65,13 +65,13 @@ PAGES = {
         "M4 8h9a4 4 0 0 1 0 8H8M8 13l-3 3 3 3",
         (
             Slot("chain_market"), Slot("term_structure", 6), Slot("roll_activity", 6), Slot("joined"),
-            Slot("roll_lab", 6), Slot("roll_strategy", 6), Slot("roll_dates"),
+            Slot("roll_lab", 5), Slot("roll_dates", 7), Slot("roll_strategy"),
         ),
     ),
     "quality": Page(
         "Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6",
         (
-            Slot("finding_calendar"), Slot("finding_list", 6), Slot("bad_row", 6), Slot("scores", 6),
+            Slot("finding_calendar"), Slot("finding_list", 5), Slot("bad_row", 7), Slot("scores", 6),
             Slot("decisions", 6),
         ),
     ),

@@ -101,7 +101,7 @@ class ChainMarket(OfChain):
             f"{esc(book.source)}, {book.days[0]} to {book.days[-1]}; {charts.number(len(rolls))} rolls "
             f"by {esc(book.rule)}"
         )
-        told += f", {points(spread)} points between both contracts in the mean" if spread is not None else ""
+        told += f", {points(spread, digits=4)} points between both contracts in the mean" if spread is not None else ""
         return {"chain_market": {"value": book.root}, "chain_text": {"text": note(f"{told}.")}}
 
 
@@ -120,7 +120,7 @@ class TermStructure(OfChain):
             sizing_mode="stretch_width", bar_color=theme.GAIN, disabled=True, **style(),
         )  # fmt: skip
         source = ColumnDataSource({name: [] for name in ("end", "price", "contract", "volume", "oi", "fill")})
-        plot = charts.dated(280, Range1d(0, 1), Range1d(0, 1), "Prices by last trading day; its words stand below")
+        plot = charts.dated(400, Range1d(0, 1), Range1d(0, 1), "Prices by last trading day; its words stand below")
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
         plot.xaxis.ticker.desired_num_ticks = 5
@@ -222,15 +222,15 @@ class RollActivity(OfChain):
 
     def draw(self, columns):
         """A list of the rolls, a figure each of volume and open interest, words."""
-        self.pick = Select(title="Roll", value="", options=[""], width=260, **style())
+        self.pick = Select(title="Roll", value="", options=[""], width=300, **style())
         models = {"activity_roll": self.pick}
         x_range, plots = Range1d(0, 1), []
         for key, name in ACTIVITY.items():
             plot = charts.dated(150, x_range, Range1d(0, 1), f"{name} by contract; its words stand below")
             plot.update(min_border_left=68)
             plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0]a")
-            plot.yaxis.axis_label, plot.yaxis.ticker.desired_num_ticks = f"{name} [contracts]", 4
-            plot.xaxis.ticker.desired_num_ticks = 5
+            plot.yaxis.ticker.desired_num_ticks = 4
+            plot.xaxis.ticker.desired_num_ticks = 4
             for what, colour, width in (("others", theme.NEUTRAL, 1.1), ("left", LEFT, 2.2), ("next", NEXT, 2.2)):
                 source = models[f"{key}_{what}"] = ColumnDataSource({"day": [], "contract": [], key: []})
                 line = plot.line("day", key, source=source, color=colour, line_width=width)
@@ -240,7 +240,10 @@ class RollActivity(OfChain):
                 plot.add_layout(mark)
                 models[f"{key}_{what}"] = mark
             models |= {f"{key}_y": plot.y_range, f"{key}_plot": plot}
-            plots.append(plot)
+            caption = charts.words()
+            caption.text = f'<p class="axis">{name} [contracts]</p>'
+            models[f"{key}_name"] = caption
+            plots += [caption, plot]
         head, text = charts.words(), charts.words()
         models |= {"activity_x": x_range, "activity_head": head, "activity_text": text}
         return charts.column(self.pick, head, *plots, text), models
@@ -262,7 +265,7 @@ class RollActivity(OfChain):
 
     def blank(self, words):
         """No figures."""
-        hidden = {f"{key}_plot": {"visible": False} for key in ACTIVITY}
+        hidden = {f"{key}_{part}": {"visible": False} for key in ACTIVITY for part in ("plot", "name")}
         return hidden | {
             "activity_roll": {"disabled": True},
             "activity_head": {"text": ""},
@@ -318,7 +321,7 @@ def activity(book, roll, row, key):
         at = None if row[what] is None else float(charts.milliseconds(np.datetime64(row[what], "D")))
         patch[f"{key}_{what}"] = {"location": at, "visible": at is not None}
     patch[f"{key}_y"] = {"start": 0.0, "end": top * 1.05 or 1.0}
-    patch[f"{key}_plot"] = {"visible": True}
+    patch |= {f"{key}_{part}": {"visible": True} for part in ("plot", "name")}
     return patch
 
 

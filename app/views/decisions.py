@@ -147,10 +147,11 @@ class Scores(OfFindings):
             return self.blank(note("The store holds no market."))
         lines = []
         for root, one in rows:
-            shares = [charts.percent(x, 2) for x in (one.score, one.coverage, one.findings, one.freshness)]
+            shares = (one.score, one.coverage, one.findings, one.freshness)
+            shares = [charts.number(None if share is None else 100.0 * share, 2) for share in shares]
             told = cells((*shares, charts.number(one.undecided), one.source), ("",) * 5 + ("text",))
             lines.append(f'<tr><th scope="row" class="text">{esc(root)}</th>{told}</tr>')
-        heads = ("Market", "Quality", "Coverage", "Clean days", "Freshness", "Undecided", "Source")
+        heads = ("Market", "Quality [%]", "Coverage [%]", "Clean days [%]", "Freshness [%]", "Undecided", "Source")
         unknown = esc(", ".join(root for root, one in rows if one.score is None))
         told = note(f"Not checked yet: {unknown}; <code>frontmonth check</code> makes the checks.") if unknown else ""
         return {"scores": {"text": table(heads, lines, range(1, 6), long=True) + told}}
@@ -180,7 +181,7 @@ class Decisions(OfFindings):
             f"<tr>{self._row(row, row['id'] in now.standing, now.busy)}</tr>"
             for row in now.log.reverse().head(SHOWN).to_dicts()
         ]
-        return {"decisions": {"text": table(("When", "Who", "What", "Of", "Why", ""), lines, long=True)}}
+        return {"decisions": {"text": table(("When", "Who", "What", "Why", ""), lines, long=True)}}
 
     def _row(self, row, standing, busy):
         about = " ".join(filter(None, (row["rule"], row["root"]))) or row["finding"] or row["source"] or ""
@@ -189,5 +190,5 @@ class Decisions(OfFindings):
             f'<td><span class="switch"><button type="button" data-do="decision_revoke" data-value="{esc(row["id"])}" '
             f"{'disabled' if busy else ''}>take back</button></span></td>"
         )
-        told = (f"{row['time']:%Y-%m-%d %H:%M}", row["author"], what, about, row["reason"])
-        return cells(told, ("text",) * 4 + ("text wrap",)) + (back if standing else "<td></td>")
+        told = (f"{row['time']:%Y-%m-%d %H:%M}", row["author"], f"{what} {about}", row["reason"])
+        return cells(told, ("text", "text", "text wrap", "text wrap")) + (back if standing else "<td></td>")

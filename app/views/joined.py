@@ -58,7 +58,7 @@ class Joined(OfChain):
     def filled(self, book, picked):
         """Lines, rolls and axes of the span chosen."""
         first, last = self.ends(book, picked)
-        lines = {"grey": ("mark", *overlaps(book)), "held": ("held", *held_line(book))}
+        lines = {"grey": ("mark", *overlaps(book, first.item(), last.item())), "held": ("held", *held_line(book))}
         lines["series"] = ("adjusted", book.series["day"].to_numpy(), book.series["adjusted"].to_numpy().astype(float))
         patch, seen = {}, [np.zeros(0)]
         for key, (name, days, values) in lines.items():

@@ -12,15 +12,15 @@ def note(text):
     return f'<p class="note">{text}</p>'
 
 
-def points(value, plus=False):
-    """A price or a difference of prices, with a sign where wished.
+def points(value, plus=False, digits=6):
+    """A price or a difference of prices in so many digits, with a sign where wished.
 
     >>> points(-0.007150000001), points(12.5, plus=True), points(None)
     ('-0.00715', '+12.5', '–')
     """
     if value is None or not np.isfinite(value):
         return charts.UNKNOWN
-    return f"{'+' if plus and value > 0 else ''}{charts.price(float(f'{value:.6g}'))}"
+    return f"{'+' if plus and value > 0 else ''}{charts.price(float(f'{value:.{digits}g}'))}"
 
 
 def style():

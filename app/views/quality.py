@@ -232,13 +232,13 @@ def found_list(now):
     told = f"{charts.number(len(rows))} {kind}{'' if len(rows) == 1 else 's'} {where}{_cut(rows)}"
     if rows.is_empty():
         return note(f"No {kind} {where}.")
-    kinds, lines = ("text", "text", "text", "text wrap"), []
+    kinds, lines = ("text", "text wrap", "text wrap"), []
     for row in rows.head(SHOWN).to_dicts():
         name = " ".join(str(part) for part in (row["root"], row["contract"]) if part)
         what = f"{row['reason']} · {row['done']}" if row["decided"] else row["reason"]
-        told_of = (row["day"] or charts.UNKNOWN, row["rule"], row["severity"], what)
+        told_of = (row["day"] or charts.UNKNOWN, f"{row['rule']}, {row['severity']}", what)
         lines.append(_line(row["id"], name, now.picked, cells(told_of, kinds)))
-    return note(f"{told}.") + table(("Contract", "Day", "Rule", "Severity", "What"), lines, long=True)
+    return note(f"{told}.") + table(("Contract", "Day", "Rule, severity", "What"), lines, long=True)
 
 
 def refused_list(now):

@@ -21,7 +21,7 @@ MEASURES = {  # words -> function of (row, currency) of laboratory.SUMMARY
     "rolls a year": lambda r, c: charts.number(r["rolls_per_year"], 2),
     "sessions before the last allowed day, median": lambda r, c: charts.number(r["sessions_left_median"]),
     "volume left in the old contract, mean": lambda r, c: charts.percent(r["from_share_mean"], 0),
-    "spread, its size, mean [points]": lambda r, c: points(r["spread_size_mean"]),
+    "spread, its size, mean [points]": lambda r, c: points(r["spread_size_mean"], digits=4),
     "days in illiquid months": lambda r, c: charts.percent(r["illiquid_share"]),
     "rolls forced": lambda r, c: charts.percent(r["forced_share"], 0),
     "cost of rolling one contract a year": lambda r, c: charts.money(r["cost_per_year"], c, 2),
@@ -194,7 +194,7 @@ class RollDates(OfLaboratory):
     def draw(self, columns):
         """A figure and a table."""
         plot = charts.dated(
-            230, Range1d(0, 1), Range1d(-1, 1), "Spread at each roll under both rules; as a table below"
+            190, Range1d(0, 1), Range1d(-1, 1), "Spread at each roll under both rules; as a table below"
         )
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="+0,0.[000000]")
@@ -234,7 +234,7 @@ class RollDates(OfLaboratory):
             return self.blank(note("Neither rule rolls in these days."))
         air = 20 * charts.DAY_MS
         lines = [date_row(row, one, two) for row in reversed(rows)]
-        heads = ("from, to", f"day by {one}", f"day by {two}", "days", f"spread {one}", f"spread {two}")
+        heads = ("contracts", f"day by {one}", f"day by {two}", "days", f"spread {one}", f"spread {two}")
         return patch | {
             "dates_x": {"start": float(days.min()) - air, "end": float(days.max()) + air},
             "dates_y": {"start": low, "end": high},
@@ -249,7 +249,7 @@ def date_row(row, one, two):
     first, second = row[f"day {one}"], row[f"day {two}"]
     days = f"{(second - first).days:+d}" if first and second else charts.UNKNOWN
     spreads = [points(row[f"spread {rule}"], plus=True) for rule in (one, two)]
-    pair = f"{row['from_contract']}, {row['to_contract'] or 'none'}"
+    pair = f"{row['from_contract']}\u00a0→\u00a0{row['to_contract'] or 'none'}"
     return pair, first or charts.UNKNOWN, second or charts.UNKNOWN, days, *spreads
 
 
@@ -322,12 +322,12 @@ class RollStrategy(View):
             scope, root, *rules = self.asked = self._key()
             self.found, self.step = None, "Computing: reading the prices …"
             self.apply(self.board.slice)
-            document = pn.state.curdoc if pn.state.served else None
+            document = pn.state.curdoc
             run, archive = self.board.columns.run, self.board.archive
 
             def progress(done, total, rule):
                 words = f"Computing: {rule}, {done + 1} of {total} …" if done < total else "Computing: nearly done …"
-                if document is not None:
+                if document is not None and document.session_context is not None:
                     document.add_next_tick_callback(lambda: self._step(words))
 
             self.later(lambda: played(archive, run, rules, root if scope == "one" else None, progress), self._done)
@@ -345,7 +345,8 @@ class RollStrategy(View):
 def played(archive, run, rules, root, progress):
     """`engine.analysis.rolled.under_rules`, or why there is none."""
     from engine.analysis.rolled import under_rules
-    from engine.analysis.source import NotRunHere, SourceChanged
+    from engine.analysis.source import SourceChanged
+    from engine.result import NotRunHere
 
     try:
         return under_rules(archive, run, rules, root, progress)

@@ -130,7 +130,7 @@ def around(book, roll, value):
     rows = book.chain.filter(pl.col("day").is_between(first.item(), last.item()))
     return {
         part["contract"][0]: (part["day"].to_numpy(), part[value].cast(pl.Float64).fill_null(np.nan).to_numpy())
-        for part in rows.partition_by("contract", maintain_order=False)
+        for part in rows.sort("contract", "day").partition_by("contract", maintain_order=True)
     }
 
 

@@ -94,6 +94,8 @@ class FirstVisit:
     """A button that makes the sample, and how far it is."""
 
     def __init__(self, store, periodic=None):
+        if work_of(store).state == "done":
+            del _WORK[str(store)]  # what it made is gone again
         self.work, self.periodic, self._repeated = work_of(store), periodic, None
         look = {"stylesheets": [charts.parts()]}
         self.button = Button(label="Make the sample and a first run", css_classes=["main"], **look)

@@ -71,7 +71,7 @@ PAGES = {
     "quality": Page(
         "Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6",
         (
-            Slot("finding_calendar"), Slot("finding_list", 5), Slot("bad_row", 7), Slot("scores", 6),
+            Slot("finding_calendar"), Slot("finding_list"), Slot("bad_row"), Slot("scores", 6),
             Slot("decisions", 6),
         ),
     ),

@@ -11,6 +11,7 @@ from bokeh.models import (
     AutocompleteInput,
     ColumnDataSource,
     DateSlider,
+    NoOverlap,
     NumeralTickFormatter,
     Range1d,
     Select,
@@ -124,6 +125,7 @@ class TermStructure(OfChain):
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
         plot.xaxis.ticker.desired_num_ticks = 5
+        plot.xaxis.major_label_policy = NoOverlap(min_distance=12)
         plot.line("end", "price", source=source, color=LEFT, line_width=1.6)
         dots = plot.scatter("end", "price", source=source, size=9, fill_color="fill", line_color=LEFT, line_width=1.6)
         told = [("", "@contract"), ("last trade", "@end{%F}"), ("price", "@price{0,0.[000000]}"),
@@ -231,6 +233,7 @@ class RollActivity(OfChain):
             plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0]a")
             plot.yaxis.ticker.desired_num_ticks = 4
             plot.xaxis.ticker.desired_num_ticks = 4
+            plot.xaxis.major_label_policy = NoOverlap(min_distance=12)
             for what, colour, width in (("others", theme.NEUTRAL, 1.1), ("left", LEFT, 2.2), ("next", NEXT, 2.2)):
                 source = models[f"{key}_{what}"] = ColumnDataSource({"day": [], "contract": [], key: []})
                 line = plot.line("day", key, source=source, color=colour, line_width=width)

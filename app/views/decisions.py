@@ -181,14 +181,15 @@ class Decisions(OfFindings):
             f"<tr>{self._row(row, row['id'] in now.standing, now.busy)}</tr>"
             for row in now.log.reverse().head(SHOWN).to_dicts()
         ]
-        return {"decisions": {"text": table(("When", "Who", "What", "Why", ""), lines, long=True)}}
+        return {"decisions": {"text": table(("", "When", "Who", "What", "Why"), lines, long=True)}}
 
     def _row(self, row, standing, busy):
         about = " ".join(filter(None, (row["rule"], row["root"]))) or row["finding"] or row["source"] or ""
         what = ACTIONS.get(row["action"], row["action"])
         back = (
-            f'<td><span class="switch"><button type="button" data-do="decision_revoke" data-value="{esc(row["id"])}" '
+            '<td class="text"><span class="switch"><button type="button" data-do="decision_revoke" '
+            f'data-value="{esc(row["id"])}" '
             f"{'disabled' if busy else ''}>take back</button></span></td>"
         )
         told = (f"{row['time']:%Y-%m-%d %H:%M}", row["author"], f"{what} {about}", row["reason"])
-        return cells(told, ("text", "text", "text wrap", "text wrap")) + (back if standing else "<td></td>")
+        return (back if standing else "<td></td>") + cells(told, ("text", "text", "text wrap", "text wrap"))

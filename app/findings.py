@@ -30,6 +30,7 @@ class Findings:
     def __init__(self, board):
         self.board, self.views = board, []
         self.kind, self.rule, self.cell, self.picked = "open", ALL, None, None  # cell: (market, month as a date)
+        self.markets, self.days = [], None  # those of the selection; none: all
         self.said, self.fault, self.last, self.busy, self.ready, self.begun = "", "", [], False, False, False
 
     @property
@@ -65,6 +66,11 @@ class Findings:
         self.ready = True
         self.show()
 
+    def narrow(self, picked):
+        """Look at the markets and days of a selection alone, as far as the store has the markets."""
+        self.markets = [root for root in picked.chosen["markets"] if root in self.roots]
+        self.days = picked.chosen["days"]
+
     def show(self):
         """Put it into the views in sight; the others get it when they are."""
         for view in self.views:
@@ -86,6 +92,10 @@ class Findings:
 
     def _of_rule(self):
         rows = self.found if self.kind == "all" else self.found.filter(~pl.col("decided"))
+        if self.markets:
+            rows = rows.filter(pl.col("root").is_in(self.markets))
+        if self.days:
+            rows = rows.filter(pl.col("day").is_between(*self.days))
         return rows if self.rule == ALL else rows.filter(pl.col("rule") == self.rule)
 
     def listed(self):

@@ -103,12 +103,24 @@ def test_a_tap_shows_the_findings_of_the_cell_and_another_one_all(archive):
 
 
 def test_a_rule_narrows_both(archive):
-    board, shown = shown_of(archive)
+    _, shown = shown_of(archive)
     shown["finding_calendar"].pick.value = "spike"
     assert shown["finding_calendar"].models["calendar"].data["count"].tolist() == [1]
     assert "1 undecided finding in all markets" in text(shown["finding_list"], "findings")
     shown["finding_calendar"].pick.value = ALL
     assert shown["finding_calendar"].models["calendar"].data["count"].tolist() == [2]
+
+
+def test_a_selection_narrows_calendar_and_list_to_its_markets_and_days(archive):
+    board, shown = shown_of(archive)
+    board.selection.pick(markets=["MES"])
+    assert shown["finding_calendar"].models["calendar_y"].factors == ["MES"]
+    board.selection.pick(markets=["MES"], days=(DAY, DAY))
+    assert text(shown["finding_list"], "findings").startswith("1 undecided finding in MES")
+    span = shown["finding_calendar"].models["calendar_x"]
+    assert (span.start, span.end) == (milliseconds(DAY), milliseconds(DAY) + 86_400_000)
+    board.selection.reset()
+    assert text(shown["finding_list"], "findings").startswith("3 undecided findings in all markets")
 
 
 def test_the_row_stands_between_five_rows_before_and_after_with_its_cell_marked(archive):

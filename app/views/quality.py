@@ -46,6 +46,7 @@ class OfFindings(View):
         now = findings_of(self.board)
         if now.archive is None or not now.ready:
             return self.blank(note(NO_STORE if now.archive is None else WAIT))
+        now.narrow(picked)
         return self.filled(now, picked)
 
     def blank(self, words):
@@ -151,13 +152,14 @@ class FindingCalendar(OfFindings):
         }  # fmt: skip
         on = [k for k, row in enumerate(rows.rows()) if row[:2] == now.cell]
         mark = {"market": data["market"][on], "left": data["left"][on], "right": data["right"][on]}
+        roots = now.markets or now.roots
         rules = [ALL, *now.found["rule"].unique().sort()]
         return {
             "calendar": {"data": data},
             "calendar_mark": {"data": mark},
             "calendar_x": {"start": first, "end": last},
-            "calendar_y": {"factors": now.roots[::-1]},
-            "calendar_plot": {"visible": bool(now.roots), "height": ROW * max(len(now.roots), 1) + 40},
+            "calendar_y": {"factors": roots[::-1]},
+            "calendar_plot": {"visible": bool(roots), "height": ROW * max(len(roots), 3) + 40},
             "calendar_rule": {"options": rules, "value": now.rule if now.rule in rules else ALL},
             "calendar_head": {"text": f'<div class="row">{key}<span class="push"></span>{switch}</div>'},
             "calendar_text": {"text": note(calendar_words(now))},
@@ -165,7 +167,10 @@ class FindingCalendar(OfFindings):
 
 
 def span_of(now, picked):
-    """First and last moment of the calendar: the run's days and those of all findings. [ms]"""
+    """First and last moment of the calendar: the days picked, else the run's and those of all findings. [ms]"""
+    if now.days:
+        first, last = (np.datetime64(day, "D") for day in now.days)
+        return tuple(float(x) for x in charts.milliseconds(np.array([first, last + 1])))
     days = [np.datetime64(day, "D") for day in picked.columns.days[[0, -1]]]
     known = now.found["day"].drop_nulls()
     if len(known):
@@ -182,7 +187,7 @@ def calendar_words(now):
         return "The checks found nothing, or were not made yet: <code>frontmonth check</code> makes them."
     refuse = left.filter(left["severity"] == "refuse")["root"].unique().sort().to_list()
     rules = left["rule"].value_counts(sort=True).head(3).rows()
-    told = f"{charts.number(len(found))} findings, {charts.number(len(left))} of them undecided"
+    told = f"In the whole store {charts.number(len(found))} findings, {charts.number(len(left))} of them undecided"
     told += f": most by {', '.join(f'{esc(rule)} ({count})' for rule, count in rules)}" if rules else ""
     told += f". Not run until somebody decides: {esc(', '.join(refuse))}" if refuse else ". All markets may be run"
     return f"{told}."
@@ -224,7 +229,7 @@ class FindingList(OfFindings):
 
 def found_list(now):
     """The findings that are looked at."""
-    rows, where = now.listed(), "in all markets"
+    rows, where = now.listed(), f"in {', '.join(map(esc, now.markets)) or 'all markets'}"
     if now.cell is not None:
         where = f"in {esc(now.cell[0])}, {now.cell[1]:%Y-%m}"
         where += ' · <span class="switch"><button type="button" data-do="finding_all">show all</button></span>'

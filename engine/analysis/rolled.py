@@ -9,7 +9,6 @@ import polars as pl
 from engine.analysis.scene import scene_of, with_params
 from engine.analysis.whatif import ROLL_COSTS
 from engine.settings import ConfigError, nearest
-from store.segments import Refused
 
 AS_RUN = "as it was run"
 METRICS = ("final_equity", "total_return", "annual_return", "sharpe", "max_drawdown")  # of engine.metrics
@@ -60,7 +59,7 @@ def under_rules(archive, run, rules, root=None, progress=None):
             progress(done, len(wanted), rule)
         try:
             played = (scene if rule == AS_RUN else _rolled(scene, rule, root)).played()
-        except (LookupError, ValueError, Refused) as error:  # a rule that gives some market no calendar
+        except (LookupError, ValueError) as error:  # a rule that gives some market no calendar
             rows.append({"rule": rule, "error": str(error)})
         else:
             rows.append({"rule": rule} | _told(played, root))

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import panel as pn
 
-from app import charts, shell
+from app import charts, first, shell
 from app.charts import esc
 from app.columns import Columns
 from app.crossfilter import FIELDS
@@ -34,16 +34,14 @@ def create(store_path, run=None):
             log.error("%s", reason)
         if not rows and not damaged:
             if not any(archive.files(table) for table in ("contract_bars", "vendor_chains")):
-                return nothing("The store is empty.", NO_STORE + VENDORS.format(table=shell.vendors()))
+                return first_visit("The store is empty.", store_path)
             return nothing("There is no run yet.", NO_RUN.format(store=esc(store_path)), DATA)
         if damaged and not rows:
             return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
         return dashboard(archive, columns_of(archive, name), chooser(rows, name))
     except ArchiveMissing as error:
-        return nothing(
-            "There is no store here.", f"<p>{esc(error)}</p>{NO_STORE}{VENDORS.format(table=shell.vendors())}"
-        )
+        return first_visit("There is no store here.", store_path, f"<p>{esc(error)}</p>")
     except Exception as error:
         log.exception("page of run %s in %s", wanted, store_path)
         reason = failure(f"The run {wanted or 'last'} cannot be shown.", f"{type(error).__name__}: {error}")
@@ -177,6 +175,14 @@ def chooser(rows, name):
 def nothing(title, words, others=()):
     """A page that says what is missing and what to type."""
     return template(shell.blocks(shell.empty(title, words, others)), "frontmonth")
+
+
+def first_visit(title, store_path, why=""):
+    """The page of a store without prices: a button that makes the sample, how to import, what can be imported."""
+    words = why + first.words(store_path) + VENDORS.format(table=shell.vendors())
+    page = nothing(title, words)
+    page.add_panel("first", first.offer(store_path))
+    return page
 
 
 def template(text, title):

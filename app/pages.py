@@ -12,7 +12,9 @@ class Slot(NamedTuple):
 
     view: str
     width: int = 12  # of the grid's columns, on a wide screen
-    kind: str = ""  # "tall": beside two rows of others, scrolled where it is longer; "alone": whole where two are in a row
+    kind: str = (
+        ""  # "tall": beside two rows of others, scrolled where it is longer; "alone": whole where two are in a row
+    )
 
 
 class Page(NamedTuple):
@@ -70,15 +72,24 @@ PAGES = {
     "contracts": Page(
         "Contracts & rolls", "The chain behind each series: curve, activity, rolls, and what another rule would earn.",
         "M4 8h9a4 4 0 0 1 0 8H8M8 13l-3 3 3 3",
+        (
+            Slot("chain_market"), Slot("term_structure", 6), Slot("roll_activity", 6), Slot("joined"),
+            Slot("roll_lab", 5), Slot("roll_dates", 7), Slot("roll_strategy"),
+        ),
     ),
-    "quality": Page("Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6"),
+    "quality": Page(
+        "Data quality", "What is odd in the prices, and what was decided about it.", "M4 12l5 5L20 6",
+        (
+            Slot("finding_calendar"), Slot("finding_list"), Slot("bad_row"), Slot("scores", 6),
+            Slot("decisions", 6),
+        ),
+    ),
     "about": Page(
         "About this run", "What went in, how far to believe it.",
         "M12 11v6M12 7.5v.1M3 12a9 9 0 1 0 18 0a9 9 0 1 0-18 0",
         (Slot("about"),),
     ),
 }  # fmt: skip
-PAGES = {name: page for name, page in PAGES.items() if page.slots}
 FIRST = ("strip", "equity")  # slots of the overview that are there when the page comes
 SIDE = "controls"  # the view of the sidebar
 ALWAYS = ("chips", SIDE)  # on every page

@@ -244,7 +244,9 @@ class View(Viewer):
 
         On a server the event loop goes on meanwhile; in a notebook and in tests it is done at once.
         """
-        document = pn.state.curdoc if pn.state.served else None
+        document = pn.state.curdoc  # `pn.state.served` is true in a script's own code alone
+        if document is not None and document.session_context is None:
+            document = None
         if document is None:
             with self.board.guard(f"{self.title} could not be computed."):
                 show(compute())

@@ -46,7 +46,8 @@ def test_every_view_follows_a_selection(board):
     assert not board.alert.visible, board.alert.text
     assert [name for name, view in board.by_name.items() if told(view) == before[name]] == [
         "by_regime", "earnings", "spread", "transitions", "held_and_lost",  # the run of numbers has no market to
-        "about", "open_trade",  # make regimes of; one trade, which no filter changes
+        "finding_calendar", "finding_list", "bad_row", "scores", "decisions",  # make regimes of; of the store, not
+        "about", "open_trade",  # of the run; one trade, which no filter changes
     ]  # fmt: skip
 
 

@@ -5,20 +5,25 @@ from app.views.attribution import Pivot, Waterfall
 from app.views.bars import ByRegime, Entries, Exits, Markets, Sectors, Sides, Strategies
 from app.views.chips import Chips
 from app.views.compare import Alike, Inputs, Numbers, Overlay, Runs, Sureness
+from app.views.contracts import ChainMarket, RollActivity, TermStructure
 from app.views.controls import Controls
+from app.views.decisions import BadRow, Decisions, Scores
 from app.views.distributions import Holding, Results, Returns
 from app.views.drawdowns import DrawdownCauses, DrawdownTable, Recoveries, Underwater
 from app.views.equity import Equity
 from app.views.excursions import Excursions, Streaks
 from app.views.holdings import Concentration, Correlation, Leverage
+from app.views.joined import Joined
 from app.views.limits import Limits
 from app.views.months import Months
 from app.views.open_trade import OpenTrade
 from app.views.overview import Overview
 from app.views.positions import Positions
+from app.views.quality import FindingCalendar, FindingList
 from app.views.regimes import Earnings, HeldAndLost, Spread, Transitions
 from app.views.ribbons import Ribbons
 from app.views.risk import Components, Exceedances, ValueAtRisk
+from app.views.roll_lab import RollDates, RollLab, RollStrategy
 from app.views.rolling import Rolling
 from app.views.strip import Strip
 from app.views.sweep import SweepLines, SweepSurface, SweepTrial
@@ -68,6 +73,18 @@ VIEWS = {
     "sweep_surface": SweepSurface,
     "sweep_trial": SweepTrial,
     "sweep_lines": SweepLines,
+    "chain_market": ChainMarket,
+    "term_structure": TermStructure,
+    "roll_activity": RollActivity,
+    "joined": Joined,
+    "roll_lab": RollLab,
+    "roll_dates": RollDates,
+    "roll_strategy": RollStrategy,
+    "finding_calendar": FindingCalendar,
+    "finding_list": FindingList,
+    "bad_row": BadRow,
+    "scores": Scores,
+    "decisions": Decisions,
     "about": About,
     "underwater": Underwater,
     "drawdown_table": DrawdownTable,

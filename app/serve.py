@@ -6,6 +6,7 @@ its host (DNS rebinding), every websocket for its origin, and every answer forbi
 
 import ipaddress
 import sys
+import threading
 
 import panel as pn
 from tornado.web import ErrorHandler, OutputTransform
@@ -56,6 +57,7 @@ def serve(store, port=5006, run=None, open=False, address="127.0.0.1", hosts=(),
     tell(f"Dashboard at {url} (Ctrl-C ends it)\n")
     if open:
         server.io_loop.add_callback(server.show, "/")
+    threading.Thread(target=preload, name="frontmonth preload", daemon=True).start()
     server.start()  # what looks for visits that have ended and frees what they held
     try:
         server.io_loop.start()
@@ -63,6 +65,11 @@ def serve(store, port=5006, run=None, open=False, address="127.0.0.1", hosts=(),
         tell("stopped\n")
     finally:
         server.stop()
+
+
+def preload():
+    """Load what draws the pages beside the first one, so that nobody waits for it there."""
+    import holoviews.plotting.bokeh  # noqa: F401
 
 
 def started(store, port=0, run=None, address="127.0.0.1", hosts=()):

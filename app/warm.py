@@ -19,6 +19,9 @@ import numba
 import numpy as np
 import polars as pl
 
+from app.columns import Columns
+from app.crossfilter import crossfilter
+from app.selection import Selection
 from engine import compiled, inputs
 from engine.analysis import regimes, states
 from engine.analysis.bands import bands
@@ -111,11 +114,12 @@ def _sweep(folder):
 
 
 def _analyse(folder, run):
-    """Whatever of the analysis of a run takes kernels."""
+    """Whatever of the analysis of a run, and of its pages, takes kernels."""
     market = load(open_archive(folder))
     statistics(run.trades())
     edge(run, market, at=(at := places(run, market)))
     excursions(run, market, at)
+    crossfilter(Columns.of(run), Selection())
     bands(account(run), resamples=2)
     paths(days_of(run), count=2)
     _regimes(market)

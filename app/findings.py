@@ -5,7 +5,6 @@ reason, and can be taken back, which needs one too.
 """
 
 from datetime import datetime
-from getpass import getuser
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from app.chainbook import stored
 from store import decisions, quality
 from store.durable import StoreError
+from store.system import user
 
 NEAR = 5  # rows shown before and after a finding
 KINDS = {"open": "undecided", "all": "all findings", "refused": "rows refused"}
@@ -159,7 +159,7 @@ class Findings:
         if made is None:
             self.said, self.fault = "", f"Nothing was changed: {fault}"
             return self.show()
-        who = made["author"][0] if len(made) else getuser()
+        who = made["author"][0] if len(made) else user()
         self.said, self.fault = f"{datetime.now():%H:%M}, {who}: {what}.", ""
         self.last = [] if action == "revoke" else made["id"].to_list()
         return self.take(told)

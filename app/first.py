@@ -55,7 +55,7 @@ class Work:
             [sys.executable, "-c", _COMMAND, self.store], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        threading.Thread(target=self._follow, args=(process,), name="frontmonth sample", daemon=True).start()
+        threading.Thread(target=self._follow, args=(process,), name="frontmonth: sample", daemon=True).start()
 
     def _follow(self, process):
         errors = []

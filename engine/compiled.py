@@ -74,7 +74,7 @@ def seconds(module, signature):
     """How long the kernels of a module take to be compiled, where that is long; else 0. [s]
 
     >>> seconds("engine.risk", ()), seconds(SIMULATION, (types.int64, types.none, types.none, types.none, types.none))
-    (0, 9)
+    (0, 8)
     """
     if module != SIMULATION:
         return LONG.get(module, 0)

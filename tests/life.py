@@ -160,6 +160,7 @@ class Visitor:
         document = Document()
         held.push_to_document(document)
         self.plot = next(p for p in document.select({"type": figure}) if p.select({"type": BoxSelectTool}))
+        self.wish = document.select_one({"name": "frontmonth-wish"})
         brushes = [await self.brush(number) for number in range(BRUSHES)]
         self.socket.close()
         brushed = [one.line() for one in brushes]
@@ -179,10 +180,8 @@ class Visitor:
         """Drag over some days of the equity and wait until the server has sent what changes."""
         first, last = self.plot.x_range.start, self.plot.x_range.end
         low, high = first + (last - first) * 0.1 * (number + 1), first + (last - first) * (0.6 + 0.1 * number)
-        box = as_map(type="rect", x0=low, x1=high, y0=0.0, y1=1.0)
-        values = as_map(model={"id": self.plot.id}, geometry=box, final=True)
-        event = {"type": "event", "name": "selectiongeometry", "values": values}
-        content = {"events": [{"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}]}
+        asked = json.dumps({"do": "range", "field": "days", "ends": [low, high], "live": False, "n": number})
+        content = {"events": [{"kind": "ModelChanged", "model": {"id": self.wish.id}, "attr": "value", "new": asked}]}
         with Timed(self.pid) as brushing:
             await patch_doc(patch_doc.create_header(), {}, content).send(self.wire)
             awaited = {"OK", "PATCH-DOC"}
@@ -197,11 +196,6 @@ class Visitor:
             assert fragment is not None, "the server has closed the websocket"
             if message := await self.receiver.consume(fragment):
                 return message
-
-
-def as_map(**fields):
-    """A mapping as Bokeh writes it into its messages."""
-    return {"type": "map", "entries": [[key, value] for key, value in fields.items()]}
 
 
 # ---- what a vendor delivers in a night

@@ -59,10 +59,10 @@ def test_one_two_and_four_threads_give_the_same_bytes(tmp_path):
 def test_a_cold_load_that_is_killed_leaves_nothing_torn(tmp_path, record_property):
     archive, chance = build(tmp_path / "store"), seeded(record_property)
     made, left = load(archive, legs=True), 0
-    for _ in range(6):
+    for _ in range(8):
         process = child(AGAIN, archive.path)
         assert process.stdout.readline() == "begun\n"
-        time.sleep(chance.uniform(0.02, 0.4))
+        time.sleep(chance.uniform(0.01, 0.2))
         process.kill()
         process.communicate()
         assert torn(archive.cache)["torn"] == [] and problems(archive) == []

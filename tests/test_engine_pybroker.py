@@ -5,7 +5,9 @@ import sys
 from datetime import date
 
 import pytest
+from bokeh.models import Div
 
+from app.views import About
 from engine import result
 from store import open_archive, sample
 from tests.conftest import REPO
@@ -169,7 +171,8 @@ def test_show_and_report_tell_it_as_any_run(both, call, tmp_path):
     assert call.document("show", theirs.id, "--store", store)["identity_holds"] is None
     call("report", theirs.id, "--out", tmp_path / "run.html", "--store", store)
     page = (tmp_path / "run.html").read_text(encoding="utf-8")
-    assert "Imported from" in page and "cross in PyBroker" in page
+    assert "cross in PyBroker" in page
+    assert "Imported from" in "".join(model.text for model in About(theirs).root.select({"type": Div}))
     call("report", theirs.id, "--out", f"{tmp_path}/tables/", "--store", store)
     assert (tmp_path / "tables" / "trades.csv").read_text().count("\n") == len(theirs.trades()) + 1
 

@@ -173,9 +173,8 @@ class Columns:
         if self.market is None:
             return Regimes((), none, "Regimes need the market of the run, which is read from its store: open one.")
         try:
-            if "market" not in self.made:
-                self.made["market"] = self.market()
-            told = labels(self.made["market"], kind)
+            market = self.made.get("market")  # of a page that keeps it; else it is let go again, with its file
+            told = labels(self.market() if market is None else market, kind)
         except (ValueError, OSError) as error:  # not run here, or the data are not there any more as it used them
             return Regimes((), none, f"Regimes need the market of the run: {error}")
         known = known_before(told, (), Days(self.days, ()))

@@ -57,7 +57,7 @@ def serve(store, port=5006, run=None, open=False, address="127.0.0.1", hosts=(),
     tell(f"Dashboard at {url} (Ctrl-C ends it)\n")
     if open:
         server.io_loop.add_callback(server.show, "/")
-    threading.Thread(target=preload, name="frontmonth preload", daemon=True).start()
+    threading.Thread(target=preload, name="frontmonth: preload", daemon=True).start()
     server.start()  # what looks for visits that have ended and frees what they held
     try:
         server.io_loop.start()

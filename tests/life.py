@@ -25,7 +25,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import panel.models.location  # noqa: F401 one of the page's models
+import panel.models.layout  # noqa: F401 (what the slots of the page are)
 from bokeh.client.websocket import WebSocketClientConnectionWrapper
 from bokeh.document import Document
 from bokeh.models import BoxSelectTool

@@ -35,11 +35,12 @@ CURVE = """() => {
     FrontmonthPage.views(document.getElementById("equity")).some((view) => view.has_finished?.() ?? true)
 }"""
 DRAWN = """() => Bokeh.documents.every((doc) => doc.is_idle) &&
-  ["equity", "rolling", "markets", "sectors", "sides", "exits", "returns", "results"].every((id) => FrontmonthPage.views(document.getElementById(id)).length)"""
+  ["equity", "rolling", "markets", "sectors", "sides", "exits", "returns", "results"].every(
+    (id) => FrontmonthPage.views(document.getElementById(id)).length)"""
 WATCH = """() => {
   window.changes = []
-  const stamp = () => window.changes.push(performance.now())
-  for (const doc of Bokeh.documents) doc.on_change((event) => { if (!/frontmonth/.test(event.model?.name ?? "")) stamp() })
+  const ours = (event) => /frontmonth/.test(event.model?.name ?? "")
+  for (const doc of Bokeh.documents) doc.on_change((event) => ours(event) || window.changes.push(performance.now()))
 }"""
 
 ASK = """(k) => {

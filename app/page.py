@@ -100,14 +100,14 @@ class Stage:
     def __init__(self, board):
         self.board, self.views = board, {}
         names = [*ALWAYS, *(slot.view for page in PAGES.values() for slot in page.slots)]
-        self.slots = {name: pn.Column(sizing_mode="stretch_width", stylesheets=[WAITING]) for name in names}
+        self.slots = {name: pn.Column(sizing_mode="stretch_width", css_classes=["waiting"]) for name in names}
         board.verbs["page"] = lambda asked: self.open(asked["name"])
 
     def fill(self, names):
         """Build the views of these names that are not there yet, each in its slot; a failure takes its place."""
         for name in names:
             if name not in self.views:
-                self.slots[name].objects = [self._made(name)]
+                self.slots[name].param.update(objects=[self._made(name)], css_classes=[])
 
     def open(self, page):
         """Fill a page, and let its views follow the selection; those of other pages rest."""
@@ -126,12 +126,6 @@ class Stage:
             words = charts.words()
             words.text = failure(f"{VIEWS[name].title} cannot be shown.", f"{type(error).__name__}: {error}")
             return pn.pane.Bokeh(words, sizing_mode="stretch_width")
-
-
-WAITING = """
-:host { min-height: 40px; }
-:host(:empty)::before { content: none; }
-"""
 
 
 def picked(columns):

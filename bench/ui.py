@@ -24,9 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
 from bench.run import machine
+from store import system
 
 REPO = Path(__file__).resolve().parent.parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -97,7 +96,7 @@ def measured(store, options):
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             context = browser.new_context(viewport={"width": 1400, "height": 1000})
             loads = [load(context, address) for _ in range(options.loads + 1)][1:]  # the first one warms
-            figures = brushes(context, address, psutil.Process(server.pid), options.brushes)
+            figures = brushes(context, address, server.pid, options.brushes)
             browser.close()
     finally:
         server.kill()
@@ -141,22 +140,16 @@ def brushes(context, address, server, count):
         live.append(bursts / max((page.evaluate("() => performance.now()") - began) / 1e3, 1e-9))
         page.mouse.up()
         page.wait_for_timeout(500)
-        before, size[:] = cpu(server), []
+        before, size[:] = system.spent(server), []
         began = page.evaluate(ASK, k)
         page.wait_for_timeout(400)
         last = page.evaluate("() => window.changes.at(-1) ?? NaN")
-        spent.append(cpu(server) - before)
+        spent.append(system.spent(server) - before)
         sent.append(sum(size))
         if last == last:
             took.append((last - began) / 1e3)
     page.close()
     return {"brush": took, "live": live, "server": spent, "bytes": sent}
-
-
-def cpu(process):
-    """Seconds of the processor that a process has had."""
-    told = process.cpu_times()
-    return told.user + told.system
 
 
 def table(found):

@@ -152,6 +152,14 @@ def memory(pid=None):
         return psutil.Process(pid).memory_info().rss
 
 
+def spent(pid):
+    """Seconds of processors that a process has had, its own and the system's for it."""
+    import psutil
+
+    told = psutil.Process(pid).cpu_times()
+    return told.user + told.system
+
+
 def peak_memory():
     """Most bytes of memory that this process ever held."""
     if WINDOWS:

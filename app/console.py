@@ -80,10 +80,8 @@ def create(store_path):
         pn.state.on_session_destroyed(lambda _: console.question.close())
         body = shell.frame("Data", archive.place, BODY, LINKS, ASIDE)
         scripts = f"<script>{shell.asset('console.js')}</script>"
-        made = page.template(shell.blocks(body, scripts), "frontmonth: data")
-        for name, root in (("tables", console.tables), ("question", console.form), ("answer", console.answer)):
-            made.add_panel(name, pn.pane.Bokeh(root, sizing_mode="stretch_width"))
-        return made
+        roots = {"tables": console.tables, "question": console.form, "answer": console.answer}
+        return page.Page(shell.blocks(body, scripts), "frontmonth: data", roots)
     except ArchiveMissing as error:
         return page.nothing("There is no store here.", f"<p>{esc(error)}</p>{page.NO_STORE}", LINKS)
     except Exception as error:

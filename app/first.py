@@ -130,8 +130,8 @@ class FirstVisit:
 
 
 def offer(store):
-    """The pane of a first visit's button, for a page that is served."""
-    return pn.pane.Bokeh(FirstVisit(store, pn.state.add_periodic_callback).root, sizing_mode="stretch_width")
+    """The model of a first visit's button, for a page that is served."""
+    return FirstVisit(store, pn.state.add_periodic_callback).root
 
 
 WORDS = """

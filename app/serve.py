@@ -80,7 +80,10 @@ def started(store, port=0, run=None, address="127.0.0.1", hosts=()):
             "127.0.0.1 (from another machine: ssh -L 5006:127.0.0.1:5006 HOST)"
         )
     allowed = set(hosts)
-    pages = {"/": lambda: create(store, run), "/data": lambda: console.create(store)}
+    pages = {
+        "/": lambda: create(store, run).put(pn.state.curdoc),
+        "/data": lambda: console.create(store).put(pn.state.curdoc),
+    }
     try:
         server = pn.io.server.get_server(
             pages, port=port, address=address, websocket_origin=["localhost"],

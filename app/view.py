@@ -6,6 +6,9 @@ the only watcher of a selection: it computes one slice and sends all patches as 
 
 Gestures write *wishes*: one line of JSON in a hidden model, `{"do": "toggle", "field": "markets", "value": "CL"}`. So a
 bar, a chip, a row of a table and a key of the keyboard all go one way, which a report answers without Python.
+
+Whatever one wish changes is held and sent as one message: what is sent alone may overtake a message that has to wait,
+and a browser that is told of a model before it was told what that is gives up.
 """
 
 import json
@@ -110,11 +113,11 @@ class Board:
                 if view.shown and view.stale:
                     view.stale = False
                     view.apply(self.slice)
-        self.settle()
+            self.settle()
 
     def fulfil(self, text):
         """Do what the browser asks for; what it may ask for is in `verbs`."""
-        with self.guard("That could not be done."):
+        with self.guard("That could not be done."), pn.io.hold():
             asked = json.loads(text)
             self.verbs[asked["do"]](asked)
 
@@ -127,7 +130,7 @@ class Board:
         self.gift.value = json.dumps(told)
 
     def _redraw(self, *_):
-        with self.guard("The page could not follow the selection."):
+        with self.guard("The page could not follow the selection."), pn.io.hold():
             self.show(self.slice)
             self.settle()
         self.tell()
@@ -208,7 +211,7 @@ class View(Viewer):
     def __init__(self, run=None, selection=None, *, board=None, **params):
         super().__init__(**params)
         self.board = board if board is not None else _board(run, selection)
-        self._shown, self.pane = {}, None
+        self._shown, self.pane, self._waiting = {}, None, None
         self.shown, self.stale = True, False  # whether it is in sight; whether it missed a slice
         self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
         with charts.shared(self.board.sheet):
@@ -239,10 +242,12 @@ class View(Viewer):
             if changed:
                 self.models[name].update(**changed)
 
-    def later(self, compute, show):
+    def later(self, compute, show, pause=0):
         """Run `compute()` beside the page, then `show(result)` on it; a failure shows in its place.
 
         On a server the event loop goes on meanwhile; in a notebook and in tests it is done at once.
+
+        pause: how long to wait before [ms]; what the view waited for till then is forgotten.
         """
         document = pn.state.curdoc  # `pn.state.served` is true in a script's own code alone
         if document is not None and document.session_context is None:
@@ -266,7 +271,17 @@ class View(Viewer):
             with self.board.guard(f"{self.title} could not be shown."), pn.io.hold():
                 show(found)
 
-        threading.Thread(target=work, name=f"frontmonth {type(self).__name__}", daemon=True).start()
+        def begin():
+            self._waiting = None
+            threading.Thread(target=work, name=f"frontmonth {type(self).__name__}", daemon=True).start()
+
+        if self._waiting is not None:
+            document.remove_timeout_callback(self._waiting)
+            self._waiting = None
+        if pause:
+            self._waiting = document.add_timeout_callback(begin, pause)
+        else:
+            begin()
 
     def __panel__(self):
         if self.pane is None:

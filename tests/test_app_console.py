@@ -197,8 +197,8 @@ def test_the_file_has_all_digits_and_no_formula():
 
 
 def test_a_place_without_store_or_rows_says_what_to_type(tmp_path):
-    assert "There is no store here" in console.create(tmp_path / "nowhere")._code
-    shown = console.create(open_archive(tmp_path / "store", create=True).path)._code
+    assert "There is no store here" in console.create(tmp_path / "nowhere").body
+    shown = console.create(open_archive(tmp_path / "store", create=True).path).body
     assert "The store is empty" in shown and "frontmonth import FOLDER" in shown
 
 
@@ -207,13 +207,13 @@ def test_a_store_that_cannot_be_read_says_why(tmp_path):
     for file in (archive.path / "snapshots").iterdir():
         file.chmod(0o644)
         file.write_text("cut")
-    assert "0000000001.json" in console.create(archive.path)._code
+    assert "0000000001.json" in console.create(archive.path).body
 
 
 def test_pages_link_to_each_other(archive, monkeypatch):
     monkeypatch.setattr(page, "_argument", lambda name: None)
-    assert '<a href="data"' in page.create(archive.path)._code
-    assert '<a href="./"' in console.create(archive.path)._code
+    assert '<a href="data"' in page.create(archive.path).body
+    assert '<a href="./"' in console.create(archive.path).body
 
 
 # ------------------------------------------------------------------------------------------------------- in Chromium

@@ -29,7 +29,7 @@ def link(monkeypatch):
 
 def text(made):
     """The page's own HTML, before the views are put in."""
-    return made._code
+    return made.body
 
 
 def test_without_a_store_the_page_says_what_to_type(tmp_path, link):

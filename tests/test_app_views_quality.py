@@ -265,8 +265,8 @@ def test_an_empty_store_offers_the_sample_and_the_import(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_argument", {}.get)
     for store in (tmp_path / "nowhere", open_archive(tmp_path / "store", create=True).path):
         made = page.create(store)
-        assert "Look around with simulated prices" in made._code and "frontmonth import FOLDER" in made._code
-        assert "embed(roots.first)" in made._code
+        assert "Look around with simulated prices" in made.body and "frontmonth import FOLDER" in made.body
+        assert "embed(roots.first)" in made.body and list(made.roots) == ["first"]
 
 
 def test_the_button_makes_the_store_and_says_how_far_it_is(tmp_path, monkeypatch):

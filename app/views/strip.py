@@ -37,6 +37,7 @@ MORE = (
 TILES = (*FIRST, *MORE)
 SIGNED = ("profit", "total_return", "annual_return", "expectancy")
 RESAMPLES = 2_000  # of a band of what is picked
+PAUSE = 700  # that a selection must stand before its bands are drawn [ms]
 
 
 def tiles(statistics, whole, bands, currency):
@@ -134,4 +135,4 @@ class Strip(View):
             self.bands[kept] = found
             self.apply(self.board.slice)
 
-        self.later(lambda: bands_of(account), show)
+        self.later(lambda: bands_of(account), show, PAUSE)

@@ -14,6 +14,7 @@ and a browser that is told of a model before it was told what that is gives up.
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from app.crossfilter import FIELDS, crossfilter
 from app.selection import CHOICES, KINDS, PICKED, Selection
 
 log = logging.getLogger(__name__)
+_PATIENT = ThreadPoolExecutor(1, thread_name_prefix="frontmonth: ")  # many visits leave a processor to the pages
 GESTURES = (Path(__file__).parent / "gestures.js").read_text(encoding="utf-8")
 
 
@@ -211,7 +213,8 @@ class View(Viewer):
     def __init__(self, run=None, selection=None, *, board=None, **params):
         super().__init__(**params)
         self.board = board if board is not None else _board(run, selection)
-        self._shown, self.pane, self._waiting = {}, None, None
+        self._shown, self.pane = {}, None
+        self._asked, self._waiting = 0, None  # how often something was wanted; the last of it, while it has to wait
         self.shown, self.stale = True, False  # whether it is in sight; whether it missed a slice
         self.gestures = {}  # name -> model that only a gesture needs; for the twin in a report
         with charts.shared(self.board.sheet):
@@ -247,7 +250,8 @@ class View(Viewer):
 
         On a server the event loop goes on meanwhile; in a notebook and in tests it is done at once.
 
-        pause: how long to wait before [ms]; what the view waited for till then is forgotten.
+        pause: how long to wait before [ms]; what the view waited for till then is forgotten. All that waits so, of all
+        visits, is computed one after the other.
         """
         document = pn.state.curdoc  # `pn.state.served` is true in a script's own code alone
         if document is not None and document.session_context is None:
@@ -271,9 +275,12 @@ class View(Viewer):
             with self.board.guard(f"{self.title} could not be shown."), pn.io.hold():
                 show(found)
 
+        self._asked += 1
+        asked = self._asked
+
         def begin():
             self._waiting = None
-            threading.Thread(target=work, name=f"frontmonth {type(self).__name__}", daemon=True).start()
+            _PATIENT.submit(lambda: work() if asked == self._asked else None)
 
         if self._waiting is not None:
             document.remove_timeout_callback(self._waiting)
@@ -281,7 +288,7 @@ class View(Viewer):
         if pause:
             self._waiting = document.add_timeout_callback(begin, pause)
         else:
-            begin()
+            threading.Thread(target=work, name=f"frontmonth {type(self).__name__}", daemon=True).start()
 
     def __panel__(self):
         if self.pane is None:

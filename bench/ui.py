@@ -1,18 +1,22 @@
 """How quickly the dashboard answers, in headless Chromium with software rendering.
 
-    python -m bench.ui                       # the newest run of a sample store that is made for it
-    python -m bench.ui --store DIR --brushes 40 --loads 9 --json
+    python -m bench.ui                       # a run of the sample store that is made for it
+    python -m bench.ui --store DIR --brushes 40 --loads 9 --json      # the newest run of yours
+    python -m bench.ui --sizes sample "20,000 trades" "1,000,000 trades" --minutes 10
 
     first curve   from the address to the first painted equity, the server warm
     all drawn     to the last view of the overview
     brush         a pick of other days to the last change of any view (canvas or words)
     live          updates a second while the mouse drags
-    server        processor of the server, with the bootstrap of the bands, and bytes over the websocket, a brush
+    server        processor of the server and bytes over the websocket, a brush; the bands are drawn after a pause
+    sessions      visitors without a browser, all on one server: a brush from the gesture to the last answer, and what
+                  each costs in memory; the server's processor with the bands of each pick
 
 Median and 95th percentile. The browser shares the two cores with the server.
 """
 
 import argparse
+import asyncio
 import itertools
 import json
 import re
@@ -22,13 +26,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.run import machine
+from bench.analysis import RUNS, STORED, of_market, run_of
+from bench.run import DAYS, machine, stretched
+from bench.visitor import Visitor
 from store import system
 
 REPO = Path(__file__).resolve().parent.parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+PAUSE, SETTLED = 2.0, 3.0  # between two brushes of a visitor; until nothing is under way any more [s]
+UNITS = {"first_curve": ("s", 1), "all_drawn": ("s", 1), "brush": ("ms", 1e3), "live": ("a second", 1),
+         "server": ("ms", 1e3), "bytes": ("kB", 1e-3)}  # fmt: skip
 CURVE = """() => {
   return window.Bokeh?.documents?.length &&
     FrontmonthPage.views(document.getElementById("equity")).some((view) => view.has_finished?.() ?? true)
@@ -53,11 +63,18 @@ ASK = """(k) => {
 
 
 def main(arguments=None):
-    """Measure, print a table, or one JSON document."""
+    """Measure, print tables, or one JSON document."""
     options = parser().parse_args(arguments)
+    if options.serve:
+        serve(options.store, options.serve)
+        return
+    found = {"machine": machine()}
     with tempfile.TemporaryDirectory() as temporary:
-        store = options.store or made(Path(temporary) / "store")
-        found = {"machine": machine(), **measured(store, options)}
+        for size in options.sizes:
+            with dashboard(options.store or made(Path(temporary) / size, size), size) as (address, pid):
+                found[size] = measured(address, pid, options) if options.brushes else {}
+                if size == options.sizes[0] and options.sessions:
+                    found["sessions"] = asyncio.run(crowd(address, pid, options.sessions, options.minutes))
     sys.stdout.write((json.dumps(found, indent=2) if options.json else table(found)) + "\n")
 
 
@@ -65,41 +82,81 @@ def parser():
     """The options of the command line."""
     made = argparse.ArgumentParser(prog="python -m bench.ui", description="Timings of the dashboard.")
     made.add_argument("--store", type=Path, help="a store with a run; else one is made")
-    made.add_argument("--brushes", type=int, default=30, help="how many (30)")
+    made.add_argument("--sizes", nargs="+", default=["sample"], choices=("sample", *RUNS), help="runs to show (sample)")
+    made.add_argument("--brushes", type=int, default=30, help="how many (30); 0: no browser")
     made.add_argument("--loads", type=int, default=7, help="how often the page is loaded (7)")
+    made.add_argument("--sessions", type=int, default=30, help="visitors at once, without a browser (30)")
+    made.add_argument("--minutes", type=float, default=1.0, help="how long they stay (1)")
     made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.add_argument("--serve", choices=("sample", *RUNS), help=argparse.SUPPRESS)
     return made
 
 
-def made(folder):
-    """A sample store with a run of the portfolio `trend`."""
+# ---- what is shown
+
+
+def made(folder, size):
+    """A store, with a run of the portfolio `trend` if that is what is shown."""
+    from bench import load
     from engine import Portfolio
     from engine.backtest import run
     from store import open_archive, sample
 
     archive = open_archive(folder, create=True)
-    sample.build(archive)
-    run(archive, Portfolio.from_toml(REPO / "config" / "portfolios" / "trend.toml"))
+    if size == "sample":
+        sample.build(archive)
+        run(archive, Portfolio.from_toml(REPO / "config" / "portfolios" / "trend.toml"))
+    else:
+        load.make(archive, 40, STORED)
     return folder
 
 
-def measured(store, options):
-    """{what: figures} of a server of its own."""
-    from playwright.sync_api import sync_playwright
+def serve(store, size):
+    """Serve a store; or a run over 40 markets x 20 years that lies in memory, made over its prices."""
+    from app import page, serve
+    from app.columns import Columns
+    from engine import load
+    from store import open_archive
 
-    code = f"from app.serve import serve; serve({str(store)!r}, port=0)"
-    server = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True)
+    if size == "sample":
+        serve.serve(store, port=0)
+        return
+    archive = open_archive(store)
+    market = stretched(load(archive), 40, 20 * DAYS)
+    run = run_of(market, *RUNS[size])
+    with of_market(market):
+        columns = Columns.of(run, archive)
+        page.listed = lambda *_: [{"run": run.id, "portfolio": run.name}]
+        page.columns_of = lambda *_: columns
+        serve.serve(store, port=0)
+
+
+@contextmanager
+def dashboard(store, size):
+    """(address, number of the process) of a server of its own."""
+    command = [sys.executable, "-m", "bench.ui", "--store", str(store), "--serve", size]
+    server = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
     try:
-        address = re.search(r"http://\S+/", next(line for line in server.stderr if "Dashboard at" in line))[0]
-        chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            context = browser.new_context(viewport={"width": 1400, "height": 1000})
-            loads = [load(context, address) for _ in range(options.loads + 1)][1:]  # the first one warms
-            figures = brushes(context, address, server.pid, options.brushes)
-            browser.close()
+        yield re.search(r"http://\S+/", next(line for line in server.stderr if "Dashboard at" in line))[0], server.pid
     finally:
         server.kill()
+        server.wait()
+
+
+# ---- in a browser
+
+
+def measured(address, server, options):
+    """{what: figures} of loads and brushes."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        loads = [load(context, address) for _ in range(options.loads + 1)][1:]  # the first one warms
+        figures = brushes(context, address, server, options.brushes)
+        browser.close()
     return {"first_curve": [one[0] for one in loads], "all_drawn": [one[1] for one in loads], **figures}
 
 
@@ -152,17 +209,72 @@ def brushes(context, address, server, count):
     return {"brush": took, "live": live, "server": spent, "bytes": sent}
 
 
+# ---- many visitors
+
+
+async def crowd(address, server, count, minutes):
+    """Visitors who all brush every two seconds: seconds of each brush, the server's part, memory before and after."""
+    visitors = [Visitor(address.rpartition(":")[2].strip("/")) for _ in range(count + 1)]
+    first, *others = visitors
+    await arrive(first)
+    await asyncio.sleep(SETTLED)
+    before = system.memory(server)
+    for visitor in others:
+        await arrive(visitor)
+    await asyncio.sleep(SETTLED)
+    there, spent, took = system.memory(server), system.spent(server), []
+    until = time.perf_counter() + 60 * minutes
+    await asyncio.gather(*(stay(visitor, k, until, took) for k, visitor in enumerate(others)))
+    after = system.memory(server)
+    return {"count": count, "minutes": minutes, "brush": took, "server": (system.spent(server) - spent) / len(took),
+            "session_bytes": (there - before) / count, "grown_bytes": after - there,
+            "received": sum(v.received for v in others) / len(took)}  # fmt: skip
+
+
+async def arrive(visitor):
+    """Load the page and let all of the overview be drawn."""
+    await visitor.load()
+    await visitor.open()
+    await visitor.draw()
+
+
+async def stay(visitor, number, until, took):
+    """Brush every two seconds until it is over, each visitor a little after the one before."""
+    await asyncio.sleep(PAUSE * (number % 30) / 30)
+    turn = number
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        await visitor.brush(turn)
+        took.append(time.perf_counter() - began)
+        turn += 1
+        await asyncio.sleep(max(PAUSE - took[-1], 0.0))
+
+
+# ---- what is told
+
+
 def table(found):
     """The figures as lines of text."""
     here = found["machine"]
-    lines = [f"{here['name']}: {here['cpu']}, {here['cores']} cores, load {here['load']}", ""]
-    for name, unit, scale in (("first_curve", "s", 1), ("all_drawn", "s", 1), ("brush", "ms", 1e3),
-                              ("live", "a second", 1), ("server", "ms", 1e3), ("bytes", "kB", 1e-3)):  # fmt: skip
-        values = sorted(value * scale for value in found[name])
-        high = values[min(int(0.95 * len(values)), len(values) - 1)] if values else float("nan")
-        middle = statistics.median(values) if values else float("nan")
-        lines.append(f"{name:<14}{middle:9.2f} {unit:<9} p95 {high:9.2f}  of {len(values)}")
+    lines = [f"{here['name']}: {here['cpu']}, {here['cores']} cores, load {here['load']}"]
+    for size in (name for name in found if name not in ("machine", "sessions")):
+        lines += ["", size]
+        lines += [line(name, found[size][name], *unit) for name, unit in UNITS.items() if name in found[size]]
+    if many := found.get("sessions"):
+        lines += ["", f"{many['count']} visitors for {many['minutes']:g} minutes, each brushes every {PAUSE:g} s"]
+        lines += [line("brush", many["brush"], *UNITS["brush"])]
+        lines += [f"{'server':<14}{many['server'] * 1e3:9.2f} ms a brush, the bands after it among them"]
+        lines += [f"{'a session':<14}{many['session_bytes'] / 1e6:9.2f} MB; all together grew by "
+                  f"{many['grown_bytes'] / 1e6:.1f} MB"]  # fmt: skip
     return "\n".join(lines)
+
+
+def line(name, values, unit, scale):
+    """Median and 95th percentile."""
+    values = sorted(value * scale for value in values)
+    high = values[min(int(0.95 * len(values)), len(values) - 1)] if values else float("nan")
+    middle = statistics.median(values) if values else float("nan")
+    return f"{name:<14}{middle:9.2f} {unit:<9} p95 {high:9.2f}  of {len(values)}"
 
 
 if __name__ == "__main__":

@@ -25,18 +25,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import panel.models.layout  # noqa: F401 (what the slots of the page are)
-from bokeh.client.websocket import WebSocketClientConnectionWrapper
-from bokeh.document import Document
-from bokeh.models import BoxSelectTool
-from bokeh.plotting import figure
-from bokeh.protocol import Protocol
-from bokeh.protocol.messages.patch_doc import patch_doc
-from bokeh.protocol.receiver import Receiver
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
-from tornado.websocket import websocket_connect
 
+from bench.visitor import Visitor
 from store import open_archive, system
 from store.contracts import Master, last_allowed
 from tests import market_files
@@ -83,7 +74,7 @@ def serve(store):
 def visit(store, port, pid):
     """Visitors of the dashboard, one after the other."""
     for _ in _turns(VISIT):
-        yield asyncio.run(Visitor(int(port), int(pid)).stay())
+        yield asyncio.run(stay(Visitor(port), int(pid)))
 
 
 def night(store):
@@ -143,59 +134,20 @@ def uneven(counts):
 # ---- a visitor
 
 
-class Visitor:
-    """Somebody with a browser, as far as the server can tell: page, websocket, gestures."""
-
-    def __init__(self, port, pid):
-        self.address, self.pid = f"127.0.0.1:{port}", pid
-
-    async def stay(self):
-        """One visit: the document of the page, its websocket, some gestures."""
-        client = AsyncHTTPClient(max_body_size=10**8)
-        with Timed(self.pid) as loading:
-            page = (await client.fetch(f"http://{self.address}/", request_timeout=60)).body.decode()
-        faults = ["the page tells of a failure"] if 'class="failure"' in page else []
-        with Timed(self.pid) as opening:
-            held = await self.open(re.search(r'"token":"([^"]+)"', page)[1])
-        document = Document()
-        held.push_to_document(document)
-        self.plot = next(p for p in document.select({"type": figure}) if p.select({"type": BoxSelectTool}))
-        self.wish = document.select_one({"name": "frontmonth-wish"})
-        brushes = [await self.brush(number) for number in range(BRUSHES)]
-        self.socket.close()
-        brushed = [one.line() for one in brushes]
-        return {"load": loading.line(), "open": opening.line(), "brushes": brushed, "faults": faults}
-
-    async def open(self, token):
-        """Open the websocket and get the message with the page's document."""
-        request = HTTPRequest(f"ws://{self.address}/ws", headers={"Origin": f"http://{self.address}"})
-        self.socket = await websocket_connect(request, subprotocols=["bokeh", token], max_message_size=10**8)
-        self.wire, protocol = WebSocketClientConnectionWrapper(self.socket), Protocol()
-        self.receiver = Receiver(protocol)
-        assert (await self.message()).msgtype == "ACK"
-        await protocol.create("PULL-DOC-REQ").send(self.wire)
-        return await self.message()
-
-    async def brush(self, number):
-        """Drag over some days of the equity and wait until the server has sent what changes."""
-        first, last = self.plot.x_range.start, self.plot.x_range.end
-        low, high = first + (last - first) * 0.1 * (number + 1), first + (last - first) * (0.6 + 0.1 * number)
-        asked = json.dumps({"do": "range", "field": "days", "ends": [low, high], "live": False, "n": number})
-        content = {"events": [{"kind": "ModelChanged", "model": {"id": self.wish.id}, "attr": "value", "new": asked}]}
-        with Timed(self.pid) as brushing:
-            await patch_doc(patch_doc.create_header(), {}, content).send(self.wire)
-            awaited = {"OK", "PATCH-DOC"}
-            while awaited:
-                awaited.discard((await self.message()).msgtype)
-        return brushing
-
-    async def message(self):
-        """The next whole message of the server."""
-        while True:
-            fragment = await asyncio.wait_for(self.socket.read_message(), 60)
-            assert fragment is not None, "the server has closed the websocket"
-            if message := await self.receiver.consume(fragment):
-                return message
+async def stay(visitor, pid):
+    """One visit: the document of the page, its websocket, some gestures."""
+    with Timed(pid) as loading:
+        page = await visitor.load()
+    faults = ["the page tells of a failure"] if 'class="failure"' in page else []
+    with Timed(pid) as opening:
+        await visitor.open()
+    brushes = []
+    for number in range(BRUSHES):
+        with Timed(pid) as brushing:
+            await visitor.brush(number)
+        brushes.append(brushing.line())
+    visitor.leave()
+    return {"load": loading.line(), "open": opening.line(), "brushes": brushes, "faults": faults}
 
 
 # ---- what a vendor delivers in a night

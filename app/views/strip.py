@@ -36,7 +36,7 @@ MORE = (
 )  # fmt: skip
 TILES = (*FIRST, *MORE)
 SIGNED = ("profit", "total_return", "annual_return", "expectancy")
-RESAMPLES = 2_000  # of a band of what is picked
+RESAMPLES = 1_000  # of a band of what is picked
 PAUSE = 700  # that a selection must stand before its bands are drawn [ms]
 
 
@@ -92,7 +92,7 @@ def bands_of(account):
     """Name -> (low, high) of 95 % of what the bootstrap draws of an account; only what is defined."""
     from engine.analysis.bands import bands
 
-    found = bands(account, RESAMPLES).drop_nulls(["low", "high"])
+    found = bands(account, RESAMPLES, threads=1).drop_nulls(["low", "high"])
     told = {name: (low, high) for name, low, high in found.select("metric", "low", "high").rows()}
     total = told.get("total_return")
     if total and account.equity[0] > 0.0:

@@ -258,7 +258,8 @@ def _slice(columns, selection, regimes):
     sums = counted(columns, body.mask, first, last, day)
     within, size = slice(first, max(last + 1, first)), len(regimes.names)
     held = columns.held["day"]
-    ends = np.searchsorted(held, [last, last + 1]) if first <= last else (0, 0)
+    # of the type of what is searched, of which otherwise a copy is made
+    ends = np.searchsorted(held, np.array([last, last + 1], held.dtype)) if first <= last else (0, 0)
     book = np.arange(*ends)
     every = bool(day.all())
     return Slice(

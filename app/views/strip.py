@@ -1,5 +1,7 @@
 """The numbers of what is picked, beside those of the whole run, with bands by the bootstrap."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app import charts
@@ -37,6 +39,7 @@ MORE = (
 TILES = (*FIRST, *MORE)
 SIGNED = ("profit", "total_return", "annual_return", "expectancy")
 RESAMPLES = 1_000  # of a band of what is picked
+MANY = 100_000  # trades, beyond which their numbers have no bands: those would be as narrow as they are slow to draw
 PAUSE = 700  # that a selection must stand before its bands are drawn [ms]
 
 
@@ -92,6 +95,8 @@ def bands_of(account):
     """Name -> (low, high) of 95 % of what the bootstrap draws of an account; only what is defined."""
     from engine.analysis.bands import bands
 
+    if len(account.trade_net) > MANY:
+        account = replace(account, trade_net=account.trade_net[:0])
     found = bands(account, RESAMPLES, threads=1).drop_nulls(["low", "high"])
     told = {name: (low, high) for name, low, high in found.select("metric", "low", "high").rows()}
     total = told.get("total_return")

@@ -235,7 +235,7 @@ async def arrive(visitor):
     """Load the page and let all of the overview be drawn."""
     await visitor.load()
     await visitor.open()
-    await visitor.draw()
+    visitor.read()
 
 
 async def stay(visitor, number, until, took):

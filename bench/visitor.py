@@ -18,7 +18,7 @@ PATIENCE = 60  # for an answer [s]
 
 
 class Visitor:
-    """A page, its websocket, gestures: `load`, `open`, then `brush` as often as you like, `leave`.
+    """A page, its websocket, gestures: `load`, `open`, `read`, then `brush` as often as you like, `leave`.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Visitor:
         return page
 
     async def open(self):
-        """Open the websocket, get the document of the page, and say that it is drawn."""
+        """Open the websocket, get the document of the page, say that it is drawn, get the rest."""
         request = HTTPRequest(f"ws://{self.address}/ws", headers={"Origin": f"http://{self.address}"})
         self.socket = await websocket_connect(request, subprotocols=["bokeh", self.token], max_message_size=10**9)
         self.socket.protocol.stream.set_nodelay(True)  # as browsers do
@@ -45,16 +45,16 @@ class Visitor:
         self.receiver = Receiver(protocol)
         assert (await self.message()).msgtype == "ACK"
         await protocol.create("PULL-DOC-REQ").send(self.wire)
+        self.held = await self.message()
+        ready = {"type": "event", "name": "document_ready", "values": {"type": "map"}}
+        await self.send({"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": ready})
+
+    def read(self):
+        """Make models of what came; a second's work of this process."""
         document = Document()
-        (await self.message()).push_to_document(document)
+        self.held.push_to_document(document)
         self.plot = next(p for p in document.select({"type": figure}) if p.select({"type": BoxSelectTool}))
         self.wish = document.select_one({"name": "frontmonth-wish"})
-
-    async def draw(self):
-        """Say that the page is drawn, as a browser does, and get the rest of it."""
-        ready = {"kind": "MessageSent", "msg_type": "bokeh_event",
-                 "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}}}  # fmt: skip
-        await self.send(ready)
 
     async def brush(self, number):
         """Drag over some days of the equity and wait until the server has sent what changes."""

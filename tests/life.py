@@ -141,6 +141,7 @@ async def stay(visitor, pid):
     faults = ["the page tells of a failure"] if 'class="failure"' in page else []
     with Timed(pid) as opening:
         await visitor.open()
+    visitor.read()
     brushes = []
     for number in range(BRUSHES):
         with Timed(pid) as brushing:

@@ -36,7 +36,7 @@ async def brushed(port, pid):
     visitor = Visitor(port)
     await visitor.load()
     await visitor.open()
-    await visitor.draw()
+    visitor.read()
     for number in range(WARM):
         await visitor.brush(number)
     spent, received = system.spent(pid), visitor.received

@@ -26,7 +26,7 @@ from app.commands.sections import SECTIONS
 from bench.load import make
 from bench.run import DAYS, PORTFOLIO, clock, on_the_page, stretched
 from engine import Portfolio, backtest, load
-from engine.analysis import regime_tables, source
+from engine.analysis import activity, regime_tables, source
 from engine.analysis.attribution import attribution
 from engine.analysis.bands import bands
 from engine.analysis.daily import Daily, account
@@ -119,7 +119,7 @@ def jobs(run, market):
     made = {name: regimes(run) if name == "regimes" else made[name] for name in WHOLE}
     return made | {
         "all pivots": lambda: pivots(run, market),
-        "bootstrap": lambda: bands(account(run)),
+        "bootstrap": lambda: bands(account(run), activity=activity.of_days(run, market)),
         "statistical regimes": lambda: models(market),
     }
 

@@ -93,6 +93,8 @@ def _bands(frame):
     )
     keys = ("number", "value", "low", "median", "high", "error", "defined", "of", "block", "resamples", "format")
     seeds = f"{100 * frame['level'][0]:g} %, seed {frame['seed'][0]}." if len(frame) else ""
+    if frame.filter(metric="turnover")["value"].null_count():
+        seeds += " Turnover has none: the run's fills, or the market that it was made of, are not there."
     return told.select("metric", *keys), seeds
 
 

@@ -119,7 +119,7 @@ def jobs(run, market):
     made = {name: regimes(run) if name == "regimes" else made[name] for name in WHOLE}
     return made | {
         "all pivots": lambda: pivots(run, market),
-        "bootstrap": lambda: bands(account(run), activity=activity.of_days(run, market)),
+        "bootstrap": lambda: bands(account(run), activity=activity.by_day(run, market)),
         "statistical regimes": lambda: models(market),
     }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from engine.analysis.activity import of_days
+from engine.analysis.activity import by_day
 from engine.analysis.bands import NUMBERS, bands
 from engine.analysis.daily import account
 from engine.analysis.source import SourceChanged, market_of_run
@@ -56,7 +56,7 @@ def test_bands_are_kept_with_the_run_and_made_again_where_the_file_is_spoiled(do
     assert document("show", "cross", "--section", "certainty", "--store", store) == first
     kept.write_text("spoiled")
     assert document("show", "cross", "--section", "certainty", "--store", store) == first
-    activity = of_days(run, market_of_run(open_archive(store), run))
+    activity = by_day(run, market_of_run(open_archive(store), run))
     expected = bands(replace(account(run), notional=activity.traded.sum()), activity=activity)
     rows = pl.DataFrame(tables(first)["Bands"]).select("metric", "low", "high")
     assert rows.equals(expected.select("metric", "low", "high"))

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from engine import tails
 from engine.analysis import resampling
-from engine.analysis.activity import Activity
-from engine.analysis.activity import of_days as activity_of
+from engine.analysis.activity import Activity, by_day
 from engine.analysis.bands import BANDS, NUMBERS, bands, blocks, lengths, of_activity, of_days, of_trades
 from engine.analysis.daily import account as account_of
 from engine.metrics import METRICS, SUMMARY, Account
@@ -143,7 +142,7 @@ def test_the_days_of_a_run_add_up_to_its_numbers(sleeves):
     """Traded, paid and held by day, of two strategies that net too, against what the simulation counted."""
     settings = ['cash.payments=[{day="2024-03-01", amount=20000}]']
     run, market = analysed.made(5, sleeves=sleeves, settings=settings)
-    told, one, numbers = activity_of(run, market), account_of(run), run.metrics()
+    told, one, numbers = by_day(run, market), account_of(run), run.metrics()
     found = bands(replace(one, notional=told.traded.sum()), 200, activity=told)
     values = dict(found.select("metric", "value").rows())
     for name in NUMBERS["activity"]:
@@ -155,7 +154,7 @@ def test_the_days_of_a_run_add_up_to_its_numbers(sleeves):
 
 def test_what_is_not_known_has_no_band():
     run, _ = analysed.made(5)
-    found = bands(account_of(run), 200, activity=activity_of(run))
+    found = bands(account_of(run), 200, activity=by_day(run))
     assert found.filter(found["low"].is_null())["metric"].to_list() == ["turnover"]
     one, told = active(60)
     nothing = told._replace(gross=np.zeros((60, 0)), costs=np.zeros(60))  # no line ever traded

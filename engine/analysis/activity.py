@@ -45,7 +45,7 @@ class Activity(NamedTuple):
     paid: np.ndarray  # (time,) paid in before the day's first bar, out negative [account currency]
 
 
-def of_days(run, market=None):
+def by_day(run, market=None):
     """The `Activity` of a run; its notional is not known without the `Market` of the run."""
     daily, ledger = Daily.of(run), run.ledger()
     count, days = len(daily.paid), daily.days[1:]

@@ -95,13 +95,13 @@ def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
     import polars as pl
 
     from engine import keeping
-    from engine.analysis.activity import of_days as activity_of
+    from engine.analysis.activity import by_day
     from engine.analysis.daily import account
 
     market = _market(archive, run)
 
     def make():
-        activity, told = activity_of(run, market), account(run)
+        activity, told = by_day(run, market), account(run)
         if market is not None:
             told = replace(told, notional=float(activity.traded.sum()))
         return bands(told, resamples, seed, level, activity=activity).to_dict(as_series=False)

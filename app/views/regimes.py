@@ -17,7 +17,7 @@ from app.selection import Selection
 from app.view import taps
 from app.views.equity import colour
 from app.views.ribbons import WAIT, WORDS, OfRegimes, note
-from app.views.strip import key
+from app.views.strip import PAUSE, key
 from engine.analysis import chances, conditions
 from engine.analysis.conditions import NOT_KNOWN, Known
 
@@ -156,7 +156,7 @@ class Earnings(OfKind):
             self.drawn[asked] = frame
             self.apply(self.board.slice)
 
-        self.later(lambda: conditions.performance(found.known, found.earned), show)
+        self.later(lambda: conditions.performance(found.known, found.earned), show, PAUSE)
 
     def told(self, found, picked, kind):
         """The table, and what stands out."""

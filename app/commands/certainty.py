@@ -2,7 +2,7 @@
 benchmark, and what the investor earned where money was paid in or out."""
 
 from app.commands.output import number, percent, say, table
-from app.commands.tables import Made
+from app.commands.tables import Made, absent
 
 
 def certainty(run, archive):
@@ -19,7 +19,7 @@ def certainty(run, archive):
     made.add(
         "Bands",
         "Where 95 of 100 runs of a world like this past would have come out, by the stationary bootstrap.",
-        lambda: _bands(of_run(archive, run)),
+        lambda: _bands(of_run(archive, run, _market(archive, run))),
     )
     return made.all()
 
@@ -79,6 +79,17 @@ def _sharpe(account):
     told = [f"It is above 0 with {percent(sure)}." if sure == sure else ""]
     told += [f"95 % would take {needed:.1f} years; there are {account.years:.1f}." if needed == needed else ""]
     return frame, " ".join(told).strip()
+
+
+def _market(archive, run):
+    """The market that a run was made of, and that its fills tell of; None where it is not there as it was."""
+    from engine.analysis.source import market_of_run
+
+    try:
+        run.fills()
+        return market_of_run(archive, run)
+    except absent():
+        return None
 
 
 def _bands(frame):

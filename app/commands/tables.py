@@ -150,6 +150,16 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
 }  # fmt: skip
 
 
+def absent():
+    """What is raised where that is not there which a table of a run is made of."""
+    from engine.analysis.source import SourceChanged
+    from engine.market import MarketUnknown
+    from engine.result import NotRunHere, RunUnknown
+    from store.manifest import NotKept
+
+    return MarketUnknown, NotKept, NotRunHere, RunUnknown, SourceChanged
+
+
 class Made:
     """The tables of a section, and the reasons of those that this run does not have."""
 
@@ -158,14 +168,9 @@ class Made:
 
     def add(self, title, note, make):
         """A table; `make` gives the DataFrame, or the DataFrame and what to say after the note."""
-        from engine.analysis.source import SourceChanged
-        from engine.market import MarketUnknown
-        from engine.result import NotRunHere, RunUnknown
-        from store.manifest import NotKept
-
         try:
             made = make()
-        except (MarketUnknown, NotKept, NotRunHere, RunUnknown, SourceChanged) as error:
+        except absent() as error:
             self.left.append((title, str(error)))
             return
         frame, more = made if isinstance(made, tuple) else (made, "")

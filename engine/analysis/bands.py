@@ -90,15 +90,13 @@ def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None, ac
     return pl.DataFrame(rows, schema=types).fill_nan(None)
 
 
-def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
-    """The `bands` of a run, from the store's cache if they are there; no turnover where its market is not known."""
+def of_run(archive, run, market=None, resamples=RESAMPLES, seed=SEED, level=LEVEL):
+    """The `bands` of a run, from the store's cache if they are there; of turnover only with the `Market` of the run."""
     import polars as pl
 
     from engine import keeping
     from engine.analysis.activity import by_day
     from engine.analysis.daily import account
-
-    market = _market(archive, run)
 
     def make():
         activity, told = by_day(run, market), account(run)
@@ -298,20 +296,6 @@ def _worth(account, paid):
         worth += more
         worth += earned * (worth if account.compounding else capital)
     return worth
-
-
-def _market(archive, run):
-    """The market of a run, None where it is not there as it was, or the run tells no fills."""
-    from engine.analysis.source import SourceChanged, market_of_run
-    from engine.market import MarketUnknown
-    from engine.result import NotRunHere, RunUnknown
-    from store.manifest import NotKept
-
-    try:
-        run.fills()
-        return market_of_run(archive, run)
-    except (MarketUnknown, NotKept, NotRunHere, RunUnknown, SourceChanged):
-        return None
 
 
 def _held(account):

@@ -24,6 +24,7 @@ from app.crossfilter import crossfilter
 from app.selection import Selection
 from engine import compiled, inputs
 from engine.analysis import regimes, states
+from engine.analysis.activity import by_day
 from engine.analysis.bands import bands
 from engine.analysis.daily import account
 from engine.analysis.excursions import edge, excursions, places
@@ -120,7 +121,7 @@ def _analyse(folder, run):
     edge(run, market, at=(at := places(run, market)))
     excursions(run, market, at)
     crossfilter(Columns.of(run), Selection())
-    bands(account(run), resamples=2)
+    bands(account(run), resamples=2, activity=by_day(run))
     paths(days_of(run), count=2)
     _regimes(market)
 

@@ -26,7 +26,7 @@ from app.commands.sections import SECTIONS
 from bench.load import make
 from bench.run import DAYS, PORTFOLIO, clock, on_the_page, stretched
 from engine import Portfolio, backtest, load
-from engine.analysis import regime_tables, source
+from engine.analysis import activity, regime_tables, source
 from engine.analysis.attribution import attribution
 from engine.analysis.bands import bands
 from engine.analysis.daily import Daily, account
@@ -38,6 +38,7 @@ from store import open_archive, system
 RUNS = {"20,000 trades": (10, 1), "1,000,000 trades": (2, 10)}  # bars that a trade lasts, strategies
 STORED = 12  # years of the sample's prices, which follow again [years]
 WHOLE = ("risk", "trades", "payments", "regimes", "attribution")  # sections that are made anew each time
+QUICK = tuple(name for name in NAMES if name != "states")  # of regimes: no model is fitted for them
 TABLES = ("equity", "trades", "ledger", "fills", "positions")
 BEGIN, END = "<!-- analysis: made by `make bench-analysis ARGS=--docs` -->\n", "<!-- end of analysis -->\n"
 
@@ -119,15 +120,20 @@ def jobs(run, market):
     made = {name: regimes(run) if name == "regimes" else made[name] for name in WHOLE}
     return made | {
         "all pivots": lambda: pivots(run, market),
-        "bootstrap": lambda: bands(account(run)),
+        "bootstrap": lambda: drawn(run, market),
         "statistical regimes": lambda: models(market),
     }
 
 
 def regimes(run):
-    """The section without the regimes that a model is fitted for."""
-    kinds = tuple(name for name in NAMES if name != "states")
-    return lambda: regime_tables.overview(*regime_tables.regimes_of_run(None, run, kinds), Daily.of(run))
+    """The section without what is drawn, and without the regimes that a model is fitted for."""
+    return lambda: regime_tables.overview(*regime_tables.regimes_of_run(None, run, QUICK), Daily.of(run), resamples=0)
+
+
+def drawn(run, market):
+    """The bands of all numbers, and the p-values of the regimes."""
+    bands(account(run), activity=activity.by_day(run, market))
+    regime_tables.overview(*regime_tables.regimes_of_run(None, run, QUICK), Daily.of(run))
 
 
 def pivots(run, market):

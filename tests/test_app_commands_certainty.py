@@ -1,12 +1,15 @@
 """The sections `certainty`, `benchmark` and `payments`: as tables, JSON and CSV, and kept with the run."""
 
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from engine.analysis.activity import by_day
 from engine.analysis.bands import NUMBERS, bands
 from engine.analysis.daily import account
+from engine.analysis.source import SourceChanged, market_of_run
 from engine.result import load
 from store import open_archive
 
@@ -23,6 +26,9 @@ def store(ran, tmp_path):
     return copied
 
 
+EACH = [name for names in NUMBERS.values() for name in names]  # in the order of the table
+
+
 def tables(document):
     return {table["title"]: table["rows"] for table in document["tables"]}
 
@@ -34,8 +40,8 @@ def test_certainty_tells_the_errors_of_the_sharpe_ratio_and_a_band_for_each_numb
         "independent, normal", "independent, as they are", "serially correlated",
     ]  # fmt: skip
     found = {row["metric"]: row for row in told["Bands"]}
-    assert list(found) == [*NUMBERS["days"], *NUMBERS["trades"]]
-    for name in ("sharpe", "max_drawdown", "var_95", "win_rate"):
+    assert list(found) == EACH
+    for name in ("sharpe", "max_drawdown", "var_95", "win_rate", *NUMBERS["activity"]):
         assert found[name]["value"] == pytest.approx(run.metrics()[name], rel=1e-9)
         assert found[name]["low"] <= found[name]["median"] <= found[name]["high"]
     assert found["sharpe"]["resamples"] == 10_000
@@ -50,10 +56,22 @@ def test_bands_are_kept_with_the_run_and_made_again_where_the_file_is_spoiled(do
     assert document("show", "cross", "--section", "certainty", "--store", store) == first
     kept.write_text("spoiled")
     assert document("show", "cross", "--section", "certainty", "--store", store) == first
-    expected = bands(account(run))
+    activity = by_day(run, market_of_run(open_archive(store), run))
+    expected = bands(replace(account(run), notional=activity.traded.sum()), activity=activity)
     rows = pl.DataFrame(tables(first)["Bands"]).select("metric", "low", "high")
     assert rows.equals(expected.select("metric", "low", "high"))
     assert not list((store / "runs" / run.id).glob("*band*"))
+
+
+def test_without_the_market_of_the_run_there_is_no_turnover_and_it_says_so(document, store, monkeypatch):
+    def changed(archive, run):
+        raise SourceChanged("other data")
+
+    monkeypatch.setattr("engine.analysis.source.market_of_run", changed)
+    (told,) = (t for t in document("show", "cross", "--section", "certainty", "--store", store)["tables"][1:2])
+    known = {row["metric"]: row["low"] is not None for row in told["rows"]}
+    assert not known.pop("turnover") and all(known.values())
+    assert "Turnover has none" in told["note"]
 
 
 def test_a_run_is_shown_beside_its_benchmark(call, document, store):
@@ -89,4 +107,4 @@ def test_payments_are_told_by_time_and_by_money(document, store):
 def test_a_section_is_written_as_csv(call, store, tmp_path):
     call("show", "cross", "--section", "certainty", "--store", store, "--csv", tmp_path / "out")
     rows = pl.read_csv(tmp_path / "out" / "certainty-bands.csv")
-    assert rows["metric"].to_list() == [*NUMBERS["days"], *NUMBERS["trades"]]
+    assert rows["metric"].to_list() == EACH

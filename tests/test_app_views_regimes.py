@@ -85,6 +85,8 @@ def test_the_table_has_the_numbers_of_each_regime():
     assert list(told) == frame["regime"].to_list()
     for row in frame.to_dicts():
         assert told[row["regime"]][0] == f"{row['days']:,}"
+        for cell, name in ((8, "p_value"), (9, "p_moved")):
+            assert told[row["regime"]][cell] == ("–" if row[name] is None else f"{row[name]:.3f}")
         money = f"{abs(row['profit']):,.0f}"
         assert told[row["regime"]][3] == ("-$" if row["profit"] < 0 else "$") + money
     profits = [row["profit"] for row in frame.to_dicts()]

@@ -1,4 +1,4 @@
-"""What was earned in each regime: sums by hand, rotations one by one, and no finding where there is none."""
+"""What was earned in each regime: sums by hand, and what is planted is found."""
 
 from types import SimpleNamespace
 
@@ -13,16 +13,15 @@ from engine.analysis.conditions import (
     NOT_KNOWN,
     Known,
     drawdowns,
-    episodes,
     exposure,
     known_before,
     performance,
-    rotated,
     transitions,
 )
 from engine.analysis.daily import Daily
 from engine.analysis.regime_tables import RegimeUnknown, section
 from engine.analysis.regimes import NAMES, UNKNOWN, Labels
+from tests.regime_worlds import chain
 
 CALM = ("calm", "wild")
 
@@ -46,13 +45,6 @@ def known(*codes, names=CALM):
     """Regimes of one market, which is all markets."""
     code = np.array(codes, np.int8)
     return Known(names, code, code[:, None])
-
-
-def chain(bars, series, seed, stays=0.95):
-    """Regimes that last: (time, series) of 0 and 1."""
-    random = np.random.default_rng(seed)
-    change = random.random((bars, series)) > stays
-    return (np.cumsum(change, axis=0) % 2).astype(np.int8)
 
 
 # When a day counts
@@ -155,51 +147,7 @@ def test_drawdowns_of_the_days_of_a_regime_alone():
     assert rows["wild"]["mean_drawdown"] == pytest.approx(-(24 + 19) / 110 / 2)
 
 
-def test_stretches_that_are_near_are_one_episode():
-    code = np.full((100, 1), 0)
-    code[[10, 11, 20, 60, 99]] = 1
-    assert episodes(code, 1) == 3 and episodes(code, 1, apart=5) == 4 and episodes(code, 7) == 0
-
-
 # How sure
-
-
-@pytest.mark.parametrize("series", [1, 3])
-def test_rotations_are_those_of_plain_python(series):
-    random = np.random.default_rng(8)
-    code, values = chain(60, series, 1, 0.8), random.normal(0.0, 1.0, (60, series))
-    code[10:14], values[::9] = UNKNOWN, np.nan
-    weights = random.integers(0, 3, (60, series)).astype(float)
-    p, difference = rotated(code, values, weights, 2)
-    own = np.where(np.isnan(values), 0.0, weights)
-    gains = np.where(own > 0.0, np.nan_to_num(values), 0.0)
-    for k in range(2):
-        apart = []
-        for shift in range(60):
-            one = np.roll(code, shift, axis=0)
-            inside, others = one == k, (one != k) & (one != UNKNOWN)
-            apart.append(gains[inside].sum() / own[inside].sum() - gains[others].sum() / own[others].sum())
-        assert difference[k] == pytest.approx(apart[0])
-        assert p[k] == pytest.approx(np.mean(np.abs(apart) >= abs(apart[0]) - 1e-12))
-
-
-def test_of_twenty_findings_in_noise_one_is_below_a_twentieth():
-    """500 accounts of noise that comes in calm and wild times, and regimes that last and have nothing to do with it."""
-    random, found = np.random.default_rng(9), []
-    for seed in range(500):
-        noise = random.normal(0.0, 1.0, (1000, 1)) * np.where(chain(1000, 1, 10_000 + seed, 0.98) > 0, 3.0, 1.0)
-        found.append(rotated(chain(1000, 1, seed), noise, np.ones((1000, 1)), 2)[0][0])
-    for level in (0.01, 0.05, 0.2):
-        assert abs(np.mean(np.array(found) <= level) - level) < 3.0 * np.sqrt(level * (1.0 - level) / 500)
-
-
-def test_markets_that_move_together_are_no_more_than_one():
-    """Ten markets of the same noise and the same regimes: counted as ten they would be found in every third account."""
-    found = []
-    for seed in range(300):
-        noise = np.random.default_rng(20_000 + seed).normal(0.0, 1.0, (500, 1)) * np.ones((1, 10))
-        found.append(rotated(chain(500, 1, seed) * np.ones((1, 10), np.int8), noise, np.ones((500, 10)), 2)[0][0])
-    assert np.mean(np.array(found) <= 0.05) < 0.09
 
 
 def test_what_is_planted_is_found():
@@ -209,15 +157,8 @@ def test_what_is_planted_is_found():
     random = np.random.default_rng(12)
     returns = random.normal(0.0, 0.01, 2520) + np.where(code[:, 0] == 1, 0.001, -0.001)
     found = performance(known(*code[:, 0]), account(100.0 * returns, compounding=False, capital=100.0))
-    assert (found["p_value"] < 0.01).all() and (found["warning"] == "").all()
+    assert (found["p_value"] < 0.01).all() and (found["p_moved"] < 0.01).all() and (found["warning"] == "").all()
     assert found["difference"].to_list()[1] == pytest.approx(252 * 0.002, abs=3 * 252 * 0.01 * np.sqrt(4 / 2520))
-
-
-def test_a_regime_that_never_ends_is_compared_with_nothing():
-    p, difference = rotated(np.zeros((30, 1), np.int8), np.ones((30, 1)), np.ones((30, 1)), 2)
-    assert np.isnan(p).all() and np.isnan(difference).all()
-    p, _ = rotated(np.full((30, 1), UNKNOWN, np.int8), np.ones((30, 1)), np.ones((30, 1)), 2)
-    assert np.isnan(p).all()
 
 
 # Of whole runs

@@ -2,7 +2,7 @@
 benchmark, and what the investor earned where money was paid in or out."""
 
 from app.commands.output import number, percent, say, table
-from app.commands.tables import Made
+from app.commands.tables import Made, absent
 
 
 def certainty(run, archive):
@@ -19,7 +19,7 @@ def certainty(run, archive):
     made.add(
         "Bands",
         "Where 95 of 100 runs of a world like this past would have come out, by the stationary bootstrap.",
-        lambda: _bands(of_run(archive, run)),
+        lambda: _bands(of_run(archive, run, _market(archive, run))),
     )
     return made.all()
 
@@ -81,6 +81,17 @@ def _sharpe(account):
     return frame, " ".join(told).strip()
 
 
+def _market(archive, run):
+    """The market that a run was made of, and that its fills tell of; None where it is not there as it was."""
+    from engine.analysis.source import market_of_run
+
+    try:
+        run.fills()
+        return market_of_run(archive, run)
+    except absent():
+        return None
+
+
 def _bands(frame):
     import polars as pl
 
@@ -93,6 +104,8 @@ def _bands(frame):
     )
     keys = ("number", "value", "low", "median", "high", "error", "defined", "of", "block", "resamples", "format")
     seeds = f"{100 * frame['level'][0]:g} %, seed {frame['seed'][0]}." if len(frame) else ""
+    if frame.filter(metric="turnover")["value"].null_count():
+        seeds += " Turnover has none: the run's fills, or the market that it was made of, are not there."
     return told.select("metric", *keys), seeds
 
 

@@ -104,7 +104,8 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
     "drag": ("cost drag", _small), "roll_drag": ("of rolls ", _small),
     "episodes": ("episodes", _count), "market_days": ("market days", _count), "annual": ("a year", percent),
     "difference": ("difference", percent), "difference_money": ("difference [{currency}]", money),
-    "p_value": ("p", _chance), "in_market": ("in market", percent), "times": ("times", _count),
+    "p_value": ("p", _chance), "p_moved": ("p moved", _chance),
+    "in_market": ("in market", percent), "times": ("times", _count),
     "probability": ("probability", percent), "spells": ("spells", _count),
     "lasts": ("lasts [days]", lambda value: number(value, ",.1f")), "deepest_spell": ("in one spell", percent),
     "mean_drawdown": ("mean drawdown", percent), "fall_share": ("of the deepest fall", percent),
@@ -149,6 +150,16 @@ COLUMNS = {  # column -> heading, in which {currency} is that of the account, an
 }  # fmt: skip
 
 
+def absent():
+    """What is raised where that is not there which a table of a run is made of."""
+    from engine.analysis.source import SourceChanged
+    from engine.market import MarketUnknown
+    from engine.result import NotRunHere, RunUnknown
+    from store.manifest import NotKept
+
+    return MarketUnknown, NotKept, NotRunHere, RunUnknown, SourceChanged
+
+
 class Made:
     """The tables of a section, and the reasons of those that this run does not have."""
 
@@ -157,14 +168,9 @@ class Made:
 
     def add(self, title, note, make):
         """A table; `make` gives the DataFrame, or the DataFrame and what to say after the note."""
-        from engine.analysis.source import SourceChanged
-        from engine.market import MarketUnknown
-        from engine.result import NotRunHere, RunUnknown
-        from store.manifest import NotKept
-
         try:
             made = make()
-        except (MarketUnknown, NotKept, NotRunHere, RunUnknown, SourceChanged) as error:
+        except absent() as error:
             self.left.append((title, str(error)))
             return
         frame, more = made if isinstance(made, tuple) else (made, "")

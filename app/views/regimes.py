@@ -17,7 +17,8 @@ from app.selection import Selection
 from app.view import taps
 from app.views.equity import colour
 from app.views.ribbons import WAIT, WORDS, OfRegimes, note
-from engine.analysis import conditions
+from app.views.strip import PAUSE, key
+from engine.analysis import chances, conditions
 from engine.analysis.conditions import NOT_KNOWN, Known
 
 NO_DAY = "No day is picked: widen the dates."
@@ -131,25 +132,51 @@ class Earnings(OfKind):
     key = "earnings"
     heads = (
         ("days", "Days of the regime"), ("share", "Of all days within the dates"),
-        ("episodes", f"Stretches {conditions.APART} days or more apart, which are independent"),
+        ("episodes", f"Stretches {chances.APART} days or more apart, which are independent"),
         ("profit", "After costs"), ("a year", "Mean return of a day x 252"), ("volatility", "Of daily returns, a year"),
         ("Sharpe", "In excess of the interest credited"), ("against others", "A year less that of all other days"),
-        ("p", "How often a difference as large comes about when the regimes are moved against the days"),
+        ("p", "How often chance makes a difference as large where means are alike: days are drawn with their regimes"),
+        ("moved", "How often one as large comes about when the regimes are moved against the days"),
         (SAID, "What p and episodes say"),
     )  # fmt: skip
 
+    def draw(self, columns):
+        """One block."""
+        self.drawn = {}  # key of a selection -> its table with what is drawn
+        return super().draw(columns)
+
+    def settle(self, picked):
+        """Draw the p-values beside the page, once nothing moves any more."""
+        super().settle(picked)
+        found, asked = facts(picked), _asked(picked)
+        if isinstance(found, str) or asked in self.drawn:
+            return
+
+        def show(frame):
+            self.drawn[asked] = frame
+            self.apply(self.board.slice)
+
+        self.later(lambda: conditions.performance(found.known, found.earned), show, PAUSE)
+
     def told(self, found, picked, kind):
         """The table, and what stands out."""
-        frame = conditions.performance(found.known, found.earned)
+        frame = self.drawn.get(_asked(picked))
+        if frame is None:
+            frame = conditions.performance(found.known, found.earned, resamples=0)
         currency = picked.columns.currency
         rows = [(row["regime"], cells_of(row, currency)) for row in frame.to_dicts()]
         table = tabular(self.heads, rows, found.known.names, found.picked)
         return table + f'<p class="note">{esc(best_of(frame, kind))}</p>'
 
 
+def _asked(picked):
+    """What the numbers of a slice are remembered by; picked regimes change none."""
+    return key(picked.chosen | {"regimes": []})
+
+
 def cells_of(row, currency):
     """Texts of a row of `conditions.PERFORMANCE`."""
-    p = row["p_value"]
+    drawn, moved = (charts.UNKNOWN if p is None else charts.number(p, 3) for p in (row["p_value"], row["p_moved"]))
     return [
         number(charts.number(row["days"])), number(charts.percent(row["share"], 0)),
         number("" if row["regime"] == NOT_KNOWN else charts.number(row["episodes"])),
@@ -157,7 +184,7 @@ def cells_of(row, currency):
         number(charts.percent(row["annual"]), row["annual"]), number(charts.percent(row["volatility"])),
         number(charts.number(row["sharpe"], 2), row["sharpe"]),
         number(charts.percent(row["difference"]), row["difference"]),
-        number(charts.UNKNOWN if p is None else charts.number(p, 3)),
+        number(drawn), number(moved),
         f'<td class="text">{esc(sure(row))}</td>',
     ]  # fmt: skip
 

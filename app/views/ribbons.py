@@ -45,7 +45,7 @@ class OfRegimes(View):
     def _found(self, busy):
         busy.discard("regimes")
         self.board.show(self.board.slice)
-        self.settle(self.board.slice)
+        self.board.settle()
 
 
 # ---------------------------------------------------------------------------------------------------------- ribbons

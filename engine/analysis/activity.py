@@ -1,9 +1,11 @@
 """What a run traded and what that cost, year by year, and how long it was in its markets."""
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 
-from engine.analysis.daily import COSTS, PAID, among, by_market, codes, once, rows_of
+from engine.analysis.daily import COSTS, PAID, Daily, among, by_market, codes, line_of, once, rows_of
 from engine.analysis.parts import ROLLS
 from engine.book import CAUSES
 
@@ -31,6 +33,33 @@ HELD = {
     "long": pl.Float64,  # share of all days on which it was long, net [fraction]
     "short": pl.Float64,  # short [fraction]
 }
+
+
+class Activity(NamedTuple):
+    """What a run traded and paid by day; row t is the day `Daily.days[t + 1]`."""
+
+    traded: np.ndarray | None  # (time,) notional of all sides; None where it is not known [account currency]
+    costs: np.ndarray  # (time,) positive [account currency]
+    gross: np.ndarray  # (time, line) profit before costs [account currency]
+    begun: np.ndarray  # (time,) trades [number]
+    paid: np.ndarray  # (time,) paid in before the day's first bar, out negative [account currency]
+
+
+def by_day(run, market=None):
+    """The `Activity` of a run; its notional is not known without the `Market` of the run."""
+    daily, ledger = Daily.of(run), run.ledger()
+    count, days = len(daily.paid), daily.days[1:]
+    row, amount, cost = rows_of(days, ledger["day"]), ledger["amount"].to_numpy(), among(ledger["cause"], COSTS)
+    line, lines = line_of(ledger)
+    own = ~cost & (line < lines)
+    gross = np.bincount((row * lines + line)[own], amount[own], count * lines).reshape(count, lines)
+    traded = None
+    if market is not None:
+        fills = notional(run, market)
+        traded = np.bincount(rows_of(days, fills["day"]), fills["notional"].to_numpy(), count)
+    begun = np.bincount(rows_of(days, run.trades()["entry_day"]), minlength=count)
+    costs = -np.bincount(row[cost], amount[cost], count)
+    return Activity(traded, costs, np.ascontiguousarray(gross[:, gross.any(axis=0)]), begun, daily.paid)
 
 
 def by_year(run, market=None):

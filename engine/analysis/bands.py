@@ -11,7 +11,12 @@ number is made of each drawn series. What a band says, and what it does not:
   was held are drawn, but not asked: that nothing swings before the first position is no memory of the market.
 * Days and trades are drawn apart: trades as if they were independent of those of other markets at the same time.
 * A drawn series has the days of the run, as many returns, and the interest that belongs to them.
+* What a run traded, paid and held is drawn by days as well: of a ratio of sums, as that of costs to profits, a drawn
+  day brings its part of both. The blocks of such a number are as long as what it is a sum of asks for: positions last
+  longer than returns remember. Payments into the account are not drawn: they come on their own days.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +29,7 @@ from engine.risk import ROUNDING
 RESAMPLES, SEED, LEVEL = 10_000, 20_020_701, 0.95
 DRAWS = 200_000_000  # of trades, beyond which there are fewer resamples, but no fewer than FEWEST
 FEWEST = 200
+SUMS = 1_000_000_000  # of blocks by lines, likewise, for the share of the costs
 SIZES = 0.99  # quantile of the sizes of days beyond which a block does not ask how large they were [1]
 BANDS = {  # column -> polars type
     "metric": "String",  # key of engine.metrics.METRICS
@@ -41,7 +47,7 @@ BANDS = {  # column -> polars type
 }
 
 
-def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None):
+def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None, activity=None):
     """A band for every number that is made of daily returns or of trades.
 
     Parameters
@@ -53,6 +59,8 @@ def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None):
         Share of the resamples inside a band. [1]
     threads : int, optional
         The result does not depend on it.
+    activity : engine.analysis.activity.Activity, optional
+        Of the same run, for the numbers of what was traded, paid and held; without it there are none of them.
 
     Returns
     -------
@@ -76,21 +84,27 @@ def bands(account, resamples=RESAMPLES, seed=SEED, level=LEVEL, threads=None):
         drawn = draw(account, block, seed, count, threads)
         common = {"of": what, "block": block, "resamples": count} | told
         rows += [{"metric": n, "value": METRICS[n](account)} | _band(drawn[n], level) | common for n in drawn]
+    if activity is not None:
+        rows += [row | told for row in _active(account, activity, seed, resamples, level, threads)]
     types = {name: getattr(pl, kind) for name, kind in BANDS.items()}
     return pl.DataFrame(rows, schema=types).fill_nan(None)
 
 
-def of_run(archive, run, resamples=RESAMPLES, seed=SEED, level=LEVEL):
-    """The `bands` of a run, from the store's cache if they are there."""
+def of_run(archive, run, market=None, resamples=RESAMPLES, seed=SEED, level=LEVEL):
+    """The `bands` of a run, from the store's cache if they are there; of turnover only with the `Market` of the run."""
     import polars as pl
 
     from engine import keeping
+    from engine.analysis.activity import by_day
     from engine.analysis.daily import account
 
     def make():
-        return bands(account(run), resamples, seed, level).to_dict(as_series=False)
+        activity, told = by_day(run, market), account(run)
+        if market is not None:
+            told = replace(told, notional=float(activity.traded.sum()))
+        return bands(told, resamples, seed, level, activity=activity).to_dict(as_series=False)
 
-    found = keeping.of_run(archive, run.id, ["bands", resamples, seed, level], make)
+    found = keeping.of_run(archive, run.id, ["bands", resamples, seed, level, market is not None], make)
     return pl.DataFrame(found, schema={name: getattr(pl, kind) for name, kind in BANDS.items()})
 
 
@@ -188,6 +202,64 @@ def of_trades(account, block, seed, resamples, threads=None):
         }
 
 
+def of_activity(account, activity, block, seed, resamples, threads=None):
+    """Name -> what each resample came to of what was traded, paid and held, array (resample,).
+
+    Parameters
+    ----------
+    account : engine.metrics.Account
+    activity : engine.analysis.activity.Activity
+    block : dict
+        Mean length of the blocks of each number that is asked for, see `lengths`. [days]
+    seed, resamples, threads
+        As for `bands`; of the share of the costs there may be fewer.
+    """
+    days, found = len(account.returns), {}
+    capital, held = float(account.equity[0]), _held(account)
+
+    def drawn(name, *columns, most=resamples):
+        return resampling.sums(np.column_stack(columns), block[name], seed, most, threads).T
+
+    for name in block:
+        if name == "turnover":
+            sides, equity = drawn(name, activity.traded, account.equity[1:])
+            mean = (capital + equity) / (days + 1)
+            found[name] = _ratio(sides, np.where(mean > 0.0, mean, 0.0) * account.years)
+        elif name == "cost_share":
+            most = int(SUMS / (days / block[name] * (activity.gross.shape[1] + 1)))
+            costs, *gross = drawn(name, activity.costs, activity.gross, most=min(resamples, max(FEWEST, most)))
+            found[name] = _ratio(costs, sum((np.maximum(line, 0.0) for line in gross), np.zeros(len(costs))))
+        elif name == "time_in_market":
+            found[name] = drawn(name, held)[0] / days
+        elif name == "trades":
+            found[name] = drawn(name, activity.begun)[0]
+        else:
+            asked = account.returns, activity.paid, capital, account.compounding
+            found[name] = resampling.grown(*asked, block[name], seed, resamples, threads)
+    return found
+
+
+def lengths(account, activity):
+    """Mean length of the blocks of each number of `of_activity` that is known of the run. [days]
+
+    That of what the number is, but for its scale, a mean of: of a ratio of sums a / b what a day adds to a - (a / b) b.
+    Final equity has the blocks of the returns.
+    """
+    held = _held(account)
+    first = int(np.argmax(held))
+    equity, won = account.equity[1:], activity.gross[:, activity.gross.sum(axis=0) > 0.0].sum(axis=1)
+    adds = {"cost_share": (activity.costs, won), "time_in_market": (held, None), "trades": (activity.begun, None)}
+    if activity.traded is not None:
+        adds = {"turnover": (activity.traded, equity)} | adds
+    found = {"final_equity": blocks(account.returns, held)}
+    for name, (top, below) in adds.items():
+        values = top[first:].astype(float)
+        if below is not None and below.sum() > 0.0:
+            values = values - top.sum() / below.sum() * below[first:]
+        found[name] = resampling.block_length(values)
+    return {name: found[name] for name in NUMBERS["activity"] if name in found}
+
+
 _OF_DAYS = (
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_days",
     "var_95", "var_99", "cvar_95", "cvar_99", "best_day", "worst_day", "positive_days", "mar", "tail_ratio",
@@ -198,7 +270,32 @@ _OF_DAYS = (
 NUMBERS = {
     "days": _OF_DAYS,
     "trades": ("win_rate", "profit_factor", "expectancy", "payoff", "sqn", "kelly_trades"),
-}  # names of METRICS that have a band, by what is drawn
+    "activity": ("trades", "turnover", "cost_share", "time_in_market", "final_equity"),
+}  # names of METRICS that have a band, by what is drawn; what was traded, paid and held is of days
+
+
+def _active(account, activity, seed, resamples, level, threads):
+    """Rows of BANDS of what was traded, paid and held; `final_equity` with what was paid in."""
+    values = {name: METRICS[name](account) for name in NUMBERS["activity"]}
+    if len(account.returns) < 2 or np.isnan(account.returns).any() or _held(account) is None:
+        return [{"metric": name, "value": value, "of": "days"} for name, value in values.items()]
+    values["final_equity"] = _worth(account, activity.paid)
+    block = lengths(account, activity)
+    drawn = of_activity(account, activity, block, seed, resamples, threads)
+    rows = []
+    for name, value in values.items():
+        band = _band(drawn[name], level) | {"resamples": len(drawn[name])} if name in drawn else {}
+        rows.append({"metric": name, "value": value, "of": "days", "block": block.get(name)} | band)
+    return rows
+
+
+def _worth(account, paid):
+    """Where the account ended with what was paid into it. [account currency]"""
+    worth = capital = float(account.equity[0])
+    for earned, more in zip(account.returns.tolist(), paid.tolist(), strict=True):
+        worth += more
+        worth += earned * (worth if account.compounding else capital)
+    return worth
 
 
 def _held(account):

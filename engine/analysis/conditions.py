@@ -4,12 +4,12 @@ Rules:
 
 1. A day counts to the regime that was known at the close before it: what the run earned from that close to its own. So
    a strategy could have acted on it. A trade counts to that of its own market before its entry.
-2. `p_value`: how often a difference at least as large, of either sign, comes about when the regimes are moved against
-   the days by any number of days, around the end. This keeps how long regimes last and how they follow each other, and
-   what the days have of memory, of swings and of what markets do together; only what regimes and days have to do with
-   each other is gone. All shifts are counted, none is drawn. Of twenty such numbers one is below 0.05 by chance.
+2. `p_value`: how often chance makes a difference at least as large, of either sign, where the days of the regime earn
+   as much as the others: days are drawn anew in blocks, each with its regime (`chances.drawn`). `p_moved`: how often
+   one as large comes about when regimes are moved against the days by any number of days, around the end
+   (`chances.rotated`), which asks of the swings as well. Of twenty such numbers one is below 0.05 by chance.
 3. `episodes`: stretches of a regime that are `APART` days or more away from each other: nearer ones are one event. With
-   fewer than `FEW` the p-value is of little worth, for the same shift of a trend would do, and the row is warned of.
+   fewer than `FEW` the p-values are of little worth, and the row is warned of.
 4. Days whose regime was not known have a row of their own, so that profits add up to that of the run.
 """
 
@@ -20,9 +20,10 @@ import polars as pl
 
 from engine import ratios, risk, trade_metrics
 from engine.analysis import daily as days_of
+from engine.analysis.chances import RESAMPLES, drawn, episodes, rotated
 from engine.analysis.regimes import UNKNOWN
 
-APART, FEW = 21, 10  # [days], [episodes]
+FEW = 10  # [episodes]
 SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the days that are worse, as DISTRIBUTION tells them
 NOT_KNOWN = "not known"  # regime of the days on which none was
 PERFORMANCE = {
@@ -36,7 +37,8 @@ PERFORMANCE = {
     "sharpe": pl.Float64,  # in excess of the interest credited [ratio]
     "difference": pl.Float64,  # `annual` less that of all other days whose regime was known [fraction a year]
     "p_value": pl.Float64,  # of the difference, rule 2 [fraction]
-    "warning": pl.String,  # why the p-value is of little worth; "" if nothing speaks against it
+    "p_moved": pl.Float64,  # likewise
+    "warning": pl.String,  # why the p-values are of little worth; "" if nothing speaks against it
 }
 BY_MARKET = {
     "regime": pl.String,  # of each market by itself
@@ -46,7 +48,8 @@ BY_MARKET = {
     "profit": pl.Float64,  # after costs [account currency]
     "annual": pl.Float64,  # what a market earned on the capital, mean of a day x 252 [fraction a year]
     "difference": pl.Float64,  # less that of all other days and markets [fraction a year]
-    "p_value": pl.Float64,  # markets are moved together, rule 2 [fraction]
+    "p_value": pl.Float64,  # markets are drawn together, rule 2 [fraction]
+    "p_moved": pl.Float64,  # and moved together [fraction]
     "warning": pl.String,
 }
 TRADES = {
@@ -61,6 +64,7 @@ TRADES = {
     "bars": pl.Float64,  # mean time held [bars]
     "difference_money": pl.Float64,  # `expectancy` less that of all other trades [account currency a trade]
     "p_value": pl.Float64,  # [fraction]
+    "p_moved": pl.Float64,  # [fraction]
     "warning": pl.String,
 }
 EXPOSURE = {
@@ -128,11 +132,11 @@ def known_before(labels, columns, daily):
     return Known(labels.names, together.astype(np.int8), own.astype(np.int8))
 
 
-def performance(known, daily):
-    """What the account earned in each regime: columns PERFORMANCE, a row a regime."""
+def performance(known, daily, resamples=RESAMPLES):
+    """What the account earned in each regime: columns PERFORMANCE, a row a regime; without `resamples` no `p_value`."""
     returns, profit = daily.returns, daily.profit.sum(axis=1)
     code = known.together[:, None]
-    p, difference = rotated(code, returns[:, None], ~np.isnan(returns[:, None]), len(known.names))
+    sure, moved, difference = _chances(code, returns[:, None], ~np.isnan(returns[:, None]), len(known.names), resamples)
     rows = []
     for k, name in _regimes(known.names, code):
         inside = known.together == k
@@ -140,8 +144,9 @@ def performance(known, daily):
         rows.append({
             "regime": name, "days": int(inside.sum()), "share": float(inside.mean()), "episodes": episodes(code, k),
             "profit": float(profit[inside].sum()), "annual": _mean(own) * ratios.YEAR,
-            "volatility": ratios.volatility(own), "difference": difference[k] * ratios.YEAR, "p_value": p[k],
+            "volatility": ratios.volatility(own), "difference": difference[k] * ratios.YEAR, "p_value": sure[k],
             "sharpe": ratios.sharpe(own, (daily.interest / daily.base)[inside & ~np.isnan(returns)]),
+            "p_moved": moved[k],
         })  # fmt: skip
     return _told(rows, PERFORMANCE)
 
@@ -149,7 +154,7 @@ def performance(known, daily):
 def by_market(known, daily):
     """What markets earned in the regime of each: columns BY_MARKET, a row a regime."""
     shares, code = daily.shares[:, : len(daily.names)], known.market
-    p, difference = rotated(code, shares, ~np.isnan(shares), len(known.names))
+    sure, moved, difference = _chances(code, shares, ~np.isnan(shares), len(known.names))
     rows = []
     for k, name in _regimes(known.names, code):
         inside = code == k
@@ -157,7 +162,7 @@ def by_market(known, daily):
             "regime": name, "market_days": int(inside.sum()), "share": float(inside.mean()),
             "episodes": episodes(code, k), "profit": float(daily.profit[:, : len(daily.names)][inside].sum()),
             "annual": _mean(shares[inside & ~np.isnan(shares)]) * ratios.YEAR,
-            "difference": difference[k] * ratios.YEAR, "p_value": p[k],
+            "difference": difference[k] * ratios.YEAR, "p_value": sure[k], "p_moved": moved[k],
         })  # fmt: skip
     return _told(rows, BY_MARKET)
 
@@ -172,7 +177,7 @@ def trades(run, known, daily):
     flat = row * shape[1] + column
     earned = np.bincount(flat, net, shape[0] * shape[1]).reshape(shape)
     begun = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-    p, difference = rotated(known.market, earned, begun, len(known.names))
+    sure, moved, difference = _chances(known.market, earned, begun, len(known.names))
     rows = []
     for k, name in _regimes(known.names, code):
         own = net[code == k]
@@ -180,7 +185,8 @@ def trades(run, known, daily):
             "regime": name, "trades": len(own), "episodes": episodes(known.market, k), "net": float(own.sum()),
             "win_rate": trade_metrics.win_rate(own), "payoff": trade_metrics.payoff(own),
             "profit_factor": trade_metrics.profit_factor(own), "expectancy": trade_metrics.expectancy(own),
-            "bars": _mean(bars[code == k]), "difference_money": difference[k], "p_value": p[k],
+            "bars": _mean(bars[code == k]), "difference_money": difference[k], "p_value": sure[k],
+            "p_moved": moved[k],
         })  # fmt: skip
     return _told(rows, TRADES)
 
@@ -280,79 +286,11 @@ def drawdowns(known, daily):
     return pl.DataFrame(rows, schema=DRAWDOWNS, orient="row").fill_nan(None)
 
 
-def episodes(code, k, apart=APART):
-    """Stretches of a regime that lie `apart` days or more from each other; of several series the mean, rounded down.
-
-    >>> episodes(np.array([[0], [1], [0], [1], [1], [1], [0]]), 0, apart=3)
-    2
-    """
-    count = [1 + int((np.diff(at) > apart).sum()) for at in map(np.flatnonzero, (code == k).T) if len(at)]
-    return int(np.mean(count)) if count else 0
-
-
-def rotated(code, values, weights, count):
-    r"""For each regime, how often a difference of means as large comes about when regimes are moved against the days.
-
-    .. math:: d_s = \frac{\sum_t 1_{t} x_{t+s}}{\sum_t 1_t w_{t+s}} - \frac{\sum_t 0_{t} x_{t+s}}{\sum_t 0_t w_{t+s}},
-              \quad p = \frac{1}{T} \#\{s: |d_s| \ge |d_0|\}
-
-    with 1 the days of the regime and 0 those of the others, days counted around the end. All sums of a regime are one
-    product of Fourier transforms; where every value counts once, as many days are counted of any rotation.
-
-    Parameters
-    ----------
-    code : array (time, series)
-        -1 is not known.
-    values : array (time, series)
-        nan counts nothing.
-    weights : array (time, series)
-        How many a value is the sum of.
-    count : int
-        Regimes.
-
-    Returns
-    -------
-    (array (count,), array (count,))
-        p from 1/T to 1, and the difference in the unit of the values; nan where the regime, or no other, occurs.
-
-    Source: rotations are a group of rearrangements, so the test is exact where days are alike: E. Lehmann, J. Romano,
-    Testing Statistical Hypotheses, 3rd ed., 2005, th. 15.2.1.
-
-    Four days in two regimes, 3 earned in the first and 1 in the second; half of the rotations do as well:
-
-    >>> code, earned = np.array([[0], [0], [1], [1]]), np.array([[3.0], [3.0], [1.0], [1.0]])
-    >>> p, difference = rotated(code, earned, np.ones((4, 1)), 2)
-    >>> p.tolist(), difference.tolist()
-    ([0.5, 0.5], [2.0, -2.0])
-    """
-    seen = np.flatnonzero((code != UNKNOWN).any(axis=1))
-    p, difference = np.full(count, np.nan), np.full(count, np.nan)
-    if not len(seen):
-        return p, difference
-    part = slice(seen[0], None)
-    code, time = code[part], len(code) - seen[0]
-    number = np.where(np.isnan(values[part]), 0.0, weights[part])
-    value = np.fft.rfft(np.where(number > 0.0, np.nan_to_num(values[part]), 0.0), axis=0)
-    weight = None if (number == 1.0).all() else np.fft.rfft(number, axis=0)
-    sums = [_moved(code == k, value, weight, time) for k in range(count)]
-    all_sum, all_number = (sum(of) for of in zip(*sums, strict=True))
-    for k, (own_sum, own_number) in enumerate(sums):
-        rest = all_number - own_number
-        there = (own_number > 0.5) & (rest > 0.5)  # they are whole, but for the rounding of the transform
-        if there[0]:
-            apart = own_sum[there] / own_number[there] - (all_sum - own_sum)[there] / rest[there]
-            difference[k], p[k] = apart[0], np.mean(np.abs(apart) >= abs(apart[0]) * (1.0 - 1e-9))
-    return p, difference
-
-
-def _moved(inside, value, weight, time):
-    """Sums of values and of weights, None: of ones, over the days inside, for each number of days by which they are
-    moved."""
-    fixed = np.conj(np.fft.rfft(inside.astype(np.float64), axis=0))
-    total = np.fft.irfft((fixed * value).sum(axis=1), time)
-    if weight is None:
-        return total, np.full(time, float(np.count_nonzero(inside)))
-    return total, np.fft.irfft((fixed * weight).sum(axis=1), time)
+def _chances(code, values, weights, count, resamples=RESAMPLES):
+    """p by drawing days, p by moving regimes, and the difference, of each regime; `resamples` of 0: no p by drawing."""
+    moved, difference = rotated(code, values, weights, count)
+    sure = drawn(code, values, weights, count, resamples) if resamples else np.full(count, np.nan)
+    return sure, moved, difference
 
 
 def _regimes(names, code):
@@ -376,5 +314,5 @@ def _told(rows, schema):
         few = row["episodes"] < FEW and row["regime"] != NOT_KNOWN
         row["warning"] = f"{row['episodes']} episode{'s' * (row['episodes'] != 1)}, fewer than {FEW}" if few else ""
         if row["regime"] == NOT_KNOWN:
-            row |= dict.fromkeys({"difference", "difference_money", "p_value"} & row.keys())
+            row |= dict.fromkeys({"difference", "difference_money", "p_value", "p_moved"} & row.keys())
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)

@@ -91,19 +91,19 @@ class Daily:
 def account(run, daily=None):
     """What the numbers of `engine.metrics` read of a run; what only its simulation knows (notional) is nan."""
     daily = daily or Daily.of(run)
-    ledger, trades = by_market(run.ledger()), run.trades()
-    sums = ledger.group_by("strategy", "market", "cause").agg(pl.col("amount").sum())
-    costs = among(sums["cause"], COSTS)
-    of_lines = sums.filter(~costs).group_by("strategy", "market").agg(pl.col("amount").sum())
-    lines = of_lines.filter(pl.col("market").cast(pl.String) != "")
+    ledger, trades = run.ledger(), run.trades()
+    line, lines = line_of(ledger)
+    amount, cost = ledger["amount"].to_numpy(), among(ledger["cause"], COSTS)
+    own = np.flatnonzero(~cost & (line < lines))
+    there = np.bincount(line[own], minlength=lines) > 0
     held = np.isin(daily.days[1:], run.positions()["day"].unique().to_numpy().astype("datetime64[D]"))
     return Account(
         daily.returns,
         daily.days,
         daily.alone,
         trades["net"].to_numpy(),
-        costs=-float(sums["amount"].to_numpy()[costs].sum()),
-        line_gross=lines["amount"].to_numpy(),
+        costs=-float(amount[cost].sum()),
+        line_gross=np.bincount(line[own], amount[own], lines)[there],
         contracts=held.astype(float),
         interest=daily.interest / daily.base,
         compounding=daily.compounding,
@@ -183,6 +183,19 @@ def numbers(column):
     if number.null_count():
         number = number.cast(pl.Int64).fill_null(len(column.dtype.categories))
     return number.to_numpy().astype(np.int64, copy=False)
+
+
+def line_of(ledger):
+    """(number of each row's line, that is strategy and market; how many there may be, which is the account's number).
+
+    >>> line_of(pl.DataFrame({"strategy": ["", "b", "a", "b"], "market": ["", "CL", "CL", "ES"]}))
+    (array([9, 7, 4, 8]), 9)
+    """
+    strategy, strategies = labelled(ledger["strategy"], "")
+    market, markets = labelled(by_market(ledger)["market"], "")
+    lines = len(strategies) * len(markets)
+    account = np.array([not name for name in markets], bool)[market]
+    return np.where(account, lines, strategy * len(markets) + market), lines
 
 
 def by_line(line):

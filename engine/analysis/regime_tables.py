@@ -5,6 +5,7 @@ import polars as pl
 
 from engine import keeping
 from engine.analysis import conditions
+from engine.analysis.chances import RESAMPLES
 from engine.analysis.daily import Daily
 from engine.analysis.regimes import NAMES, UNKNOWN, labels, models, with_basket
 from engine.analysis.source import market_of_run
@@ -16,7 +17,10 @@ LATEST = {  # the newest regimes of each market; "" not known
     "day": pl.Date,  # of the newest; null if there is none
 } | {f"{kind}_regime": pl.String for kind in NAMES}
 ALL = "all together"  # in LATEST: the markets as one, see `engine.analysis.regimes`
-HOW = "A day counts to the regime known at the close before it. Of twenty p-values one is below 0.05 by chance."
+HOW = (
+    "A day counts to the regime known at the close before it. p: by drawing days with their regimes, where means are "
+    "alike; moved: by moving regimes against the days. Of twenty p-values one is below 0.05 by chance."
+)
 
 
 class RegimeUnknown(ValueError):
@@ -90,12 +94,13 @@ def tables(run, daily, known, regime):
     ]
 
 
-def overview(made, columns, daily):
-    """What the account earned in each regime of each kind: columns OVERVIEW."""
+def overview(made, columns, daily, resamples=RESAMPLES):
+    """What the account earned in each regime of each kind: columns OVERVIEW; without `resamples` no `p_value`."""
     frames = []
     for kind, found in made.items():
         known = conditions.known_before(found, columns, daily)
-        frames.append(conditions.performance(known, daily).select(pl.lit(kind).alias("kind"), *conditions.PERFORMANCE))
+        told = conditions.performance(known, daily, resamples)
+        frames.append(told.select(pl.lit(kind).alias("kind"), *conditions.PERFORMANCE))
     return pl.concat(frames)
 
 

@@ -140,6 +140,64 @@ def trades(net, block, seed, resamples, threads=None):
     return out
 
 
+def sums(columns, block, seed, resamples, threads=None):
+    """Sums of columns over the rows that each resample draws, whole rows together.
+
+    The draws of a seed and a block are those of `daily` for as many rows. A block's sum is the difference of two sums
+    from the first row on, so that long blocks cost no more than short ones.
+
+    Parameters
+    ----------
+    columns : array (time, column)
+        Known. [any units]
+    block, seed, resamples, threads
+        As for `daily`.
+
+    Returns
+    -------
+    array (resample, column)
+
+    >>> sums(np.array([[1.0], [2.0], [3.0]]), 1e9, 7, 2).tolist()  # one block, around the circle
+    [[6.0], [6.0]]
+    """
+    ready = np.zeros((columns.shape[0] + 1, columns.shape[1]))
+    np.cumsum(columns, axis=0, out=ready[1:])
+    out = np.empty((resamples, columns.shape[1]))
+
+    def work(first, last):
+        _sums(ready, float(block), np.uint64(seed), first, out[first:last])
+
+    spread(work, resamples, threads)
+    return out
+
+
+def grown(returns, paid, capital, compounding, block, seed, resamples, threads=None):
+    """Where an account ends that earns drawn returns and is paid into on its own days, array (resample,).
+
+    Parameters
+    ----------
+    returns : array (time,)
+        [fraction]
+    paid : array (time,)
+        Before each day's first bar, out negative; not drawn. [account currency]
+    capital : float
+        [account currency]
+    compounding, block, seed, resamples, threads
+        As for `daily`.
+
+    >>> grown(np.array([0.5, 0.5]), np.array([0.0, 10.0]), 100.0, True, 1.0, 7, 1).tolist()
+    [240.0]
+    """
+    out = np.empty(resamples)
+    ready = np.ascontiguousarray(returns, float), np.ascontiguousarray(paid, float)
+
+    def work(first, last):
+        _grown(*ready, float(capital), bool(compounding), float(block), np.uint64(seed), first, out[first:last])
+
+    spread(work, resamples, threads)
+    return out
+
+
 def spread(work, resamples, threads=None):
     """Pieces of work side by side, as `work(first, last)`: the kernels hold no lock, and no piece reads another."""
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
@@ -348,3 +406,39 @@ def _trades(net, centre, block, seed, first, out):
                 t += 1
         row = out[number]
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7] = won, lost, wins, losses, s1, s2, least, most
+
+
+@kernel
+def _sums(upto, block, seed, first, out):
+    """Sums of columns over drawn rows; `upto` (time + 1, column) are those from the first row on."""
+    count, columns, state = upto.shape[0] - 1, upto.shape[1], np.empty(1, np.uint64)
+    for number in range(out.shape[0]):
+        begin(state, seed, first + number)
+        row, t = out[number], 0
+        row[:] = 0.0
+        while t < count:
+            i, length = int(chance(state) * count), length_of(state, block, count - t)
+            end, t = i + length, t + length
+            if end > count:  # around the circle
+                for j in range(columns):
+                    row[j] += upto[count, j] - upto[i, j] + upto[end - count, j]
+            else:
+                for j in range(columns):
+                    row[j] += upto[end, j] - upto[i, j]
+
+
+@kernel
+def _grown(returns, paid, capital, compounding, block, seed, first, out):
+    """Worth after each resample of the returns, of an account that is paid into."""
+    count, state = len(returns), np.empty(1, np.uint64)
+    for number in range(out.shape[0]):
+        begin(state, seed, first + number)
+        worth, t = capital, 0
+        while t < count:
+            i, end = int(chance(state) * count), t + length_of(state, block, count - t)
+            while t < end:
+                worth += paid[t]
+                worth += returns[i] * (worth if compounding else capital)
+                i = i + 1 if i + 1 < count else 0
+                t += 1
+        out[number] = worth

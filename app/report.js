@@ -2,7 +2,7 @@
 // and columns are those that Python would have put there, tests/test_app_browser.py holds both side by side.
 const Frontmonth = (function () {
   "use strict"
-  const {DAY, FIELDS, crossfilter, prepared, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
+  const {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
   const LISTS = {
     m: "markets", s: "sectors", n: "strategies", d: "directions", i: "entry_reasons", o: "exit_reasons", r: "regimes",
   }
@@ -574,65 +574,6 @@ const Frontmonth = (function () {
     const keys = Object.keys(value)
     return Object.keys(old).length === keys.length && keys.every((key) => key in old && same(old[key], value[key]))
   }
-  function unpack(arrays, meta) {
-    const part = (name) => Object.fromEntries(Object.entries(arrays)
-      .filter(([key]) => key.startsWith(`${name}_`)).map(([key, values]) => [key.slice(name.length + 1), values]))
-    const [cell, held, trade, table, codes] = ["cell", "held", "trade", "table", "regime"].map(part)
-    const [lines, trades] = [meta.line_root.length, trade.net.length]
-    const whole = (values, last) => Int32Array.from({length: trades + lines}, (_, k) => (k < trades ? values[k] : last(k - trades)))
-    const owner = {
-      cells: arrays.owner_cells, line: whole(trade.line, (m) => m), side: whole(trade.side, () => 2),
-      entry_reason: whole(trade.entry_reason, () => meta.entry_reasons.length), exit_reason: whole(trade.exit_reason, () => meta.exit_reasons.length),
-    }
-    const days = new Int32Array(cell.day.length)
-    for (let k = 0, c = 0; k < owner.cells.length; k++) {
-      for (let j = 0, day = 0; j < owner.cells[k]; j++, c++) days[c] = day += cell.day[c]
-    }
-    const bin = (values, edges) => Int32Array.from(values, (x) => {
-      let [low, high] = [1, edges.length - 1]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if (edges[middle] <= x) low = middle + 1
-        else high = middle
-      }
-      return low - 1
-    })
-    trade.result_bin = bin(trade.net, meta.result_bins)
-    trade.holding_bin = bin(trade.holding, meta.holding_bins)
-    marks(held)
-    byDay(held, arrays.day.length)
-    const regimes = Object.fromEntries(Object.entries(meta.regimes).map(([kind, told]) => [kind, {...told, code: codes[kind] ?? new Uint8Array(arrays.day.length)}]))
-    const data = {
-      meta, regimes, day: Array.from(arrays.day, (day) => Number(day) * DAY), equity: Array.from(arrays.equity),
-      paid: Array.from(arrays.paid), benchmark: Array.from(arrays.benchmark), cell: {...cell, day: days}, owner, held, trade, table,
-    }
-    return prepared(data)
-  }
-  // Marks, notional and margin of what was held, of what a report tells them by: see `_held` in report.py.
-  function marks(held) {
-    if (held.mark) return
-    const count = held.day.length
-    const [mark, notional, margin] = [0, 1, 2].map(() => new Float64Array(count))
-    for (let k = 0, line = -1, parts = 0; k < count; k++) {
-      if (k === 0 || held.line[k] !== held.line[k - 1]) parts = held.begin[++line]
-      else parts += held.step[k] * held.tick[line]
-      const size = Math.abs(held.contracts[k])
-      mark[k] = parts / 1e9
-      notional[k] = size * Math.abs(mark[k]) * held.worth[k]
-      margin[k] = size * held.margin[k]
-    }
-    Object.assign(held, {mark, notional, margin})
-  }
-  function byDay(held, days) {
-    const place = new Int32Array(days + 1)
-    for (const day of held.day) place[day + 1]++
-    for (let day = 0; day < days; day++) place[day + 1] += place[day]
-    const order = new Int32Array(held.day.length)
-    for (let k = 0; k < order.length; k++) order[place[held.day[k]]++] = k
-    for (const [name, values] of Object.entries(held)) {
-      if (values.length === order.length) held[name] = values.constructor.from(order, (k) => values[k])
-    }
-  }
-  const api = {crossfilter, patches, start, unpack, toQuery, fromQuery, everything}
+  const api = {crossfilter, patches, start, unpack: Columns.unpack, toQuery, fromQuery, everything}
   return api
 })()

@@ -13,8 +13,9 @@ import pytest
 from app import shell
 from app.columns import Columns
 from app.crossfilter import FIELDS, crossfilter
+from app.packing import packed
 from app.pages import ALWAYS, PAGES
-from app.report import OWN, SECTIONS, meta_of, packed, report
+from app.report import OWN, SCRIPTS, SECTIONS, meta_of, report
 from app.selection import CHOICES, Selection
 from app.view import Board
 from app.views import VIEWS, Strip
@@ -388,10 +389,10 @@ def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browse
     picks = list(golden(columns, 50, 1))
     board = Board(columns)
     page = browser.new_page()
-    for name in ("crossfilter.js", "report.js"):
+    for name in SCRIPTS:
         page.add_script_tag(content=shell.asset(name))
     told = page.evaluate(
-        SLICES, [plain(packed(board)), plain(meta_of(board, PAGES)), [fields(picked) for picked in picks]]
+        SLICES, [plain(packed(columns)), plain(meta_of(board, PAGES)), [fields(picked) for picked in picks]]
     )
     page.close()
     full = 0

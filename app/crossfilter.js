@@ -92,16 +92,19 @@ const Crossfilter = (function () {
     return (days[last] - days[first]) / DAY
   }
   function results(net) {
-    let won = 0, lost = 0, wins = 0, total = 0
+    let won = 0, lost = 0, wins = 0, losses = 0, total = 0
     for (let k = 0; k < net.length; k++) {
       const x = net[k]
       total += x
       if (x > 0) {
         won += x
         wins++
-      } else if (x < 0) lost -= x
+      } else if (x < 0) {
+        lost -= x
+        losses++
+      }
     }
-    return {won, lost, wins, total}
+    return {won, lost, wins, losses, total}
   }
   function statistics(data, slice) {
     const {account, at} = slice
@@ -409,5 +412,5 @@ const Crossfilter = (function () {
     return few.length ? `A short selection (${few.join(" and ")}): its ratios say little.` : ""
   }
 
-  return {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum}
+  return {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, regimesOf, results, sum, unpaid}
 })()

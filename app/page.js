@@ -225,5 +225,5 @@
     if (filters && window.matchMedia("(max-width: 1080px)").matches) filters.open = false
     turn()
   }, {once: true}) // es-module-shims, which Panel loads, tells it a second time
-  window.FrontmonthPage = {told, ask, save, sources, views}
+  window.FrontmonthPage = {told, ask, save, sources, turn, views}
 })()

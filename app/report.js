@@ -2,7 +2,7 @@
 // and columns are those that Python would have put there, tests/test_app_browser.py holds both side by side.
 const Frontmonth = (function () {
   "use strict"
-  const {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
+  const {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, regimesOf, results, sum, unpaid} = Crossfilter
   const LISTS = {
     m: "markets", s: "sectors", n: "strategies", d: "directions", i: "entry_reasons", o: "exit_reasons", r: "regimes",
   }
@@ -313,15 +313,22 @@ const Frontmonth = (function () {
   function resultWords({data}, slice) {
     const {net} = slice.account
     if (!net.length) return note("No trade is picked: widen the filters.")
-    const told = [["gain", net.filter((x) => x > 0)], ["loss", net.filter((x) => x < 0)]].filter(([, part]) => part.length)
-      .map(([word, part]) => `mean ${word} ${esc(money(mean(part), data.meta))}`)
+    const {won, lost, wins, losses} = results(net)
+    const told = [["gain", won, wins], ["loss", -lost, losses]].filter(([, , count]) => count)
+      .map(([word, total, count]) => `mean ${word} ${esc(money(total / count, data.meta))}`)
     return note(`${number(net.length)} trades; ${told.join(", ")}.`)
   }
   function holdingWords({data}, slice) {
-    const held = Float64Array.from(slice.trades, (k) => data.trade.holding[k]).sort()
-    if (!held.length) return note("No trade is picked: widen the filters.")
-    const middle = held.length >> 1
-    const half = held.length % 2 ? held[middle] : (held[middle - 1] + held[middle]) / 2
+    const {trades} = slice
+    const count = []
+    for (let k = 0; k < trades.length; k++) {
+      const bars = data.trade.holding[trades[k]]
+      count[bars] = (count[bars] ?? 0) + 1
+    }
+    if (!trades.length) return note("No trade is picked: widen the filters.")
+    const held = Object.keys(count).map(Number) // in order
+    const at = (place) => held.find((bars) => (place -= count[bars]) < 0)
+    const half = (at((trades.length - 1) >> 1) + at(trades.length >> 1)) / 2
     return note(`Half of the trades were held for ${digits(half, 6)} bars or less, the longest ${held[held.length - 1]}.`)
   }
   function tradeList({data}, slice) {
@@ -343,10 +350,10 @@ const Frontmonth = (function () {
     }
     for (const name of Object.keys(found)) if (!meta.table.includes(name)) delete found[name]
     const [count, all] = [slice.trades.length, trade.net.length]
-    const won = slice.account.net.filter((x) => x > 0).length
+    const {wins, total} = results(slice.account.net)
     const words = all
-      ? note(`${number(count)} of ${number(all)} trades ended on the days picked, ${number(won)} with a gain; net ` +
-        `${esc(money(sum(Array.from(slice.account.net)), meta))}. ${count > MOST ? `The newest ${number(MOST)} are shown. ` : ""}A trade lasts from flat to ` +
+      ? note(`${number(count)} of ${number(all)} trades ended on the days picked, ${number(wins)} with a gain; net ` +
+        `${esc(money(total, meta))}. ${count > MOST ? `The newest ${number(MOST)} are shown. ` : ""}A trade lasts from flat to ` +
         "flat, rolls and resizes are inside it; click a heading to sort.")
       : note("There is no trade in this run.")
     return {trades: {data: found}, trades_text: {text: words}}
@@ -459,6 +466,17 @@ const Frontmonth = (function () {
   }
 
   // ------------------------------------------------------------------------------------------------------ the board
+  // The equity of the whole run, drawn before the rest is there.
+  function look(arrays, meta, models) {
+    const data = Columns.head(arrays, meta)
+    const last = data.day.length - 1
+    const slice = {
+      chosen: everything(), regimes: regimesOf(data, DEFAULT), first: 1, last, span: last, curve: data.equity,
+      grown: unpaid(data.equity, data.paid.slice(1), meta.compounding),
+    }
+    const patch = equity({data, whole: slice, scale: "money", axis: "linear"}, slice)
+    for (const [name, properties] of Object.entries(patch)) models[name].setv(properties)
+  }
   function start(data, models) {
     const state = {data, models, chosen: everything(), shown: {}, memory: {}, busy: false, scale: "money", axis: "linear", past: [], future: [], page: null}
     state.whole = crossfilter(data, everything())
@@ -574,6 +592,6 @@ const Frontmonth = (function () {
     const keys = Object.keys(value)
     return Object.keys(old).length === keys.length && keys.every((key) => key in old && same(old[key], value[key]))
   }
-  const api = {crossfilter, patches, start, unpack: Columns.unpack, toQuery, fromQuery, everything}
+  const api = {crossfilter, patches, look, start, unpack: Columns.unpack, toQuery, fromQuery, everything}
   return api
 })()

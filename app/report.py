@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.embed.util import standalone_docs_json_and_render_items
 from bokeh.models import ColumnDataSource
 from bokeh.resources import Resources
 
 from app import charts, shell, theme
 from app.columns import Columns
 from app.crossfilter import FEW_DAYS, FEW_TRADES
-from app.packing import packed, regimes
+from app.packing import HEAD, packed, regimes
 from app.pages import ALWAYS, PAGES, Slot
 from app.selection import KINDS
 from app.view import Board
@@ -94,33 +93,38 @@ def page(run, sections=SECTIONS, archive=None):
     document = Document()
     for root in roots.values():
         document.add_root(root)
-    documents, (item,) = standalone_docs_json_and_render_items([document])
-    places = {name: (item.to_json()["roots"][root.id], root.id) for name, root in roots.items()}
     told = meta_of(board, pages) | {
         "models": {name: model.id for name, model in models.items()},
-        "documents": documents,
-        "item": item.to_json(),
+        "places": {name: model.id for name, model in roots.items()},
+        "document": document.to_json(deferred=False),
+        "always": ALWAYS,
+        "hidden": list(hidden),
     }
     scripts = [*Resources(mode="inline", components=COMPONENTS).js_raw]
     scripts += [shell.asset(name) for name in SCRIPTS]
-    return alone(document_of(views, run, pages, places, packed(board.columns), told, scripts))
+    return alone(document_of(views, run, pages, packed(board.columns), told, scripts))
 
 
-def document_of(views, run, pages, places, arrays, meta, scripts):
-    """The HTML around scripts, models and numbers; `places` are the elements of the roots: name -> (id, model)."""
+def document_of(views, run, pages, arrays, meta, scripts):
+    """The HTML around scripts, models and numbers; what the first curve needs stands before the rest."""
     body = shell.body(views, run, pages=pages)
-    for name, (element, root) in places.items():
-        body = body.replace(shell.embed(name), f'<div id="{element}" data-root-id="{root}"></div>')
-    packs = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "data": blob(arrays)}
-    held = "".join(
-        f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>' for name, data in packs.items()
-    )
+    for name, root in meta["places"].items():
+        body = body.replace(shell.embed(name), f'<div id="root-{name}" data-root-id="{root}"></div>')
+    head = {name: arrays[name] for name in HEAD if name in arrays}
+    rest = {name: array for name, array in arrays.items() if name not in head}
+    first = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "head": blob(head)}
     title = charts.esc(f"{run.name} {run.id}")
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}{held}'
-        f"<script>{shell.asset('unpack.js')}</script></body></html>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}'
+        f"{''.join(pack(name, data) for name, data in first.items())}<script>{shell.asset('unpack.js')}</script>"
+        f"{pack('data', blob(rest))}</body></html>"
     )
+
+
+def pack(name, data):
+    """Bytes as an element that no browser reads as a script."""
+    return f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>'
 
 
 # ---------------------------------------------------------------------------------------------------------- packing

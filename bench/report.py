@@ -38,7 +38,8 @@ BEGIN, END = "<!-- report: made by `make bench-report ARGS=--docs` -->\n", "<!--
 CHARTS = ("equity", "rolling", "markets", "sectors", "sides", "exits", "returns", "results")  # of the overview
 WATCH = """(charts) => {
   const views = (id) => FrontmonthPage.views(document.getElementById(id))
-  const there = (view) => view.has_finished() && view.model.renderers.some((one) => (one.data_source?.data.day ?? []).length > 1)
+  const days = (renderer) => (renderer.data_source?.data.day ?? []).length
+  const there = (view) => view.has_finished() && view.model.renderers.some((one) => days(one) > 1)
   const frame = () => {
     const idle = window.Bokeh?.documents?.length && window.FrontmonthPage && document.getElementById("equity")
     if (idle && !window.curve && views("equity").some(there)) window.curve = performance.now()
@@ -57,7 +58,7 @@ BRUSH = """async (k) => {
   const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
   const script = (fields) => {
     const began = performance.now()
-    patches({...state, memory: {}}, crossfilter(state.data, {...state.chosen, ...fields}), state.data.meta.pages.overview)
+    patches(state, crossfilter(state.data, {...state.chosen, ...fields}), state.data.meta.pages.overview)
     return performance.now() - began
   }
   const days = ends.map((ms) => iso(ms + 86400000))

@@ -46,7 +46,8 @@ def quality(run):
     mean, weakest = fmean(known.values()), min(known, key=known.get)
     unknown = f"; not looked at: {', '.join(sorted(set(scores) - set(known)))}" if len(known) < len(scores) else ""
     meaning = (
-        f"Mean of {counted(len(known), 'market')} on the run's last day, weakest {weakest} {charts.percent(known[weakest])}{unknown}. "
+        f"Mean of {counted(len(known), 'market')} on the run's last day, "
+        f"weakest {weakest} {charts.percent(known[weakest])}{unknown}. "
         "Quality is coverage × freshness × the share of days without an open finding."
     )
     return Badge(f"Data quality {charts.percent(mean, 0)}", meaning, mean >= GOOD and known[weakest] > 0.0)
@@ -66,8 +67,8 @@ def cent(run):
         return Badge("Adds up to the cent", f"{meaning} Nothing misses by more than {worst:.1e}.", True)
     currency = summary.get("currency", run.portfolio.currency)
     meaning = (
-        f"The ledger misses the change of equity by {charts.money(gap, currency, 2)}, trades miss the ledger of their line "
-        f"by {charts.money(apart, currency, 2)} at most."
+        f"The ledger misses the change of equity by {charts.money(gap, currency, 2)}, "
+        f"trades miss the ledger of their line by {charts.money(apart, currency, 2)} at most."
     )
     return Badge(f"Off by {charts.money(worst, currency, 2)}", meaning, False)
 

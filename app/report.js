@@ -480,11 +480,11 @@ const Frontmonth = (function () {
   function start(data, models) {
     const state = {data, models, chosen: everything(), shown: {}, memory: {}, busy: false, scale: "money", axis: "linear", past: [], future: [], page: null}
     state.whole = crossfilter(data, everything())
-    function show(chosen = state.chosen) {
+    function show(chosen = state.chosen, pages = [state.page]) {
       state.busy = true // widgets that are set here must not answer
       try {
         const slice = crossfilter(data, chosen)
-        const views = ["chips", "controls", ...(data.meta.pages[state.page] ?? [])]
+        const views = ["chips", "controls", ...pages.flatMap((name) => data.meta.pages[name] ?? [])]
         for (const [name, properties] of Object.entries(patches(state, slice, views))) {
           const changed = Object.entries(properties).filter(([key, value]) => !same(state.shown[`${name}.${key}`], value))
           for (const [key, value] of changed) state.shown[`${name}.${key}`] = value
@@ -554,6 +554,7 @@ const Frontmonth = (function () {
         else if (["linear", "log"].includes(value)) state.axis = value
         show()
       },
+      paper: () => show(state.chosen, Object.keys(data.meta.pages)), // all pages are printed
       page({name}) {
         state.page = name
         state.memory.rolled = null

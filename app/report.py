@@ -115,7 +115,7 @@ def document_of(views, run, pages, arrays, meta, scripts):
     first = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "head": blob(head)}
     title = charts.esc(f"{run.name} {run.id}")
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!DOCTYPE html><html lang="en" class="report"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}'
         f"{''.join(pack(name, data) for name, data in first.items())}<script>{shell.asset('unpack.js')}</script>"
         f"{pack('data', blob(rest))}</body></html>"

@@ -388,10 +388,14 @@ def golden(columns, count, seed):
 
 @pytest.mark.parametrize("which", ["odd", "odd, fixed capital", "of the engine", "hostile names"])
 def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browser, which):
-    run, market = analysed.made(4, 700, sleeves=2) if which == "of the engine" else (OddRun(len(which)), None)
-    if which == "hostile names":
-        run = HOSTILE
-    columns = Columns.of(run, market=market or getattr(run, "market", None))
+    if which == "of the engine":
+        run, market = analysed.made(4, 700, sleeves=2)
+    elif which == "hostile names":
+        run, market = HOSTILE, None
+    else:
+        run = OddRun(len(which))
+        market = run.market
+    columns = Columns.of(run, market=market)
     picks = list(golden(columns, 50, 1))
     board = Board(columns)
     page = browser.new_page()

@@ -1,13 +1,14 @@
 # make demo [ARGS=--no-serve]   simulated prices, one run, its report, the dashboard
 # make test                     all tests      make lint   ruff      make serve   the dashboard
 # make soak [ARGS="--only kill"]  the store's battery with its long numbers      make test-s3   the store's tests on S3
-# make bench, bench-imports, bench-load, bench-rolls, bench-minutes, bench-sweep, bench-analysis, bench-ui   timings
+# make bench, bench-imports, bench-load, bench-rolls, bench-minutes, bench-sweep, bench-analysis, bench-ui, bench-report
+#                               timings
 # make bench-peers ARGS="--envs DIR"   other engines on the same portfolio
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-load bench-rolls bench-minutes bench-sweep bench-analysis bench-ui \
+.PHONY: demo test test-s3 soak serve lint bench bench-imports bench-load bench-rolls bench-minutes bench-sweep bench-analysis bench-ui bench-report \
 	bench-peers clean
 
 $(STAMP): requirements.lock pyproject.toml
@@ -58,6 +59,9 @@ bench-analysis: $(STAMP)
 
 bench-ui: $(STAMP)
 	$(BIN)/python -m bench.ui $(ARGS)
+
+bench-report: $(STAMP)
+	$(BIN)/python -m bench.report $(ARGS)
 
 bench-peers: $(STAMP)
 	$(BIN)/python -m bench.peers.run $(ARGS)

@@ -92,16 +92,19 @@ const Crossfilter = (function () {
     return (days[last] - days[first]) / DAY
   }
   function results(net) {
-    let won = 0, lost = 0, wins = 0, total = 0
+    let won = 0, lost = 0, wins = 0, losses = 0, total = 0
     for (let k = 0; k < net.length; k++) {
       const x = net[k]
       total += x
       if (x > 0) {
         won += x
         wins++
-      } else if (x < 0) lost -= x
+      } else if (x < 0) {
+        lost -= x
+        losses++
+      }
     }
-    return {won, lost, wins, total}
+    return {won, lost, wins, losses, total}
   }
   function statistics(data, slice) {
     const {account, at} = slice
@@ -151,27 +154,6 @@ const Crossfilter = (function () {
   }
 
   // ------------------------------------------------------------------------------------------------------- the data
-  // What a brush asks for of each owner (a trade, or a line with what belongs to no trade), worked out once.
-  function prepared(data) {
-    const {owner, cell, trade, day} = data
-    const [count, trades] = [owner.line.length, trade.exit.length]
-    const start = new Int32Array(count + 1)
-    for (let k = 0; k < count; k++) start[k + 1] = start[k] + owner.cells[k]
-    const [first, last] = [new Int32Array(count), new Int32Array(count)]
-    const sums = [0, 1, 2].map(() => new Float64Array(count))
-    for (let k = 0; k < count; k++) {
-      first[k] = k < trades ? trade.entry[k] : (cell.day[start[k]] ?? 0)
-      last[k] = k < trades ? trade.exit[k] : (cell.day[start[k + 1] - 1] ?? 0)
-      for (let c = start[k]; c < start[k + 1]; c++) sums[cell.part[c]][k] += cell.amount[c]
-    }
-    Object.assign(owner, {start, first, last, sums})
-    data.month = Int32Array.from(day, (ms) => {
-      const date = new Date(ms)
-      return date.getUTCFullYear() * 12 + date.getUTCMonth()
-    })
-    data.bodies = new Map()
-    return data
-  }
   function names(data, kind) {
     const {meta} = data
     return {
@@ -430,5 +412,5 @@ const Crossfilter = (function () {
     return few.length ? `A short selection (${few.join(" and ")}): its ratios say little.` : ""
   }
 
-  return {DAY, FIELDS, crossfilter, prepared, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum}
+  return {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, regimesOf, results, sum, unpaid}
 })()

@@ -93,6 +93,74 @@
   }
   window.addEventListener("hashchange", turn)
 
+  // ---------------------------------------------------------------------------------------------------------- paper
+  // A printer does not wait for frames: before it looks, figures are laid out and stand there as drawings, tables as HTML.
+  const ROWS = 40 // of a table of thousands
+  function table(view) {
+    const {columns, source} = view.model
+    const rows = Object.values(source.data)[0]?.length ?? 0
+    const made = document.createElement("table")
+    const line = (kind, texts) => {
+      const row = made.insertRow()
+      for (const text of texts) row.appendChild(document.createElement(kind)).textContent = text
+    }
+    const shown = (name, value) => (typeof value !== "number" || DATED.test(name) ? cell(name, value)
+      : Number.isFinite(value) ? value.toLocaleString("en-US", {maximumFractionDigits: 4, maximumSignificantDigits: 8}) : "–")
+    line("th", columns.map((one) => one.title))
+    for (let k = 0; k < Math.min(rows, ROWS); k++) line("td", columns.map(({field}) => shown(field, source.data[field][k])))
+    if (rows > ROWS) made.createCaption().textContent = `The first ${ROWS} of ${rows.toLocaleString("en-US")} rows.`
+    made.style.cssText = "border-collapse: collapse; font-size: 8.5px; width: 100%; text-align: right; caption-side: bottom"
+    return made
+  }
+  const stand_ins = new Map() // view -> what stands in its place on paper
+  const hosts = () => every("section.card [data-root-id]").filter((one) => one.offsetWidth)
+  function draw() {
+    if (root.classList.contains("report")) ask({do: "paper"})
+    const all = (view) => [view, ...(view.child_views ?? []).flatMap(all)]
+    for (const host of hosts()) {
+      const top = Bokeh.index.get_by_id(host.dataset.rootId)
+      top?.compute_layout?.()
+      for (const view of top ? all(top) : []) {
+        if (view.model.type === "Figure") {
+          view.paint()
+          const drawing = view.export("svg").ctx.get_svg()
+          drawing.setAttribute("viewBox", `0 0 ${view.bbox.width} ${view.bbox.height}`)
+          drawing.style.cssText = "width: 100%; height: auto"
+          stand_ins.set(view, drawing)
+        }
+        if (view.model.type === "DataTable") stand_ins.set(view, table(view))
+      }
+    }
+    for (const [view, drawing] of stand_ins) {
+      const place = view.model.type === "DataTable" ? view.el.getRootNode().host ?? view.el : view.el
+      place.after(drawing)
+      drawing.hides = place
+      place.style.setProperty("display", "none", "important")
+    }
+  }
+  function paper(on) {
+    if (on === (root.dataset.paper !== undefined)) return
+    if (on) {
+      root.dataset.paper = root.dataset.theme
+      root.dataset.theme = "light"
+    } else {
+      root.dataset.theme = root.dataset.paper
+      delete root.dataset.paper
+    }
+    if (on && window.Bokeh) draw()
+    else if (!on) {
+      for (const drawing of stand_ins.values()) {
+        drawing.hides.style.removeProperty("display")
+        drawing.remove()
+      }
+      stand_ins.clear()
+      for (const host of hosts()) Bokeh.index.get_by_id(host.dataset.rootId)?.compute_layout?.()
+      repaint()
+    }
+  }
+  window.addEventListener("beforeprint", () => paper(true))
+  window.addEventListener("afterprint", () => paper(false))
+
   // ------------------------------------------------------------------------------------------------------ downloads
   function views(section) {
     const found = []
@@ -225,5 +293,5 @@
     if (filters && window.matchMedia("(max-width: 1080px)").matches) filters.open = false
     turn()
   }, {once: true}) // es-module-shims, which Panel loads, tells it a second time
-  window.FrontmonthPage = {told, ask, save, sources, views}
+  window.FrontmonthPage = {told, ask, save, sources, turn, views}
 })()

@@ -2,7 +2,7 @@
 // and columns are those that Python would have put there, tests/test_app_browser.py holds both side by side.
 const Frontmonth = (function () {
   "use strict"
-  const {DAY, FIELDS, crossfilter, prepared, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, sum} = Crossfilter
+  const {DAY, FIELDS, crossfilter, names, drawdown, esc, iso, lowest, mean, money, number, percent, price, formatted, regimesOf, results, sum, unpaid} = Crossfilter
   const LISTS = {
     m: "markets", s: "sectors", n: "strategies", d: "directions", i: "entry_reasons", o: "exit_reasons", r: "regimes",
   }
@@ -313,15 +313,22 @@ const Frontmonth = (function () {
   function resultWords({data}, slice) {
     const {net} = slice.account
     if (!net.length) return note("No trade is picked: widen the filters.")
-    const told = [["gain", net.filter((x) => x > 0)], ["loss", net.filter((x) => x < 0)]].filter(([, part]) => part.length)
-      .map(([word, part]) => `mean ${word} ${esc(money(mean(part), data.meta))}`)
+    const {won, lost, wins, losses} = results(net)
+    const told = [["gain", won, wins], ["loss", -lost, losses]].filter(([, , count]) => count)
+      .map(([word, total, count]) => `mean ${word} ${esc(money(total / count, data.meta))}`)
     return note(`${number(net.length)} trades; ${told.join(", ")}.`)
   }
   function holdingWords({data}, slice) {
-    const held = Float64Array.from(slice.trades, (k) => data.trade.holding[k]).sort()
-    if (!held.length) return note("No trade is picked: widen the filters.")
-    const middle = held.length >> 1
-    const half = held.length % 2 ? held[middle] : (held[middle - 1] + held[middle]) / 2
+    const {trades} = slice
+    const count = []
+    for (let k = 0; k < trades.length; k++) {
+      const bars = data.trade.holding[trades[k]]
+      count[bars] = (count[bars] ?? 0) + 1
+    }
+    if (!trades.length) return note("No trade is picked: widen the filters.")
+    const held = Object.keys(count).map(Number) // in order
+    const at = (place) => held.find((bars) => (place -= count[bars]) < 0)
+    const half = (at((trades.length - 1) >> 1) + at(trades.length >> 1)) / 2
     return note(`Half of the trades were held for ${digits(half, 6)} bars or less, the longest ${held[held.length - 1]}.`)
   }
   function tradeList({data}, slice) {
@@ -343,10 +350,10 @@ const Frontmonth = (function () {
     }
     for (const name of Object.keys(found)) if (!meta.table.includes(name)) delete found[name]
     const [count, all] = [slice.trades.length, trade.net.length]
-    const won = slice.account.net.filter((x) => x > 0).length
+    const {wins, total} = results(slice.account.net)
     const words = all
-      ? note(`${number(count)} of ${number(all)} trades ended on the days picked, ${number(won)} with a gain; net ` +
-        `${esc(money(sum(Array.from(slice.account.net)), meta))}. ${count > MOST ? `The newest ${number(MOST)} are shown. ` : ""}A trade lasts from flat to ` +
+      ? note(`${number(count)} of ${number(all)} trades ended on the days picked, ${number(wins)} with a gain; net ` +
+        `${esc(money(total, meta))}. ${count > MOST ? `The newest ${number(MOST)} are shown. ` : ""}A trade lasts from flat to ` +
         "flat, rolls and resizes are inside it; click a heading to sort.")
       : note("There is no trade in this run.")
     return {trades: {data: found}, trades_text: {text: words}}
@@ -459,14 +466,25 @@ const Frontmonth = (function () {
   }
 
   // ------------------------------------------------------------------------------------------------------ the board
+  // The equity of the whole run, drawn before the rest is there.
+  function look(arrays, meta, models) {
+    const data = Columns.head(arrays, meta)
+    const last = data.day.length - 1
+    const slice = {
+      chosen: everything(), regimes: regimesOf(data, DEFAULT), first: 1, last, span: last, curve: data.equity,
+      grown: unpaid(data.equity, data.paid.slice(1), meta.compounding),
+    }
+    const patch = equity({data, whole: slice, scale: "money", axis: "linear"}, slice)
+    for (const [name, properties] of Object.entries(patch)) models[name].setv(properties)
+  }
   function start(data, models) {
     const state = {data, models, chosen: everything(), shown: {}, memory: {}, busy: false, scale: "money", axis: "linear", past: [], future: [], page: null}
     state.whole = crossfilter(data, everything())
-    function show(chosen = state.chosen) {
+    function show(chosen = state.chosen, pages = [state.page]) {
       state.busy = true // widgets that are set here must not answer
       try {
         const slice = crossfilter(data, chosen)
-        const views = ["chips", "controls", ...(data.meta.pages[state.page] ?? [])]
+        const views = ["chips", "controls", ...pages.flatMap((name) => data.meta.pages[name] ?? [])]
         for (const [name, properties] of Object.entries(patches(state, slice, views))) {
           const changed = Object.entries(properties).filter(([key, value]) => !same(state.shown[`${name}.${key}`], value))
           for (const [key, value] of changed) state.shown[`${name}.${key}`] = value
@@ -536,6 +554,7 @@ const Frontmonth = (function () {
         else if (["linear", "log"].includes(value)) state.axis = value
         show()
       },
+      paper: () => show(state.chosen, Object.keys(data.meta.pages)), // all pages are printed
       page({name}) {
         state.page = name
         state.memory.rolled = null
@@ -574,65 +593,6 @@ const Frontmonth = (function () {
     const keys = Object.keys(value)
     return Object.keys(old).length === keys.length && keys.every((key) => key in old && same(old[key], value[key]))
   }
-  function unpack(arrays, meta) {
-    const part = (name) => Object.fromEntries(Object.entries(arrays)
-      .filter(([key]) => key.startsWith(`${name}_`)).map(([key, values]) => [key.slice(name.length + 1), values]))
-    const [cell, held, trade, table, codes] = ["cell", "held", "trade", "table", "regime"].map(part)
-    const [lines, trades] = [meta.line_root.length, trade.net.length]
-    const whole = (values, last) => Int32Array.from({length: trades + lines}, (_, k) => (k < trades ? values[k] : last(k - trades)))
-    const owner = {
-      cells: arrays.owner_cells, line: whole(trade.line, (m) => m), side: whole(trade.side, () => 2),
-      entry_reason: whole(trade.entry_reason, () => meta.entry_reasons.length), exit_reason: whole(trade.exit_reason, () => meta.exit_reasons.length),
-    }
-    const days = new Int32Array(cell.day.length)
-    for (let k = 0, c = 0; k < owner.cells.length; k++) {
-      for (let j = 0, day = 0; j < owner.cells[k]; j++, c++) days[c] = day += cell.day[c]
-    }
-    const bin = (values, edges) => Int32Array.from(values, (x) => {
-      let [low, high] = [1, edges.length - 1]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if (edges[middle] <= x) low = middle + 1
-        else high = middle
-      }
-      return low - 1
-    })
-    trade.result_bin = bin(trade.net, meta.result_bins)
-    trade.holding_bin = bin(trade.holding, meta.holding_bins)
-    marks(held)
-    byDay(held, arrays.day.length)
-    const regimes = Object.fromEntries(Object.entries(meta.regimes).map(([kind, told]) => [kind, {...told, code: codes[kind] ?? new Uint8Array(arrays.day.length)}]))
-    const data = {
-      meta, regimes, day: Array.from(arrays.day, (day) => Number(day) * DAY), equity: Array.from(arrays.equity),
-      paid: Array.from(arrays.paid), benchmark: Array.from(arrays.benchmark), cell: {...cell, day: days}, owner, held, trade, table,
-    }
-    return prepared(data)
-  }
-  // Marks, notional and margin of what was held, of what a report tells them by: see `_held` in report.py.
-  function marks(held) {
-    if (held.mark) return
-    const count = held.day.length
-    const [mark, notional, margin] = [0, 1, 2].map(() => new Float64Array(count))
-    for (let k = 0, line = -1, parts = 0; k < count; k++) {
-      if (k === 0 || held.line[k] !== held.line[k - 1]) parts = held.begin[++line]
-      else parts += held.step[k] * held.tick[line]
-      const size = Math.abs(held.contracts[k])
-      mark[k] = parts / 1e9
-      notional[k] = size * Math.abs(mark[k]) * held.worth[k]
-      margin[k] = size * held.margin[k]
-    }
-    Object.assign(held, {mark, notional, margin})
-  }
-  function byDay(held, days) {
-    const place = new Int32Array(days + 1)
-    for (const day of held.day) place[day + 1]++
-    for (let day = 0; day < days; day++) place[day + 1] += place[day]
-    const order = new Int32Array(held.day.length)
-    for (let k = 0; k < order.length; k++) order[place[held.day[k]]++] = k
-    for (const [name, values] of Object.entries(held)) {
-      if (values.length === order.length) held[name] = values.constructor.from(order, (k) => values[k])
-    }
-  }
-  const api = {crossfilter, patches, start, unpack, toQuery, fromQuery, everything}
+  const api = {crossfilter, patches, look, start, unpack: Columns.unpack, toQuery, fromQuery, everything}
   return api
 })()

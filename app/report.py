@@ -13,20 +13,19 @@ from pathlib import Path
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.embed.util import standalone_docs_json_and_render_items
 from bokeh.models import ColumnDataSource
 from bokeh.resources import Resources
 
 from app import charts, shell, theme
 from app.columns import Columns
 from app.crossfilter import FEW_DAYS, FEW_TRADES
+from app.packing import HEAD, packed, regimes
 from app.pages import ALWAYS, PAGES, Slot
 from app.selection import KINDS
 from app.view import Board
 from app.views import VIEWS
 from app.views.distributions import edges_of
 from app.views.equity import KINDS as SHORT_KINDS
-from app.views.equity import benchmark_of
 from app.views.months import FULL, NAMES
 from app.views.positions import head
 from app.views.strip import FIRST, MORE, SIGNED, bands_of
@@ -42,6 +41,7 @@ POLICY = (
     "font-src data:; base-uri 'none'; form-action 'none'"
 )
 QUICK = KINDS[:-1]  # regimes that a report can always be told by; statistical ones only if they are there already
+SCRIPTS = ("crossfilter.js", "columns.js", "report.js")
 COMPONENTS = ["bokeh", "bokeh-widgets", "bokeh-tables"]  # of BokehJS; the others draw formulae and on graphics cards
 
 
@@ -93,33 +93,38 @@ def page(run, sections=SECTIONS, archive=None):
     document = Document()
     for root in roots.values():
         document.add_root(root)
-    documents, (item,) = standalone_docs_json_and_render_items([document])
-    places = {name: (item.to_json()["roots"][root.id], root.id) for name, root in roots.items()}
     told = meta_of(board, pages) | {
         "models": {name: model.id for name, model in models.items()},
-        "documents": documents,
-        "item": item.to_json(),
+        "places": {name: model.id for name, model in roots.items()},
+        "document": document.to_json(deferred=False),
+        "always": ALWAYS,
+        "hidden": list(hidden),
     }
     scripts = [*Resources(mode="inline", components=COMPONENTS).js_raw]
-    scripts += [shell.asset(name) for name in ("crossfilter.js", "report.js")]
-    return alone(document_of(views, run, pages, places, packed(board), told, scripts))
+    scripts += [shell.asset(name) for name in SCRIPTS]
+    return alone(document_of(views, run, pages, packed(board.columns), told, scripts))
 
 
-def document_of(views, run, pages, places, arrays, meta, scripts):
-    """The HTML around scripts, models and numbers; `places` are the elements of the roots: name -> (id, model)."""
+def document_of(views, run, pages, arrays, meta, scripts):
+    """The HTML around scripts, models and numbers; what the first curve needs stands before the rest."""
     body = shell.body(views, run, pages=pages)
-    for name, (element, root) in places.items():
-        body = body.replace(shell.embed(name), f'<div id="{element}" data-root-id="{root}"></div>')
-    packs = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "data": blob(arrays)}
-    held = "".join(
-        f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>' for name, data in packs.items()
-    )
+    for name, root in meta["places"].items():
+        body = body.replace(shell.embed(name), f'<div id="root-{name}" data-root-id="{root}"></div>')
+    head = {name: arrays[name] for name in HEAD if name in arrays}
+    rest = {name: array for name, array in arrays.items() if name not in head}
+    first = {"scripts": "\n".join(scripts).encode(), "meta": json.dumps(meta).encode(), "head": blob(head)}
     title = charts.esc(f"{run.name} {run.id}")
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}{held}'
-        f"<script>{shell.asset('unpack.js')}</script></body></html>"
+        f'<!DOCTYPE html><html lang="en" class="report"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{shell.head()}</head><body>{body}'
+        f"{''.join(pack(name, data) for name, data in first.items())}<script>{shell.asset('unpack.js')}</script>"
+        f"{pack('data', blob(rest))}</body></html>"
     )
+
+
+def pack(name, data):
+    """Bytes as an element that no browser reads as a script."""
+    return f'<script type="application/octet-stream" id="{name}">{zipped(data)}</script>'
 
 
 # ---------------------------------------------------------------------------------------------------------- packing
@@ -147,95 +152,6 @@ def blob(arrays):
     return b"".join([json.dumps(told).encode(), b"\n", *parts])
 
 
-def packed(board):
-    """Arrays of the run in the smallest whole numbers that hold them; what follows from others is left out."""
-    columns = board.columns
-    cell, held, trade, owners = columns.cell, columns.held, columns.trade, columns.owner["start"]
-    arrays = {"day": columns.days.astype(np.int64), "equity": columns.equity, "paid": columns.paid}
-    arrays |= {"benchmark": benchmark_of(columns), "owner_cells": np.diff(owners)}
-    arrays |= {f"cell_{name}": cell[name] for name in ("part", "amount")}
-    arrays |= {"cell_day": _steps(cell["day"], owners)}
-    arrays |= {f"held_{name}": values for name, values in _held(held).items()}
-    arrays |= {f"trade_{name}": trade[name] for name in TRADE}
-    table = columns.table
-    arrays |= {f"table_{name}": table[name].fill_null(0).to_numpy() for name in TABLE if name in table.columns}
-    arrays |= {f"regime_{kind}": told.code for kind, told in _regimes(columns).items() if told.names}
-    return {name: small(np.asarray(values)) for name, values in arrays.items()}
-
-
-def _regimes(columns):
-    """The regimes that were worked out or cannot be, by their kind."""
-    return {kind: columns.regimes_now(kind) for kind in KINDS}
-
-
-STEP = 1e9  # marks are told in so many parts of a point, which holds every tick there is
-
-
-def _held(held):
-    """Rows of what was held by line, then day, where the next mark is some ticks away from the one before.
-
-    A notional and a margin are told by what one contract at a mark of one, and one contract, have of them: that seldom
-    changes. It is told to 13 digits, as a division leaves others in the last ones.
-    """
-    order = np.argsort(held["line"], kind="stable")
-    told = {name: held[name][order] for name in ("day", "line", "side", "owner", "contract", "contracts")}
-    size, mark = np.abs(told["contracts"]), np.round(held["mark"][order] * STEP) / STEP
-    with np.errstate(divide="ignore", invalid="ignore"):
-        worth, margin = held["notional"][order] / (size * np.abs(mark)), held["margin"][order] / size
-    known = np.isfinite(mark) & np.isfinite(worth) & np.isfinite(margin) & (np.abs(mark) * STEP < 2.0**53)
-    if not known.all():
-        return told | {name: held[name][order] for name in ("mark", "notional", "margin")}
-    parts = np.rint(mark * STEP).astype(np.int64)
-    starts = np.flatnonzero(np.diff(told["line"], prepend=-1))
-    steps = np.diff(parts, prepend=0)
-    steps[starts] = 0
-    ticks = np.array([np.gcd.reduce(part) or 1 for part in np.split(steps, starts[1:])]) if len(starts) else starts
-    steps //= np.repeat(ticks, np.diff(np.append(starts, len(parts))))
-    told |= {"begin": parts[starts].astype(float), "tick": ticks.astype(float), "step": steps}
-    return told | {name: _plainly(values) for name, values in (("worth", worth), ("margin", margin))}
-
-
-def _plainly(values):
-    """Numbers to 13 significant digits."""
-    power = 10.0 ** (12.0 - np.floor(np.log10(np.where(values > 0.0, values, 1.0))))
-    return np.round(values * power) / power
-
-
-TRADE = ("line", "side", "entry", "exit", "entry_reason", "exit_reason", "holding", "net")
-TABLE = (
-    "trade",
-    "contracts",
-    "gross",
-    "costs",
-    "rolls",
-    "entry_contract",
-    "exit_contract",
-    "entry_price",
-    "exit_price",
-)
-
-
-def _steps(days, starts):
-    """The days of each owner's cells as steps from the cell before, which are small; the first is the day itself."""
-    steps = np.diff(days, prepend=0)
-    first = starts[:-1][np.diff(starts) > 0]
-    steps[first] = days[first]
-    return steps
-
-
-def small(values):
-    """Whole numbers in few bytes; amounts as they are, so that the twin computes the same."""
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and np.all(values == np.floor(values))):
-        return values.astype(np.float64)
-    if not len(values):
-        return values.astype(np.uint8)
-    low, high = int(values.min()), int(values.max())
-    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.int32):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return values.astype(kind)
-    return values.astype(np.float64)
-
-
 def meta_of(board, pages):
     """All that is no array: names, codes of the lines, words of the figures."""
     columns = board.columns
@@ -249,7 +165,7 @@ def meta_of(board, pages):
         "line_strategy": columns.line_strategy.tolist(), "result_bins": columns.result_bins.tolist(),
         "holding_bins": columns.holding_bins.tolist(), "return_bins": edges_of(whole.returns).tolist(),
         "regime": board.selection.regime, "regime_colours": list(theme.REGIMES),
-        "regimes": {kind: {"names": told.names, "missing": told.missing} for kind, told in _regimes(columns).items()},
+        "regimes": {kind: {"names": told.names, "missing": told.missing} for kind, told in regimes(columns).items()},
         "benchmark": columns.run.summary.get("benchmark", {}).get("name", ""), "bands": bands_of(whole),
         "few_days": FEW_DAYS, "few_trades": FEW_TRADES, "book_head": list(head(currency)),
         "first": [[*tile, tile[0] in SIGNED] for tile in FIRST], "more": [[*tile, tile[0] in SIGNED] for tile in MORE],

@@ -7,6 +7,7 @@ for every view with its title, a line on how to read it, and its downloads. `pag
 from pathlib import Path
 
 from app import theme
+from app.badges import badges
 from app.charts import esc
 from app.commands.output import counted
 from app.pages import PAGES, SIDE
@@ -21,6 +22,7 @@ BUTTONS = (  # what it does, its keys, its words, its icon
      "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1"),
     ("theme", "", "Light or dark", "M12 3a9 9 0 1 0 9 9a7 7 0 0 1-9-9"),
 )  # fmt: skip
+MARKS = {True: "good", False: "bad", None: ""}  # of badges
 OUT = "M7 17L17 7M9 7h8v8"  # leads elsewhere
 SAVE = "M12 4v11m0 0l-4-4m4 4l4-4M5 20h14"
 
@@ -115,6 +117,7 @@ def body(views, run, chooser="", notice="", others=(), pages=PAGES):
         + rail(pages, chooser, filters, others)
         + '<div class="stage">'
         + bar(run.name, small)
+        + badged(run)
         + simulated(run)
         + '<div class="chips">'
         + embed("chips")
@@ -125,6 +128,14 @@ def body(views, run, chooser="", notice="", others=(), pages=PAGES):
         + embed("gift")
         + "</div></div></div>"
     )
+
+
+def badged(run):
+    """Short words on how far the run can be believed, each with a title that says what they mean."""
+    made = "".join(
+        f'<li class="{MARKS[badge.good]}" title="{esc(badge.meaning)}">{esc(badge.words)}</li>' for badge in badges(run)
+    )
+    return f'<ul class="badges" aria-label="How far to believe this run">{made}</ul>' if made else ""
 
 
 def simulated(run):

@@ -34,13 +34,13 @@ LIGHT = {
     "ground": "#f4f6f8", "card": "#ffffff", "raised": "#f8fafb", "ink": "#17212b", "muted": "#586674",
     "line": "#e1e6eb", "edge": "#8c98a4",
     "accent": "#1f6ca6", "accent-ground": "#e6f0f8", "gain": "#1f6ca6", "loss": "#b3541a",
-    "warn": "#b47b00", "warn-ground": "#fff6de", "fail-ground": "#fdeee5", "rail": "#ffffff",
+    "warn": "#b47b00", "warn-ground": "#fff6de", "bad": "#b3261e", "fail-ground": "#fdeee5", "rail": "#ffffff",
 }  # fmt: skip
 DARK = {
     "ground": "#0f1419", "card": "#171e25", "raised": "#1d252d", "ink": "#e6ebf0", "muted": "#9aa8b5",
     "line": "#2a343e", "edge": "#5f6d7a",
     "accent": "#74b4e8", "accent-ground": "#1b3044", "gain": "#74b4e8", "loss": "#f0a06a",
-    "warn": "#e0a92e", "warn-ground": "#332b14", "fail-ground": "#3a2418", "rail": "#131a20",
+    "warn": "#e0a92e", "warn-ground": "#332b14", "bad": "#ff8a80", "fail-ground": "#3a2418", "rail": "#131a20",
 }  # fmt: skip
 INK, GRID = LIGHT["ink"], LIGHT["line"]  # what canvases have where no page gives them tokens
 NEUTRAL_INK = "#6b7885"  # of numbers on cells: legible on both grounds

@@ -37,16 +37,49 @@
     }
     return found
   }
-  try {
-    const [scripts, meta, data] = await Promise.all(["scripts", "meta", "data"].map(bytes))
+  // A frame, where there are any: a page in the background has none.
+  const frame = () => new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done))
+    setTimeout(done, 200)
+  })
+  const parsed = () => new Promise((done) => {
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", done, {once: true})
+    else done()
+  })
+  async function begin() {
+    const [scripts, meta, head] = await Promise.all(["scripts", "meta", "head"].map(bytes))
     const script = document.createElement("script")
     script.textContent = new TextDecoder().decode(scripts)
     document.head.appendChild(script)
+    FrontmonthPage.turn()
     const told = JSON.parse(new TextDecoder().decode(meta))
-    await Bokeh.embed.embed_items(told.documents, [told.item])
-    const [doc] = Bokeh.documents
+    const doc = Bokeh.require("document").Document.from_json(told.document)
     const models = Object.fromEntries(Object.entries(told.models).map(([name, id]) => [name, doc.get_model_by_id(id)]))
-    Frontmonth.start(Frontmonth.unpack(arrays(data), told), models)
+    const roots = Object.fromEntries(Object.entries(told.places).map(([name, id]) => [name, doc.get_model_by_id(id)]))
+    const page = [...told.always, ...(told.pages[document.documentElement.dataset.page] ?? [])]
+    const first = page.includes("equity") ? [...told.hidden, "equity"] : told.hidden
+    const views = doc.views_manager = new (Bokeh.require("core/view_manager").ViewManager)([], Bokeh.index)
+    const draw = async (names) => {
+      for (const name of names) (await views.build_view(roots[name])).build(document.getElementById(`root-${name}`))
+    }
+    await draw(first)
+    const early = arrays(head)
+    if (first.includes("equity") && !new URL(location.href).searchParams.has("pick")) {
+      Frontmonth.look(early, told, models)
+      await frame()
+    }
+    await parsed()
+    const data = Frontmonth.unpack({...early, ...arrays(await bytes("data"))}, told)
+    await draw(page.filter((name) => !first.includes(name)))
+    Frontmonth.start(data, models)
+    for (const name of Object.keys(roots)) {
+      if (first.includes(name) || page.includes(name)) continue
+      await frame() // other pages, one view after the other
+      await draw([name])
+    }
+  }
+  try {
+    await begin()
   } catch (error) {
     const words = document.createElement("p")
     words.className = "failure"

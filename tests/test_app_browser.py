@@ -13,9 +13,11 @@ import pytest
 from app import shell
 from app.columns import Columns
 from app.crossfilter import FIELDS, crossfilter
+from app.packing import packed
 from app.pages import ALWAYS, PAGES
-from app.report import OWN, SECTIONS, meta_of, packed, report
+from app.report import OWN, SCRIPTS, SECTIONS, meta_of, report
 from app.selection import CHOICES, Selection
+from app.theme import GAIN
 from app.view import Board
 from app.views import VIEWS, Strip
 from app.views.strip import bands_of, key
@@ -33,6 +35,9 @@ FLAGS = (
 )  # fmt: skip
 RUN = SyntheticRun(years=5, paid={300: 1.5e6, 800: -4e5})
 BAD = SyntheticRun(years=1, seed=4, sectors={"<img src=x onerror=alert(1)>": "ZC ZW"}, name="<script>alert(2)</script>")
+HOSTILE = SyntheticRun(
+    years=2, seed=6, sectors={"__proto__": "a,b ~;: x%2C", "</script>": "constructor \u2028 0", "é\"'&": "toString"}
+)
 STRIP = "#strip dl.strip"
 SAID = ":is(p.note, .warning, table, dl, .failure, .slick-viewport, .bk-Canvas)"
 
@@ -381,17 +386,23 @@ def golden(columns, count, seed):
         yield drawn(rng, columns.run, columns.regimes(kind).names, regime=kind)
 
 
-@pytest.mark.parametrize("which", ["odd", "odd, fixed capital", "of the engine"])
+@pytest.mark.parametrize("which", ["odd", "odd, fixed capital", "of the engine", "hostile names"])
 def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browser, which):
-    run, market = analysed.made(4, 700, sleeves=2) if which == "of the engine" else (OddRun(len(which)), None)
-    columns = Columns.of(run, market=market or run.market)
+    if which == "of the engine":
+        run, market = analysed.made(4, 700, sleeves=2)
+    elif which == "hostile names":
+        run, market = HOSTILE, None
+    else:
+        run = OddRun(len(which))
+        market = run.market
+    columns = Columns.of(run, market=market)
     picks = list(golden(columns, 50, 1))
     board = Board(columns)
     page = browser.new_page()
-    for name in ("crossfilter.js", "report.js"):
+    for name in SCRIPTS:
         page.add_script_tag(content=shell.asset(name))
     told = page.evaluate(
-        SLICES, [plain(packed(board)), plain(meta_of(board, PAGES)), [fields(picked) for picked in picks]]
+        SLICES, [plain(packed(columns)), plain(meta_of(board, PAGES)), [fields(picked) for picked in picks]]
     )
     page.close()
     full = 0
@@ -402,3 +413,26 @@ def test_fifty_golden_selections_are_the_same_in_python_and_in_the_script(browse
         assert script["query"] == script["back"] == picked.to_query()
         full += bool(slice_.profit[slice_.at].any())
     assert full > 15  # not all of them pick nothing
+
+
+def test_a_report_prints_all_of_its_pages_and_comes_back(tab, file):
+    page = tab(file, offline=True, theme="dark")
+    page.wait_for_function("() => typeof Frontmonth === 'object' && Frontmonth.state")
+    before = page.locator(STRIP).inner_text()
+    page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "light"
+    for name in SECTIONS:
+        assert page.locator(f"#page-{name}").is_visible()
+    for name in ("equity", "returns", "holding", "positions"):
+        blue = page.locator(f"#{name} svg path:is([fill='rgb(61,139,201)'], [stroke='{GAIN}'])")
+        assert blue.count() > 0, name  # what the figure shows, not its axes alone
+        assert page.locator(f"#{name} .bk-Canvas").locator("visible=true").count() == 0
+    assert page.locator("#trade_list table tr").count() == 41
+    assert page.locator("ul.badges li").all_inner_texts()
+    assert not page.locator("aside.rail").is_visible()
+    page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    assert page.locator("#trade_list table").count() == page.locator("section.card > .drawn svg").count() == 0
+    assert page.locator("aside.rail").is_visible() and not page.locator("#page-risk").is_visible()
+    assert page.locator("#equity .bk-Canvas").first.is_visible()
+    assert page.locator(STRIP).inner_text() == before

@@ -1,14 +1,11 @@
 """The report: one file, nothing outside of it, and no name that could act."""
 
-import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from app import report
-from app.view import Board
 from tests.conftest import REPO
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
@@ -49,46 +46,6 @@ def test_names_are_text_in_a_report():
     text = report.page(run)
     assert report.Tags(text).found == []  # an <img> that got through would be one
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#123;&#123; 7 * 7 }}" in text
-
-
-def told(data):
-    """The arrays of a blob, brought back as `unpack.js` does it."""
-    line, _, rest = data.partition(b"\n")
-    found, at = {}, 0
-    for one in json.loads(line):
-        kind = np.dtype(one["type"])
-        size = one["length"] * kind.itemsize
-        mixed = np.frombuffer(rest[at : at + size], np.uint8).reshape(kind.itemsize, one["length"])
-        found[one["name"]] = np.ascontiguousarray(mixed.T).view(kind).ravel()
-        at += size
-    assert at == len(rest)
-    return found
-
-
-def test_amounts_keep_every_bit_and_codes_take_few():
-    board = Board(SyntheticRun(years=1))
-    packed = report.packed(board)
-    assert packed["trade_line"].dtype == packed["cell_part"].dtype == "uint8"
-    assert (packed["cell_amount"] == board.columns.cell["amount"]).all()
-    assert packed["held_contracts"].min() < 0
-    back = told(report.blob(packed))
-    assert all(np.array_equal(back[name], packed[name], equal_nan=packed[name].dtype.kind == "f") for name in packed)
-    assert report.blob(packed) == report.blob(report.packed(board))
-
-
-def test_what_was_held_comes_back_to_twelve_digits():
-    held = Board(SyntheticRun(years=2)).columns.held
-    packed = report._held(held)
-    order = np.argsort(held["line"], kind="stable")
-    starts = np.flatnonzero(np.diff(packed["line"], prepend=-1))
-    steps = packed["step"] * np.repeat(packed["tick"], np.diff(np.append(starts, len(order))))
-    lines = np.repeat(packed["begin"], np.diff(np.append(starts, len(order))))
-    sums = np.cumsum(steps)
-    marks = (lines + sums - np.repeat(sums[starts], np.diff(np.append(starts, len(order))))) / report.STEP
-    np.testing.assert_allclose(marks, held["mark"][order], rtol=0.0, atol=0.51 / report.STEP)
-    size = np.abs(packed["contracts"])
-    np.testing.assert_allclose(size * np.abs(marks) * packed["worth"], held["notional"][order], rtol=1e-12)
-    np.testing.assert_allclose(size * packed["margin"], held["margin"][order], rtol=1e-12)
 
 
 def test_a_section_that_there_is_not_is_named(tmp_path):

@@ -232,7 +232,7 @@ def crossfilter(columns, selection):
     Regimes that are picked are worked out here, which may take seconds; others only shown if they are there already.
     """
     regimes = (columns.regimes if selection.regimes else columns.regimes_now)(selection.regime)
-    key = (selection.key(), len(regimes.names))
+    key = (selection.key(), len(regimes.names), regimes.missing)
     return _remembered(columns.slices, key, KEPT, lambda: _slice(columns, selection, regimes))
 
 

@@ -46,8 +46,8 @@ INK, GRID = LIGHT["ink"], LIGHT["line"]  # what canvases have where no page give
 NEUTRAL_INK = "#6b7885"  # of numbers on cells: legible on both grounds
 
 
-def tokens():
-    """The tokens as CSS: light, dark, and what Bokeh's canvases read of them.
+def tokens(light=":root", dark=':root[data-theme="dark"]'):
+    """The tokens as CSS: light, dark, and what Bokeh's canvases read of them; each for what a CSS selector names.
 
     >>> "--accent: #1f6ca6" in tokens() and "--accent: #74b4e8" in tokens()
     True
@@ -58,9 +58,9 @@ def tokens():
         f"--bk-grid-line-color: {DARK['line']};"
     )
     return (
-        f":root {{ --font: {FONT}; --bokeh-base-font: var(--font);{scale} --gap: {GAP}px; {_said(LIGHT)} "
+        f"{light} {{ --font: {FONT}; --bokeh-base-font: var(--font);{scale} --gap: {GAP}px; {_said(LIGHT)} "
         f"color-scheme: light; }}\n"
-        f':root[data-theme="dark"] {{ {_said(DARK)} {canvas} color-scheme: dark; }}\n'
+        f"{dark} {{ {_said(DARK)} {canvas} color-scheme: dark; }}\n"
     )
 
 

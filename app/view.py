@@ -27,6 +27,7 @@ from panel.viewable import Viewer
 from app import charts
 from app.columns import Columns
 from app.crossfilter import FIELDS, crossfilter
+from app.notebook import framed, unready
 from app.selection import CHOICES, KINDS, PICKED, Selection
 
 log = logging.getLogger(__name__)
@@ -212,7 +213,8 @@ class View(Viewer):
 
     def __init__(self, run=None, selection=None, *, board=None, **params):
         super().__init__(**params)
-        self.board = board if board is not None else _board(run, selection)
+        self.alone = board is None  # in a cell of its own: no model of it may be in another one's document
+        self.board = _board(run, selection) if self.alone else board
         self._shown, self.pane = {}, None
         self._asked, self._waiting = 0, None  # how often something was wanted; the last of it, while it has to wait
         self.shown, self.stale = True, False  # whether it is in sight; whether it missed a slice
@@ -222,6 +224,11 @@ class View(Viewer):
         self.wire()
         self.apply(self.board.slice)
         self.board.views.append(self)
+
+    @property
+    def slice(self):
+        """What the selection leaves of the run, as numbers."""
+        return self.board.slice
 
     def draw(self, columns):
         """The root model and {name: model}, without data."""
@@ -253,9 +260,7 @@ class View(Viewer):
         pause: how long to wait before [ms]; what the view waited for till then is forgotten. All that waits so, of all
         visits, is computed one after the other.
         """
-        document = pn.state.curdoc  # `pn.state.served` is true in a script's own code alone
-        if document is not None and document.session_context is None:
-            document = None
+        document = visit()
         if document is None:
             with self.board.guard(f"{self.title} could not be computed."):
                 show(compute())
@@ -292,19 +297,30 @@ class View(Viewer):
 
     def __panel__(self):
         if self.pane is None:
-            self.pane = pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
+            pane = pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
+            self.pane = framed(self.board, pane) if self.alone else pane
+            if self.alone:  # nobody else says that it is in sight
+                self.board.settle()
         return self.pane
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return super()._repr_mimebundle_(include, exclude) or unready()
+
+
+def visit():
+    """The document of a visit to the server; None in a notebook and in tests."""
+    document = pn.state.curdoc  # `pn.state.served` is true in a script's own code alone
+    return document if document is not None and document.session_context is not None else None
 
 
 def _board(run, selection):
-    """The board of a run; views with one selection share it."""
-    if selection is None:
-        return Board(run)
-    boards = selection.__dict__.setdefault("_boards", {})
-    key = run.run.id if isinstance(run, Columns) else run.id
-    if key not in boards:
-        boards[key] = Board(run, selection)
-    return boards[key]
+    """A board of a view's own; those of one selection share the columns of a run."""
+    if isinstance(run, Columns):
+        return Board(run, selection, run.run.archive)
+    kept = {} if selection is None else vars(selection).setdefault("_columns", {})
+    if run.id not in kept:
+        kept[run.id] = Columns.of(run, run.archive)
+    return Board(kept[run.id], selection, run.archive)
 
 
 def same(old, new):

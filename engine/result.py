@@ -65,7 +65,9 @@ class Elsewhere(NamedTuple):
 
 
 class RunResult:
-    """One run: `summary` (what `run --json` prints), `portfolio`, `first_events`, and the tables."""
+    """One run: `summary` (what `run --json` prints), `portfolio`, `first_events`, the tables, its `archive`."""
+
+    archive = None
 
     def __init__(self, summary, portfolio, events, tables, meta=None):
         self.summary = summary
@@ -184,6 +186,7 @@ class RunResult:
         RunDiffers
             The stored run, of the same inputs, has other numbers.
         """
+        self.archive = archive
         there = self.id in archive.run_ids()
         if there and not (replace and self._damaged(archive)):
             return
@@ -314,7 +317,9 @@ def load(archive, name):
         load_user(archive.path / "strategies", [])  # it may use one of the user's own; others may be broken
         return Portfolio.from_toml(record["portfolio"])
 
-    return RunResult(record["summary"], portfolio, record["events"], tables, record["meta"])
+    found = RunResult(record["summary"], portfolio, record["events"], tables, record["meta"])
+    found.archive = archive
+    return found
 
 
 def remember(archive, run_id):

@@ -54,6 +54,8 @@ def frame(rows, columns):
 class SyntheticRun:
     """What `engine.result.RunResult` offers, drawn from a seeded generator."""
 
+    archive = None
+
     def __init__(self, years=12, seed=7, simulated=True, name="trend", sectors=SECTORS, paid=None):
         self.id = f"{seed:016x}"
         self.name, self.note, self.simulated = name, "made for tests", simulated

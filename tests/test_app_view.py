@@ -4,13 +4,16 @@ import json
 from datetime import date
 
 import numpy as np
+import panel as pn
 import pytest
 from bokeh.document import Document
 
+from app import charts
+from app.notebook import Ear
 from app.pages import PAGES
 from app.selection import Selection
 from app.view import Board
-from app.views import VIEWS, Equity, Months, Overview, Strip
+from app.views import VIEWS, Equity, Months, Overview
 from tests.synthetic_run import EmptyRun, SyntheticRun
 
 RUN = SyntheticRun(years=3)
@@ -183,13 +186,33 @@ def test_a_failure_shows_where_the_user_looks(board, monkeypatch):
     assert not board.alert.visible
 
 
-def test_views_with_one_selection_share_one_board():
+def test_views_with_one_selection_follow_each_other_and_share_no_model():
+    """A model can be in one document only, and each cell of a notebook is one."""
     selection = Selection()
-    first, second = Equity(RUN, selection), Months(RUN, selection)
-    assert first.board is second.board
-    assert Strip(RUN).board is not first.board
-    selection.days = SPAN
+    first, second, other = Equity(RUN, selection), Months(RUN, selection), Months(RUN)
+    assert not first.__panel__().get_root().references() & second.__panel__().get_root().references()
+    assert first.board.columns is second.board.columns
+    wish = {"do": "range", "field": "days", "ends": [float(end) for end in charts.milliseconds(SPAN)]}
+    first.board.wish.value = json.dumps(wish)
+    assert selection.days == SPAN
     assert 'class="gain out"' in second.models["months"].text
+    assert 'class="gain out"' not in other.models["months"].text
+
+
+def test_a_click_in_a_cell_is_a_wish():
+    view = Months(RUN, Selection())
+    (ear,) = view.__panel__().select(Ear)
+    ear.wish = json.dumps({"do": "toggle", "field": "directions", "value": "long", "n": 1})
+    assert view.board.selection.directions == ["long"]
+    assert view.slice.chosen["directions"] == ["long"]
+    assert not Months(board=Board(RUN)).__panel__().select(Ear)  # the page hears by itself
+
+
+def test_a_view_in_a_notebook_without_panel_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(pn.extension, "_loaded", False)
+    monkeypatch.setattr("holoviews.extension._loaded", False)
+    shown, _ = Months(RUN)._repr_mimebundle_()
+    assert "pn.extension(inline=True)" in shown["text/html"] and "pn.extension(inline=True)" in shown["text/plain"]
 
 
 def test_an_overview_holds_every_view_and_says_that_prices_are_simulated():

@@ -3,6 +3,7 @@
 import panel as pn
 
 from app import charts
+from app.notebook import framed
 from app.pages import PAGES, SIDE
 from app.view import View
 
@@ -32,16 +33,18 @@ class Overview(View):
         parts = dict(self.parts)
         side = pn.Column(parts.pop(SIDE), width=270)
         hidden = [pn.pane.Bokeh(model, visible=False) for model in (self.board.wish, self.board.gift)]
-        top = [pn.pane.Bokeh(model, sizing_mode="stretch_width") for model in (self.root, self.board.alert)]
+        top = pn.pane.Bokeh(self.root, sizing_mode="stretch_width")
         chips = parts.pop("chips")
         grid = pn.FlexBox(*(_card(parts[slot.view], slot.width) for slot in PAGES["overview"].slots), gap="12px")
-        return pn.Row(
-            side, pn.Column(*top, *hidden, chips, grid, sizing_mode="stretch_width"), sizing_mode="stretch_width"
-        )
+        main = pn.Column(top, *hidden, chips, grid, sizing_mode="stretch_width")
+        return framed(self.board, pn.Row(side, main, sizing_mode="stretch_width"))
 
 
 def _card(view, width):
     """A view under its title, as wide as on the page."""
     share = f"calc({width / 12:.4%} - 12px)"
     title = f"<h3>{charts.esc(view.title)}</h3><p style='margin:0;opacity:.7'>{charts.esc(view.guide)}</p>"
-    return pn.Column(pn.pane.HTML(title), view, styles={"flex": f"1 1 {share}", "min-width": "320px"})
+    least = (
+        500 if width > 6 else 320
+    )  # so that a table of twelve months fits where two do not fit side by side [pixels]
+    return pn.Column(pn.pane.HTML(title), view, styles={"flex": f"1 1 {share}", "min-width": f"min(100%, {least}px)"})

@@ -4,8 +4,6 @@ import logging
 from functools import partial
 from typing import NamedTuple
 
-import panel as pn
-
 from app import charts
 from app.charts import esc
 from app.view import View
@@ -51,11 +49,6 @@ class Worked(View):
                 return
             if kept[key] is None:
                 return
-
-    def __panel__(self):
-        if not pn.state.served:  # in a notebook nobody else says that it is in sight
-            self.settle(self.board.slice)
-        return super().__panel__()
 
     def _put(self, key, found):
         self.board.worked[key] = found

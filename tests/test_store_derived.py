@@ -346,7 +346,7 @@ def test_a_night_writes_the_short_pieces_only(tmp_path):
         largest = max(files(archive), key=lambda path: path.stat().st_size)
         assert before in (None, largest)
         before = largest
-    assert len(files(archive)) == 4
+    assert len(files(archive)) == 2
 
 
 # ---- many

@@ -29,7 +29,6 @@ import polars as pl
 from store import chain as chains
 from store import continuous, kept, rolls, workers
 from store.ahead import Ahead
-from store.behind import Behind
 from store.code import code_hash
 from store.held import priced
 from store.legs import LEGS, opened
@@ -53,7 +52,7 @@ class Request:
     rule: str  # canonical, see roll_rules
     rank: int = 0
     given: pl.DataFrame | None = None
-    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `behind`
+    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `later`
 
     @property
     def archive(self):
@@ -170,14 +169,19 @@ def series(requests, progress=None, processes=None):
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
     left = [request for request, state in zip(requests, states, strict=True) if state is None]
-    with Ahead([request.plan for request in left], COLUMNS) as ahead, Behind() as behind:
-        for request in left:
-            request.hand.update(ahead=ahead, behind=behind if len(left) > 1 else None)
-        for i, (request, state) in enumerate(zip(requests, states, strict=True)):
-            found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
-            request.hand.clear()
-            if i not in made:
-                tell(request)
+    later = []
+    try:
+        with Ahead([request.plan for request in left], COLUMNS) as ahead:
+            for request in left:
+                request.hand.update(ahead=ahead, later=later)
+            for i, (request, state) in enumerate(zip(requests, states, strict=True)):
+                found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
+                request.hand.clear()
+                if i not in made:
+                    tell(request)
+    finally:  # those that were made before one that cannot be, too
+        for write in later:
+            write()
     return found
 
 
@@ -344,8 +348,9 @@ def _pruned(position, recent, calendar):
 
 
 def _kept(request, found, position, base, live, instead=None):
-    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on. Many are
-    written behind (`series`), but for those so long that they are read again when used.
+    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on. Those made
+    anew are written when all are made, as a thread beside it takes longer: every call of numpy would hand it Python's
+    lock and wait for it; but for those so long that they are read again when used.
 
     `base` is a frame, or the name of one that is kept already; `live` are the shorter pieces: the end of the rows, and
     the bars to go on from, if it can.
@@ -365,8 +370,8 @@ def _kept(request, found, position, base, live, instead=None):
     write = partial(_write, request, state, base, [found.legs, *live], instead)
     if not callable(found.rows) and len(found.rows) > LARGE:
         return replace(found, rows=partial(_rows, request, state)) if write() else found
-    if behind := request.hand.get("behind"):
-        behind.do(write)
+    if request.hand:
+        request.hand["later"].append(write)
     else:
         write()
     return found

@@ -229,10 +229,11 @@ def _one(request, state, new):
     """The series of a state, continued if it is of fewer files; made anew where a piece of it is gone."""
     if state is None:
         return _whole(request)
-    live = kept.get(request.folder, state["live"])
+    same = state["files"] == request.files
+    live = kept.get(request.folder, state["live"], 1 if same else None)
     if live is None:
         return _whole(request)
-    if state["files"] != request.files:
+    if not same:
         return _continued(request, state, live, new)
     ended = state["ended"] and date.fromisoformat(state["ended"])
     calendar = _calendar(request, state, live[0], ended)
@@ -348,9 +349,11 @@ def _pruned(position, recent, calendar):
 
 
 def _kept(request, found, position, base, live, instead=None):
-    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on. Those made
-    anew are written when all are made, as a thread beside it takes longer: every call of numpy would hand it Python's
-    lock and wait for it; but for those so long that they are read again when used.
+    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on.
+
+    What `series` makes anew it writes when all are made: a thread that writes beside the work takes longer, as every
+    call of numpy would hand it Python's lock and wait for it. Only what is so long that it is read again when used is
+    written now.
 
     `base` is a frame, or the name of one that is kept already; `live` are the shorter pieces: the end of the rows, and
     the bars to go on from, if it can.

@@ -17,6 +17,7 @@ import os
 from collections import OrderedDict
 from hashlib import sha256
 from io import SEEK_CUR, BytesIO
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -90,11 +91,11 @@ def put(folder, owner, *frames):
     return name
 
 
-def get(folder, name):
-    """The frames of that name; None where they are absent, torn or altered."""
+def get(folder, name, count=None):
+    """The frames of that name, or the first so many of them; None where they are absent, torn or altered."""
     frames = memory.find(name)
     if frames is not None:
-        return frames
+        return frames[:count]
     try:
         content = _path(folder, name).read_bytes()
     except OSError:
@@ -102,10 +103,11 @@ def get(folder, name):
     if not _named(name, content):
         return None
     try:
-        frames = [pl.read_ipc_stream(part) for part in _parts(content)]
+        frames = [pl.read_ipc_stream(part) for part in islice(_parts(content), count)]
     except pl.exceptions.PolarsError:  # written by another version
         return None
-    memory.keep(name, frames, len(content))
+    if count is None:
+        memory.keep(name, frames, len(content))
     return frames
 
 

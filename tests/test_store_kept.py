@@ -18,6 +18,16 @@ def test_a_frame_comes_back_as_it_was(tmp_path):
     assert kept.get(tmp_path / "new" / "folder", name)[0].equals(FRAME)
 
 
+def test_frames_of_one_file_come_back_in_their_order_all_or_the_first_of_them(tmp_path):
+    frames = [FRAME, FRAME.clear(), pl.DataFrame({"mark": [1.5]})]
+    name = kept.put(tmp_path, "mine", *frames)
+    for _ in ("from memory", "from the file"):
+        for count in (1, 2, None):
+            found = kept.get(tmp_path, name, count)
+            assert len(found) == (count or 3) and all(a.equals(b) for a, b in zip(found, frames, strict=False))
+        kept.memory.clear()
+
+
 def test_a_file_under_another_s_name_is_no_frame(tmp_path):
     names = [kept.put(tmp_path, "mine", frame) for frame in (FRAME, FRAME.head(1))]
     paths = [tmp_path / f"{name}.arrow" for name in names]

@@ -242,7 +242,7 @@ def _one(request, state, new):
 
 def _rows(request, state):
     """The stitched rows of a state; made anew where a piece of them is gone."""
-    base, live = (kept.get(request.folder, state[name]) for name in PIECES)
+    base, live = kept.get(request.folder, state["base"]), kept.get(request.folder, state["live"], 2)
     return _whole(request).frame if base is None or live is None else base[0].vstack(live[1])
 
 

@@ -17,7 +17,6 @@ import os
 from collections import OrderedDict
 from hashlib import sha256
 from io import SEEK_CUR, BytesIO
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -94,21 +93,22 @@ def put(folder, owner, *frames):
 def get(folder, name, count=None):
     """The frames of that name, or the first so many of them; None where they are absent, torn or altered."""
     frames = memory.find(name)
-    if frames is not None:
-        return frames[:count]
+    if frames is None:
+        try:
+            content = _path(folder, name).read_bytes()
+        except OSError:
+            return None
+        if not _named(name, content):
+            return None
+        frames = list(_parts(content))  # a stream becomes a frame when it is first asked for
+        memory.keep(name, frames, len(content))
     try:
-        content = _path(folder, name).read_bytes()
-    except OSError:
-        return None
-    if not _named(name, content):
-        return None
-    try:
-        frames = [pl.read_ipc_stream(part) for part in islice(_parts(content), count)]
+        for place, part in enumerate(frames[:count]):
+            if isinstance(part, bytes):
+                frames[place] = pl.read_ipc_stream(part)
     except pl.exceptions.PolarsError:  # written by another version
         return None
-    if count is None:
-        memory.keep(name, frames, len(content))
-    return frames
+    return frames[:count]
 
 
 def _parts(content):

@@ -244,7 +244,8 @@ def _kept(request, series, kind, made):
     folder, inputs = request.archive.cache / kind, _hash([request.inputs, code_hash(_ENGINE)])
     states = (kept.read(folder, request.name) or {}).get("states", [])
     mine = next((one for one in states if one["inputs"] == inputs and one["files"] == request.files), None)
-    frame = kept.get(folder, mine["bars"]) if mine else None
+    found = kept.get(folder, mine["bars"]) if mine else None
+    frame = found[0] if found else None
     if frame is None:
         frame = made(request, series)
         with contextlib.suppress(OSError):  # then it only costs time

@@ -60,8 +60,9 @@ def exchange(archive, snapshot, days, currencies, account, simulated=False):
     Simulated ones serve only a market that is `simulated`, and only where there are no real ones.
     """
     wanted = sorted({*currencies, account} - {"USD"})
-    stored = archive.read("fx", snapshot, currency=wanted) if wanted else None
-    usd = {c: _published(stored, c, days, simulated) for c in {*currencies, account}}
+    stored = archive.read("fx", snapshot, currency=wanted).partition_by("currency", as_dict=True) if wanted else {}
+    usd = {"USD": (np.ones(len(days)), np.zeros(len(days)))}
+    usd |= {c: _published(stored.get((c,)), days, simulated) for c in wanted}
     rate = np.stack([usd[c][0] / usd[account][0] for c in currencies], axis=1)
     age = np.stack([np.maximum(usd[c][1], usd[account][1]) for c in currencies], axis=1)
     same = np.array([c == account for c in currencies])
@@ -69,10 +70,11 @@ def exchange(archive, snapshot, days, currencies, account, simulated=False):
     return np.ascontiguousarray(rate), np.ascontiguousarray(age)
 
 
-def _published(stored, currency, days, simulated):
-    if currency == "USD":
-        return np.ones(len(days)), np.zeros(len(days))
-    frame = _real(stored.filter(pl.col("currency") == currency), simulated)
+def _published(stored, days, simulated):
+    """Rate of a currency in USD on each day, last published, and its age in days; of its stored rows, or None."""
+    if stored is None:
+        return np.full(len(days), np.nan), np.full(len(days), np.inf)
+    frame = _real(stored, simulated)
     frame = frame.drop_nulls("rate") if frame["rate"].null_count() else frame
     published = frame["day"].cast(pl.Int32).to_numpy().astype(np.int64)
     if not (published[1:] > published[:-1]).all():
@@ -97,5 +99,5 @@ def interest(archive, snapshot, days, currency, simulated=False):
 
 def _real(frame, simulated):
     """The real rows, if there are any or simulated ones may not serve."""
-    real = frame.filter(pl.col("source") != SAMPLE)
-    return frame if simulated and real.is_empty() else real
+    real = (frame["source"] != SAMPLE).sum()
+    return frame if real == len(frame) or (simulated and not real) else frame.filter(pl.col("source") != SAMPLE)

@@ -21,7 +21,7 @@ import math
 import sys
 from dataclasses import asdict, fields
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,10 @@ def key(archive, snapshot, question):
 
 
 def find(archive, name):
-    """The fields of a kept `Market`, with `specs` in place of `hours`; None where it is absent, torn or altered."""
+    """The fields of a kept `Market`, with `specs` in place of `hours`; None where it is absent, torn or altered.
+
+    `specs` is a function without arguments that gives the facts of the markets: few runs ask for them.
+    """
     found = mapped.read(archive.cache / FOLDER, name, name)
     if found is None:
         return None
@@ -60,8 +63,7 @@ def find(archive, name):
     told |= {field: tuple(told[field]) for field in TUPLES} | arrays
     told["sources"] = {root: one | {"until": _day(one["until"])} for root, one in told["sources"].items()}
     told["quality"] = {root: quality.Quality(**parts) for root, parts in told["quality"].items()}
-    extra = Path(archive.path).resolve()
-    told["specs"] = tuple(_spec(one, extra) for one in told["specs"])
+    told["specs"] = partial(_specs, told["specs"], Path(archive.path).resolve())
     return told
 
 
@@ -119,9 +121,14 @@ def _told(spec):
     return told | {"dates": [(contract, *map(_text, days)) for contract, *days in spec.dates]}
 
 
+def _specs(told, extra):
+    """The facts of markets as they were told."""
+    return tuple(_spec(one, extra) for one in told)
+
+
 def _spec(told, extra):
     """The facts of a market as they were told."""
-    told |= {name: tuple(map(tuple, told[name])) for name in ("last_trade_rules", "first_notice_rules")}
+    told = told | {name: tuple(map(tuple, told[name])) for name in ("last_trade_rules", "first_notice_rules")}
     told["dates"] = tuple((contract, *map(_day, days)) for contract, *days in told["dates"])
     told |= {name: math.nan for name in NUMBERS if told[name] != told[name]}  # the one nan that equals itself in tuples
     return ContractSpec(**told, extra=extra)

@@ -214,7 +214,7 @@ def _aligned(archive, roots, end, currency, rule, roll_fill, snapshot, progress,
         simulated=simulated,
         limit_points=limits[0],
         limit_share=limits[1],
-        hours=partial(_hours, specs),
+        hours=partial(_hours, lambda: specs),
         priceless=tuple(one.name for one in every if not len(one.rows)),
         sources={root: _told(plan, read) for root, plan in plans.items()},
         quality=keeping.judged(archive, list(plans), snapshot, days[-1].astype("datetime64[D]").item(), master),
@@ -231,7 +231,8 @@ def ahead(archive, names, rule, snapshot):
 
 
 def _hours(specs, days):
-    """Closes and next opens of the markets' sessions, see `engine.session`."""
+    """Closes and next opens of the sessions of markets whose facts `specs()` gives, see `engine.session`."""
+    specs = specs()
     return session.close_times(specs, days, store.days), session.next_opens(specs, days, store.days)
 
 

@@ -92,10 +92,10 @@ def mean_volume(volume, bars=LIQUID):
     [nan, 8.0, 8.0, 6.0, 3.5]
     """
     known, known_volume = ~np.isnan(volume), np.nan_to_num(volume)
-    total, count = np.zeros(len(volume)), np.zeros(len(volume))
+    total, count = np.zeros(len(volume)), np.cumsum(known)
     for lag in range(min(bars, len(volume))):
         total[lag:] += known_volume[: len(volume) - lag]
-        count[lag:] += known[: len(volume) - lag]
+    count[bars:] -= count[:-bars].copy()
     return np.divide(total, count, out=np.full(len(volume), np.nan), where=count > 0)
 
 

@@ -90,6 +90,8 @@ class Chain:
         first = start + int(self.day[start:stop].searchsorted(t))
         if first == stop or self.day[first] != t:
             return first, first
+        if first + 1 == stop or self.day[first + 1] != t:  # a bar a day, as nearly always
+            return first, first + 1
         return first, first + int(self.day[first:stop].searchsorted(t + 1))
 
     def matched(self, a, b, t):

@@ -8,8 +8,8 @@
    while somebody edited the holidays is not kept.
 3. **Continued** is a series where all else is equal and files only came on, every row of them on a later day than any
    before: then these files alone are read. Rows before the position's day stand; the rest is made of its bars and the
-   new ones, bit for bit as by a whole build. The kept rows lie in two pieces, `base` and `end`, so that a day more
-   writes only the shorter one. In every other case all is made anew.
+   new ones, bit for bit as by a whole build. The kept rows lie in two pieces, `base` and the end, so that a day more
+   writes only the shorter one, with legs and bars (`live`). In every other case all is made anew.
 4. **Many** series that are to be made whole are made by processes of their own (`workers`). They only fill the cache:
    what they leave undone, or fail at, is made here, so that no result depends on them.
 """
@@ -20,7 +20,7 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, partial
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +29,16 @@ import polars as pl
 from store import chain as chains
 from store import continuous, kept, rolls, workers
 from store.ahead import Ahead
-from store.behind import Behind
 from store.code import code_hash
 from store.held import priced
 from store.legs import LEGS, opened
 from store.roll_rules import parse_rule
 from store.tables import TABLES
 
-FORMAT = 1
+FORMAT = 2
+PIECES = ("base", "live")  # of a state: the long one, and legs, end of the rows and recent bars
 KEPT = 3  # states of one series, as of older snapshots
 LARGE = 200_000  # stitched rows from which on they are read again when used, instead of held
-PARTS = 50  # of a frame, up to which joining them is quicker than picking their rows
 END = 500  # rows of the shorter piece, from which on it is joined to the longer one
 COLUMNS = tuple(name for name in TABLES["contract_bars"].columns if name != "known")
 SCHEMA = {name: kind for name, kind in continuous.SCHEMA.items() if name != "adjusted"} | {"filled": pl.Boolean}
@@ -53,7 +52,7 @@ class Request:
     rule: str  # canonical, see roll_rules
     rank: int = 0
     given: pl.DataFrame | None = None
-    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `behind`
+    hand: dict = field(default_factory=dict, compare=False, repr=False)  # what `series` has for it: `ahead`, `later`
 
     @property
     def archive(self):
@@ -170,14 +169,19 @@ def series(requests, progress=None, processes=None):
     states = [_state(requests[i]) if i in made else state for i, state in enumerate(states)]
     new, found = _added(requests, states), []
     left = [request for request, state in zip(requests, states, strict=True) if state is None]
-    with Ahead([request.plan for request in left], COLUMNS) as ahead, Behind() as behind:
-        for request in left:
-            request.hand.update(ahead=ahead, behind=behind if len(left) > 1 else None)
-        for i, (request, state) in enumerate(zip(requests, states, strict=True)):
-            found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
-            request.hand.clear()
-            if i not in made:
-                tell(request)
+    later = []
+    try:
+        with Ahead([request.plan for request in left], COLUMNS) as ahead:
+            for request in left:
+                request.hand.update(ahead=ahead, later=later)
+            for i, (request, state) in enumerate(zip(requests, states, strict=True)):
+                found.append(_one(request, state, new.get((request.plan.desk, request.plan.root, request.plan.source))))
+                request.hand.clear()
+                if i not in made:
+                    tell(request)
+    finally:  # those that were made before one that cannot be, too
+        for write in later:
+            write()
     return found
 
 
@@ -226,20 +230,20 @@ def _one(request, state, new):
     if state is None:
         return _whole(request)
     same = state["files"] == request.files
-    pieces = {name: kept.get(request.folder, state[name]) for name in (("legs",) if same else ("legs", "end", "bars"))}
-    if any(piece is None for piece in pieces.values()):
+    live = kept.get(request.folder, state["live"], 1 if same else None)
+    if live is None:
         return _whole(request)
     if not same:
-        return _continued(request, state, pieces, new)
+        return _continued(request, state, live, new)
     ended = state["ended"] and date.fromisoformat(state["ended"])
-    calendar = _calendar(request, state, pieces["legs"], ended)
-    return Series(calendar, pieces["legs"], partial(_rows, request, state), _begin(state))
+    calendar = _calendar(request, state, live[0], ended)
+    return Series(calendar, live[0], partial(_rows, request, state), _begin(state))
 
 
 def _rows(request, state):
     """The stitched rows of a state; made anew where a piece of them is gone."""
-    pieces = [kept.get(request.folder, state[name]) for name in ("base", "end")]
-    return _whole(request).frame if any(piece is None for piece in pieces) else pieces[0].vstack(pieces[1])
+    base, live = kept.get(request.folder, state["base"]), kept.get(request.folder, state["live"], 2)
+    return _whole(request).frame if base is None or live is None else base[0].vstack(live[1])
 
 
 def _begin(state):
@@ -261,7 +265,7 @@ def _whole(request):
         calendar = rolls.RollCalendar(request.plan.root, request.rule, 0, pl.DataFrame(schema=rolls.SCHEMA))
         calendar = replace(calendar, rank=request.rank)
         found = Series(calendar, pl.DataFrame(schema=LEGS), pl.DataFrame(schema=SCHEMA), begin)
-        return _kept(request, found, None, {"base": found.frame, "end": found.frame})
+        return _kept(request, found, None, found.frame, [found.frame])
     months = rolls.held_months(request.spec, request.rule, request.given)
     chain = chains.load(bars, months)
     calendar = rolls.calendar(chain, request.spec, request.rule, request.given)
@@ -274,45 +278,40 @@ def _whole(request):
     frame = _stitched(request, chain, calendar, bars)
     found = Series(calendar, opened(calendar.frame, bars), frame, begin)
     if position is None or not frame["day"].is_sorted():
-        return _kept(request, found, None, {"base": frame, "end": frame.clear()})
+        return _kept(request, found, None, frame, [frame.clear()])
     recent = _recent(bars, calendar, months)
     base, end = _parted(frame, position.since)
-    pieces = {"base": base, "end": end, "bars": recent}
-    return _kept(request, found, _pruned(position, recent, calendar), pieces)
+    return _kept(request, found, _pruned(position, recent, calendar), base, [end, recent])
 
 
-def _continued(request, state, pieces, new):
+def _continued(request, state, live, new):
     """The series with the rows of later days: before the position's day as it was, from there on made anew."""
-    before, months, bars = _position(state["position"]), tuple(state["months"]), pieces["bars"]
+    before, months, (legs, end, bars) = _position(state["position"]), tuple(state["months"]), live
     if new is not None:  # with days, maybe, that came to an older state of another series of this market
         last = date.fromisoformat(state["last_day"])
         bars = pl.concat([bars, new if new["day"].min() > last else new.filter(pl.col("day") > last)])
     chain = chains.load(bars, months, before.listed, before.known)
     later = rolls.calendar(chain, request.spec, request.rule, request.given, before)
     rolled = len(later.frame) > 0
-    legs = pl.concat([pieces["legs"], opened(later.frame, bars)]) if rolled else pieces["legs"]
+    legs = pl.concat([legs, opened(later.frame, bars)]) if rolled else legs
     calendar = _calendar(request, state, legs, later.end)
     rows = _stitched(request, chain, calendar, bars)
     if not rows["day"].is_sorted():
         return _whole(request)
-    end = pl.concat([_parted(pieces["end"], before.since)[0], rows])
+    base, end = state["base"], pl.concat([_parted(end, before.since)[0], rows])
     position = rolls.last_position(chain, calendar, before)
     bars = _recent(bars, calendar, months) if rolled else bars
-    kept_ = {"base": state["base"], "end": end, "bars": bars, "legs": legs if rolled else state["legs"]}
     if len(end) > max(END, state["rows"] // 16):
-        base = kept.get(request.folder, state["base"])
-        if base is None:
-            return _whole(request)
-        kept_["base"], kept_["end"] = _parted(pl.concat([base, end]), calendar.frame["day"][-1])
-    made = Series(calendar, legs, partial(_joined, request, kept_), _begin(state))
-    return _kept(request, made, _pruned(position, bars, calendar), kept_, state)
+        whole = _joined(request, base, end)
+        base, end = _parted(whole, calendar.frame["day"][-1])
+    made = Series(calendar, legs, partial(_joined, request, base, end), _begin(state))
+    return _kept(request, made, _pruned(position, bars, calendar), base, [end, bars], state)
 
 
-def _joined(request, pieces):
-    """The rows of a series that was continued: the long piece is not read before somebody wants it."""
-    base = pieces["base"]
-    base = kept.get(request.folder, base) if isinstance(base, str) else base
-    return _whole(request).frame if base is None else base.vstack(pieces["end"])
+def _joined(request, base, end):
+    """The rows of a series that was continued; the long piece, where it is a name, is not read before it is wanted."""
+    found = kept.get(request.folder, base) if isinstance(base, str) else [base]
+    return _whole(request).frame if found is None else found[0].vstack(end)
 
 
 def _stitched(request, chain, calendar, bars):
@@ -327,13 +326,8 @@ def _stitched(request, chain, calendar, bars):
 
 def _recent(bars, calendar, months):
     """The bars from the last roll on, of what may be held."""
-    since = np.datetime64(calendar.frame["day"][-1])
-    held = chains.in_months(months)[bars["contract"].to_numpy() % 100]
-    rows = np.flatnonzero(held & (bars["day"].to_numpy() >= since))
-    cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-    if len(rows) == 0 or len(cuts) > PARTS:
-        return chains.taken(bars, rows, COLUMNS)
-    return pl.concat([bars[int(rows[a]) : int(rows[b - 1]) + 1] for a, b in pairwise(cuts)], rechunk=True)
+    rows = np.flatnonzero(bars["day"].to_numpy() >= np.datetime64(calendar.frame["day"][-1]))
+    return bars[rows[chains.in_months(months)[bars["contract"].to_numpy()[rows] % 100]]]
 
 
 def _parted(frame, day):
@@ -354,11 +348,15 @@ def _pruned(position, recent, calendar):
 # ---- kept
 
 
-def _kept(request, found, position, pieces, instead=None):
-    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on. Many are
-    written behind (`series`), but for those so long that they are read again when used.
+def _kept(request, found, position, base, live, instead=None):
+    """Keep a series and its state, in place of the state `instead` that it continues; where that fails, go on.
 
-    `pieces` are frames, or the names of those that are kept already.
+    What `series` makes anew it writes when all are made: a thread that writes beside the work takes longer, as every
+    call of numpy would hand it Python's lock and wait for it. Only what is so long that it is read again when used is
+    written now.
+
+    `base` is a frame, or the name of one that is kept already; `live` are the shorter pieces: the end of the rows, and
+    the bars to go on from, if it can.
     """
     if request.facts != request.plan.desk.digest(request.plan.root):
         return found
@@ -371,23 +369,22 @@ def _kept(request, found, position, pieces, instead=None):
     }
     state |= {"first": found.calendar.first, "months": found.calendar.months, "ended": found.calendar.end}
     state["position"] = _told(position)
-    state["rows"] = instead["rows"] if isinstance(pieces["base"], str) else len(pieces["base"])
-    pieces = {"legs": found.legs} | pieces
+    state["rows"] = instead["rows"] if isinstance(base, str) else len(base)
+    write = partial(_write, request, state, base, [found.legs, *live], instead)
     if not callable(found.rows) and len(found.rows) > LARGE:
-        written = _write(request, state, pieces, instead)
-        return replace(found, rows=partial(_rows, request, state)) if written else found
-    if behind := request.hand.get("behind"):
-        behind.do(partial(_write, request, state, pieces, instead))
+        return replace(found, rows=partial(_rows, request, state)) if write() else found
+    if request.hand:
+        request.hand["later"].append(write)
     else:
-        _write(request, state, pieces, instead)
+        write()
     return found
 
 
-def _write(request, state, pieces, instead):
-    """Write the pieces of a state that are no names of kept ones yet, and the document with it; false if it fails."""
+def _write(request, state, base, live, instead):
+    """Write the pieces of a state, but a base that is kept already, and the document with it; false if it fails."""
     try:
-        for name, piece in pieces.items():
-            state[name] = piece if isinstance(piece, str) else kept.put(request.folder, request.name, piece)
+        state["base"] = base if isinstance(base, str) else kept.put(request.folder, request.name, base)
+        state["live"] = kept.put(request.folder, request.name, *live)
         old = (kept.read(request.folder, request.name) or {}).get("states", [])
         again = request.inputs, request.files
         left = [one for one in old if one != instead and (one["inputs"], one["files"]) != again]
@@ -417,7 +414,7 @@ def joined(archive, pairs):
 
 
 def _pieces(states):
-    return {state[name] for state in states for name in ("base", "end", "legs", "bars") if name in state}
+    return {state[name] for state in states for name in PIECES if name in state}
 
 
 def _told(position):

@@ -63,13 +63,12 @@ def score(archive, roots, snapshot=None, asof=None):
     undecided, checked = decisions.undecided(archive, snapshot), _checked(archive, snapshot)
     found, none = undecided.partition_by("root", "source", as_dict=True), undecided.clear()
     known, out = desk(archive, snapshot), {}
-    master = known.master
     for root in roots:
         table, source, stored = _place(known, root)
         if table is None:
             out[root] = Quality()
             continue
-        spec = master.spec(stored) if stored in master.roots else None
+        spec = known.spec(stored)
         days = known.days_read(stored, source) if table == "contract_bars" else None
         days = days_held(archive, table, stored, source, snapshot) if days is None else days
         here, days = found.get((stored, source), none), days[days <= np.datetime64(asof, "D")]

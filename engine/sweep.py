@@ -29,7 +29,7 @@ from engine.settings import ConfigError, nearest
 KEEP = 2000  # trials whose daily returns are kept
 THREADS = 8  # most that are taken unasked
 ALONE = 16  # combinations of a block where each is made by itself
-SCREENED = 32_768  # combinations that are screened at once: it has threads of its own
+SCREENED = 65_536  # combinations that are screened at once: it has threads of its own
 
 
 def sweep(

@@ -54,6 +54,8 @@ def frame(rows, columns):
 class SyntheticRun:
     """What `engine.result.RunResult` offers, drawn from a seeded generator."""
 
+    strategy = pl.lit(STRATEGY)  # of a row of any table
+
     archive = None
 
     def __init__(self, years=12, seed=7, simulated=True, name="trend", sectors=SECTORS, paid=None):
@@ -122,19 +124,19 @@ class SyntheticRun:
 
     def trades(self):
         rows = frame(self.parts[0], TRADE).sort("entry_day", "root").with_row_index("trade", offset=1)
-        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
+        return rows.with_columns(self.strategy.alias("strategy"))
 
     def contract_trades(self):
         rows = frame(self.parts[1], LEG).with_row_index("trade", offset=1)
-        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
+        return rows.with_columns(self.strategy.alias("strategy"))
 
     def positions(self):
         rows = frame(self.parts[2], HELD).sort("day", "root")
-        return rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
+        return rows.with_columns(self.strategy.alias("strategy"))
 
     def ledger(self):
         rows = frame(self.parts[3], "day:date root market cause amount:number")
-        rows = rows.with_columns(pl.lit(STRATEGY).alias("strategy"))
+        rows = rows.with_columns(self.strategy.alias("strategy"))
         own = pl.DataFrame({"day": self.days[::5], "cause": "interest", "amount": 350.0})
         paid = pl.DataFrame(
             {"day": self.days[list(self.paid)], "cause": "transfer", "amount": list(self.paid.values())}

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from app.pages import PAGES
 from app.report import report
 from app.views import Overview
-from store.archive import open_archive
+from store.tables import TABLES
+from tests import small_store
 from tests.conftest import REPO
 from tests.payloads import PAYLOADS
 from tests.synthetic_run import SyntheticRun, stored
@@ -37,6 +39,8 @@ TEXT = """() => {
 class Hostile(SyntheticRun):
     """A run whose markets, sectors, strategies, reasons, name and note are payloads."""
 
+    strategy = pl.col("market").replace_strict(dict(zip(PAYLOADS, PAYLOADS[7:] + PAYLOADS[:7], strict=True)))
+
     def __init__(self):
         super().__init__(years=1, seed=30, name=PAYLOADS[0])
         self.note = PAYLOADS[1]
@@ -45,13 +49,23 @@ class Hostile(SyntheticRun):
     def trades(self):
         rows = super().trades()
         reasons = [PAYLOADS[k % len(PAYLOADS)] for k in range(len(rows))]
-        return rows.with_columns(entry_reason=_column(reasons), exit_reason=_column(reasons[::-1]))
+        return rows.with_columns(entry_reason=pl.Series(reasons), exit_reason=pl.Series(reasons[::-1]))
 
 
-def _column(values):
-    import polars as pl
-
-    return pl.Series(values, dtype=pl.String)
+def hostile_store(path):
+    """A store whose files, rules, reasons and raw lines are payloads, as findings and as rows that were refused."""
+    archive = small_store.build(path)
+    rows = [{"id": f"{k:012x}", "line": k + 1, "column": text, "rule": text, "file": text, "reason": text, "raw": text}
+            for k, text in enumerate(PAYLOADS)]  # fmt: skip
+    found = [{"id": f"{k:012x}", "source": text, "rule": text, "severity": "warn", "root": "MES", "reason": text}
+             for k, text in enumerate(PAYLOADS, 100)]  # fmt: skip
+    archive.commit(
+        [
+            archive.write("quarantine", TABLES["quarantine"].conform(pl.DataFrame(rows))),
+            archive.write("findings", TABLES["findings"].conform(pl.DataFrame(found)), root="MES"),
+        ]
+    )
+    return archive
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +112,7 @@ def test_payloads_are_thirty_and_do_run_where_they_are_not_escaped(page):
 
 
 def test_every_page_shows_hostile_names_as_text(page, run, tmp_path_factory):
-    archive = open_archive(tmp_path_factory.mktemp("hostile") / "store", create=True)
+    archive = hostile_store(tmp_path_factory.mktemp("hostile") / "store")
     stored(archive, run)
     code = f"from app.serve import serve; serve({str(archive.path)!r}, port=0)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True)
@@ -113,9 +127,16 @@ def test_every_page_shows_hostile_names_as_text(page, run, tmp_path_factory):
             page.wait_for_function("(name) => !document.querySelector(`#page-${name} .waiting`)", arg=name)
             seen += harmless(page)
         assert unseen(seen) == []
+        page.evaluate("() => { location.hash = '#/quality' }")
+        page.locator("#finding_calendar button[data-value=refused]").click()
+        page.locator("#finding_list button.pick").nth(29).click()
+        page.wait_for_selector("#bad_row b")
+        assert unseen(harmless(page)) == []
         page.goto(f"{address}data")
-        page.wait_for_selector("main")
-        harmless(page)
+        page.locator("#question textarea").fill("select file, reason, raw from quarantine")
+        page.get_by_role("button", name="Run").click()
+        page.wait_for_selector("#answer .slick-row, #answer tr, #answer .bk-data-table", state="attached")
+        assert unseen(harmless(page)) == []
     finally:
         process.kill()
         process.wait()

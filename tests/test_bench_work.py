@@ -45,8 +45,10 @@ def test_work_is_told_with_what_was_asked_of_it(market):
     changed = work._changed(stretched(market, 2, 300), 1, (2, 1))
     rows = [changed, *work._swept(stretched(market, 2, 600), 1, grid, grid)]
     assert changed["work"] == "one param changed, 2 markets x 1 years"
-    assert [row["asked"] for row in rows] == [0.015, 10_000, 10_000, 60_000] and all(row["best"] > 0 for row in rows)
+    assert [row["asked"] for row in rows] == [0.015, 10_000, 10_000, None, 60_000] and all(
+        row["best"] > 0 for row in rows
+    )
     told = work.lines([*rows, {"work": "loop", "seconds": 0.002, "best": 0.001, "asked": 0.004, "floor": 2.5}])
     assert (
-        len(told) == 6 and "/s" in told[2] and told[-1].split() == "loop 2.00 ms 1.00 ms 4.00 ms 2.5".split()  # noqa: SIM905
+        len(told) == 7 and "/s" in told[2] and told[-1].split() == "loop 2.00 ms 1.00 ms 4.00 ms 2.5".split()  # noqa: SIM905
     )

@@ -40,6 +40,7 @@ TILES = (*FIRST, *MORE)
 SIGNED = ("profit", "total_return", "annual_return", "expectancy")
 RESAMPLES = 1_000  # of a band of what is picked
 MANY = 100_000  # trades, beyond which their numbers have no bands: those would be as narrow as they are slow to draw
+KEPT = 30  # selections whose bands a page remembers
 PAUSE = 700  # that a selection must stand before its bands are drawn [ms]
 
 
@@ -98,7 +99,8 @@ def bands_of(account):
     if len(account.trade_net) > MANY:
         account = replace(account, trade_net=account.trade_net[:0])
     found = bands(account, RESAMPLES, threads=1).drop_nulls(["low", "high"])
-    told = {name: (low, high) for name, low, high in found.select("metric", "low", "high").rows()}
+    names = {"total_return", *(name for name, *_ in FIRST)}
+    told = {name: (low, high) for name, low, high in found.select("metric", "low", "high").rows() if name in names}
     total = told.get("total_return")
     if total and account.equity[0] > 0.0:
         told["profit"] = tuple(float(end * account.equity[0]) for end in total)
@@ -138,6 +140,8 @@ class Strip(View):
 
         def show(found):
             self.bands[kept] = found
+            while len(self.bands) > KEPT:
+                self.bands.pop(next(iter(self.bands)))
             self.apply(self.board.slice)
 
         self.later(lambda: bands_of(account), show, PAUSE)

@@ -21,7 +21,7 @@ FIRST = (  # name in Slice.statistics, label, format, what it says
     *of_engine(
         ("annual_return", "Annual return"), ("volatility", "Volatility, annual"), ("sharpe", "Sharpe ratio"),
         ("max_drawdown", "Max drawdown"), ("calmar", "Calmar ratio"), ("win_rate", "Win rate"),
-        ("expectancy", "Expectancy, trade"),
+        ("expectancy", "Expectancy"),
     ),
 )  # fmt: skip
 MORE = (

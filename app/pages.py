@@ -1,7 +1,7 @@
 """Pages: what the dashboard shows where, as data. Page, report and navigation find it here.
 
 A page is a list of slots; a slot is the name of a view in `app.views.VIEWS` and how many of the twelve columns of the
-grid it takes. A page is built at its first visit; `first` slots of the overview are there before anything else.
+grid it takes. A page is built at its first visit; those of FIRST are there before anything else.
 """
 
 from typing import NamedTuple

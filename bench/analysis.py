@@ -164,20 +164,24 @@ def of_market(market):
             setattr(place, name, function)
 
 
-def table(found):
-    """The figures as Markdown, a column a run."""
-    first = next(iter(found.values()))
+def head(found, where, what):
+    """Machine, sizes of the runs, what the cells tell and in brackets; then the head of a table, a column a run."""
     sizes = "; ".join(
         f"{one['trades']:,} trades, {one['positions']:,} rows of positions, {one['ledger']:,} of the ledger"
         for one in found.values()
     )
-    lines = [
-        f"{system.processor()}, {os.cpu_count()} cores, load {system.load()}; {first['markets']} markets x "
-        f"{first['days']:,} days: {sizes}. Best of {first['rounds']}, median in brackets.",
+    return [
+        f"{system.processor()}, {os.cpu_count()} cores, load {system.load()}{where}: {sizes}. {what} in brackets.",
         "",
         f"| | {' | '.join(found)} |",
         f"| --- | {' | '.join('---' for _ in found)} |",
     ]
+
+
+def table(found):
+    """The figures as Markdown, a column a run."""
+    first = next(iter(found.values()))
+    lines = head(found, f"; {first['markets']} markets x {first['days']:,} days", f"Best of {first['rounds']}, median")
     for name in first["seconds"]:
         cells = [
             f"{shown(one['seconds'][name]['best'])} ({shown(one['seconds'][name]['median'])})" for one in found.values()

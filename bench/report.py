@@ -19,19 +19,18 @@ Medians, 95th percentile in brackets.
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import tempfile
 from pathlib import Path
 
 from app.report import report
-from bench.analysis import STORED, of_market, run_of
+from bench.analysis import STORED, head, of_market, run_of
 from bench.load import make
 from bench.run import DAYS, clock, on_the_page, stretched
 from bench.ui import FLAGS
 from engine import load
-from store import open_archive, system
+from store import open_archive
 
 TRADES = (20_000, 1_000_000)
 BEGIN, END = "<!-- report: made by `make bench-report ARGS=--docs` -->\n", "<!-- end of report -->\n"
@@ -155,17 +154,8 @@ def opened(browser, path):
 def table(found):
     """The figures as Markdown, a column a run."""
     first = next(iter(found.values()))
-    sizes = "; ".join(
-        f"{one['trades']:,} trades, {one['positions']:,} rows of positions, {one['ledger']:,} of the ledger"
-        for one in found.values()
-    )
-    lines = [
-        f"{system.processor()}, {os.cpu_count()} cores, load {system.load()}: {sizes}. Median of "
-        f"{len(first['first curve'])} openings and of {len(first['brush'])} brushes, 95th percentile in brackets.",
-        "",
-        f"| | {' | '.join(found)} |",
-        f"| --- | {' | '.join('---' for _ in found)} |",
-    ]
+    counts = f"Median of {len(first['first curve'])} openings and of {len(first['brush'])} brushes"
+    lines = head(found, "", f"{counts}, 95th percentile")
     for name, unit, digits in ROWS:
         lines.append(f"| {name} | {' | '.join(shown(one[name], unit, digits) for one in found.values())} |")
     return "\n".join(lines)

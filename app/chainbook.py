@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from app.ways import Way
 from store import expiry, history, laboratory
 from store.durable import StoreError
 
@@ -170,13 +171,20 @@ def stored(archive):
 class Chosen:
     """Which market, rule, roll and day the views of a board show; they are told of every change."""
 
+    root = Way("market", lambda self: self.roots, lambda self: self._first())
+    rule = Way("rule", usual=history.DEFAULT)
+
     def __init__(self, board):
         self.board, self.views = board, []
         self.roots = stored(board.archive) if board.archive is not None else []
-        self.rule, self.book, self.fault, self.asked = history.DEFAULT, None, "", None
-        self.roll, self.follows = None, None
-        self.root = next((root for root in board.columns.roots if root in self.roots), next(iter(self.roots), ""))
+        self.book, self.fault, self.asked, self.roll = None, "", None, None
+        asked = "market" in board.ways  # by a link, which tells the markets picked too
+        self.follows = [root for root in board.selection.markets if root in self.roots] if asked else None
         self.follow()
+
+    def _first(self):
+        """The first market of the run that is stored, else of the store."""
+        return next((root for root in self.board.columns.roots if root in self.roots), next(iter(self.roots), ""))
 
     def follow(self):
         """Take the first market of the selection, where another selection was made."""

@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from app.ways import Way
 from engine.analysis import compare, differing, sharpe_difference
 from engine.result import listed, load
 
+ALIGNED = {"dates": "As they were", "volatility": "At one volatility"}
 MOST = 6  # runs beside each other, as many as colours are told apart
 
 
@@ -20,12 +22,16 @@ class Beside(NamedTuple):
 class Compared:
     """The runs that are picked: that of the page first, then others in the order in which they were picked."""
 
+    others = Way("runs", many=True)
+    align = Way("align", ALIGNED, "dates")
+
     def __init__(self, board):
-        self.board, self.volatility = board, False
+        self.board = board
         self.first, self.damaged = board.columns.run.id, []
         self.rows = listed(board.archive, self.damaged) if board.archive is not None else []
-        others = [row["run"] for row in self.rows if row["run"] != self.first]
-        self.others = others[:1]
+        there = [row["run"] for row in self.rows if row["run"] != self.first]
+        asked = there[:1] if self.others is None else [name for name in self.others if name in there]
+        self.others = asked[: MOST - 1]  # told even if nobody chose: tomorrow the newest run is another one
         board.verbs["compare"] = self._toggled
         board.verbs["align"] = self._aligned
 
@@ -93,12 +99,13 @@ class Compared:
         if run in self.others:
             self.others = [name for name in self.others if name != run]
         elif run != self.first and len(self.ids) < MOST and any(row["run"] == run for row in self.rows):
-            self.others = [*self.others, run]
+            self.others = (*self.others, run)
         self._show()
 
     def _aligned(self, asked):
-        self.volatility = asked.get("value") == "volatility"
-        self._show()
+        if asked.get("value") in ALIGNED:
+            self.align = asked["value"]
+            self._show()
 
     def _show(self):
         self.board.show(self.board.slice)

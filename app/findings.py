@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from app.chainbook import stored
+from app.ways import Way
 from store import decisions, quality
 from store.durable import StoreError
 from store.system import user
@@ -27,9 +28,11 @@ UNDONE = "undone on the page at once"
 class Findings:
     """The findings of a board's store, which of them are looked at, and what was decided; its views share it."""
 
+    kind, rule, picked = Way("findings", KINDS, "open"), Way("check", usual=ALL), Way("finding")
+
     def __init__(self, board):
         self.board, self.views = board, []
-        self.kind, self.rule, self.cell, self.picked = "open", ALL, None, None  # cell: (market, month as a date)
+        self.cell = None  # (market, month as a date)
         self.markets, self.days = [], None  # those of the selection; none: all
         self.said, self.fault, self.last, self.busy, self.ready, self.begun = "", "", [], False, False, False
 

@@ -60,11 +60,16 @@
     for (const name of ["undo", "redo"]) for (const button of every(`button[data-do=${name}]`)) button.disabled = !said[name]
     const here = new URL(location.href)
     run = said.run
-    if ((here.searchParams.get("pick") || "") === said.pick) return
-    if (said.pick) here.searchParams.set("pick", said.pick)
-    else here.searchParams.delete("pick")
+    const now = (name) => here.searchParams.get(name) || ""
+    const [picked, same] = [now("pick") !== said.pick, now("view") === said.view]
+    if (!picked && same) return
+    for (const name of ["pick", "view"]) {
+      if (said[name]) here.searchParams.set(name, said[name])
+      else here.searchParams.delete(name)
+    }
     if (run) here.searchParams.set("run", run)
-    if (!popped) history.pushState(null, "", here)
+    if (picked && !popped) history.pushState(null, "", here)
+    else history.replaceState(history.state, "", here) // how it is shown is no step back
     popped = false
   }
   window.addEventListener("popstate", () => {

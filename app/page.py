@@ -16,6 +16,7 @@ from app.pages import ALWAYS, FIRST, PAGES
 from app.selection import LISTS, Selection
 from app.view import Board, failure
 from app.views import VIEWS
+from app.ways import from_query
 from engine.result import listed, load
 from store.archive import ArchiveMissing, open_archive
 
@@ -88,7 +89,11 @@ def dashboard(archive, columns, chosen=""):
     first visit.
     """
     selection, notice = picked(columns)
-    board = Board(columns, selection, archive)
+    try:
+        ways = from_query(_argument("view") or "")
+    except ValueError as error:
+        ways, notice = {}, notice + failure("How the link shows it was left out.", str(error))
+    board = Board(columns, selection, archive, ways)
     stage = Stage(board)
     body = shell.template(VIEWS, columns.run, chosen, notice=notice, others=DATA)
     stage.fill((*ALWAYS, *FIRST))

@@ -477,6 +477,7 @@ const Frontmonth = (function () {
     const patch = equity({data, whole: slice, scale: "money", axis: "linear"}, slice)
     for (const [name, properties] of Object.entries(patch)) models[name].setv(properties)
   }
+  const WAYS = {scale: ["money", "percent"], axis: ["linear", "log"]} // the usual one first, as in app/views/equity.py
   function start(data, models) {
     const state = {data, models, chosen: everything(), shown: {}, memory: {}, busy: false, scale: "money", axis: "linear", past: [], future: [], page: null}
     state.whole = crossfilter(data, everything())
@@ -500,8 +501,9 @@ const Frontmonth = (function () {
         state.busy = false
       }
     }
+    const shown = () => Object.entries({axis: state.axis, scale: state.scale}).filter(([name, value]) => WAYS[name][0] !== value)
     const tell = (more = {}) => FrontmonthPage.told(JSON.stringify({
-      pick: toQuery(state.chosen), undo: state.past.length > 0, redo: state.future.length > 0, ...more,
+      pick: toQuery(state.chosen), view: shown().map((pair) => pair.join(":")).join(";"), undo: state.past.length > 0, redo: state.future.length > 0, ...more,
     }))
     function become(chosen, past, future) {
       Object.assign(state, {chosen, past, future})
@@ -550,9 +552,9 @@ const Frontmonth = (function () {
         pick({days: JSON.stringify(days) === JSON.stringify(state.chosen.days) ? null : days})
       },
       equity({value}) {
-        if (["money", "percent"].includes(value)) state.scale = value
-        else if (["linear", "log"].includes(value)) state.axis = value
+        for (const name of Object.keys(WAYS)) if (WAYS[name].includes(value)) state[name] = value
         show()
+        tell()
       },
       paper: () => show(state.chosen, Object.keys(data.meta.pages)), // all pages are printed
       page({name}) {
@@ -580,7 +582,12 @@ const Frontmonth = (function () {
         pick({[name]: [...models[name].active].sort((a, b) => a - b).map((k) => all[k])})
       })
     }
-    state.chosen = fromQuery(new URL(location.href).searchParams.get("pick") || "", data)
+    const asked = new URL(location.href).searchParams
+    state.chosen = fromQuery(asked.get("pick") || "", data)
+    for (const part of (asked.get("view") || "").split(";")) {
+      const [name, value] = part.split(":")
+      if (Object.hasOwn(WAYS, name) && WAYS[name].includes(value)) state[name] = value
+    }
     verbs.page({name: document.documentElement.dataset.page})
     tell()
     return Object.assign(api, {state})

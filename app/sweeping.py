@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from app.heatmap import around
+from app.ways import Way
 from engine import swept
 from engine.grid import text_of
 from engine.headline import RANKED
@@ -37,6 +38,12 @@ class Surface(NamedTuple):
 class Sweeping:
     """What of which sweep is shown."""
 
+    sweep = Way("sweep", lambda self: [row["sweep"] for row in self.rows])
+    across = Way("across", lambda self: self.settings(), lambda self: next(iter(self.settings()), None))
+    up = Way("up", lambda self: self.settings(), lambda self: (self.settings() * 2)[1] if self.settings() else None)
+    by = Way("by", RANKED, "sharpe")
+    tapped_trial = Way("trial")
+
     def __init__(self, board):
         self.board, self.rows, self.damaged = board, [], []
         for name in places.ids(board.archive) if board.archive is not None else ():
@@ -46,8 +53,9 @@ class Sweeping:
                 self.damaged.append(str(error))
         self.rows.sort(key=lambda row: (row["created"], row["sweep"]), reverse=True)
         mine = [row for row in self.rows if row["portfolio"] == board.columns.run.name]
-        self.by, self.cell, self.trial = "sharpe", None, None
-        self.take((mine or self.rows)[0]["sweep"] if self.rows else None)
+        self.cell = None
+        if self.rows and self.sweep is None:
+            self.sweep = (mine or self.rows)[0]["sweep"]  # told: tomorrow the newest sweep is another one
         board.verbs["surface"] = lambda asked: self.tapped(asked["column"], asked["row"])
 
     @classmethod
@@ -65,9 +73,18 @@ class Sweeping:
     def take(self, sweep):
         """Show another sweep, along its first two settings that have several values."""
         self.sweep, self.cell, self.trial = sweep, None, None
-        names = self.settings()
-        self.across = names[0] if names else None
-        self.up = names[1] if len(names) > 1 else self.across
+        for name in ("across", "up"):
+            self.board.choose(name, None)
+
+    @property
+    def trial(self):
+        """Number of the trial that was picked; None: the best."""
+        asked = self.tapped_trial
+        return int(asked) if asked is not None and asked.isdecimal() else None
+
+    @trial.setter
+    def trial(self, number):
+        self.tapped_trial = None if number is None else str(number)
 
     def settings(self):
         """Settings of the sweep, those with several values first, params of strategies first among them."""

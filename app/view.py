@@ -29,6 +29,7 @@ from app.columns import Columns
 from app.crossfilter import FIELDS, crossfilter
 from app.notebook import framed, unready
 from app.selection import CHOICES, KINDS, PICKED, Selection
+from app.ways import to_query
 
 log = logging.getLogger(__name__)
 _PATIENT = ThreadPoolExecutor(1, thread_name_prefix="frontmonth: ")  # many visits leave a processor to the pages
@@ -44,14 +45,16 @@ class Board:
     selection : Selection
     archive : Archive or None
         The store that the run lies in; None in a notebook that has the run alone.
+    ways : dict
+        How views show it, {name: texts}; see app/ways.py.
     wish, gift : TextInput
         Hidden models: what the browser asks for, and what it is told beside the patches of the views.
     """
 
-    def __init__(self, run, selection=None, archive=None):
+    def __init__(self, run, selection=None, archive=None, ways=()):
         self.columns = run if isinstance(run, Columns) else Columns.of(run)
         self.selection = Selection() if selection is None else selection
-        self.archive = archive
+        self.archive, self.ways = archive, dict(ways)
         self.views = []
         self.verbs = {"toggle": self._toggle, "range": self._range, "clear": self._clear, "reset": self._reset,
                       "undo": self._undo, "redo": self._redo, "link": self._link, "regime": self._regime}  # fmt: skip
@@ -127,10 +130,21 @@ class Board:
     def tell(self, **more):
         """Tell the browser what is picked, as the text of a link, and what can be undone."""
         chosen = self.selection
-        told = {"pick": chosen.to_query(), "undo": chosen.can_undo, "redo": chosen.can_redo, **more}
+        told = {"pick": chosen.to_query(), "view": to_query(self.ways)}
+        told |= {"undo": chosen.can_undo, "redo": chosen.can_redo, **more}
         if self.archive is not None:
             told["run"] = self.columns.run.id
         self.gift.value = json.dumps(told)
+
+    def choose(self, name, texts):
+        """Let a way of showing be another one, and the link tell it; None: the usual one."""
+        before = self.ways.get(name)
+        if texts is None:
+            self.ways.pop(name, None)
+        else:
+            self.ways[name] = texts
+        if texts != before:
+            self.tell()
 
     def _redraw(self, *_):
         with self.guard("The page could not follow the selection."), pn.io.hold():

@@ -191,6 +191,25 @@ def test_a_link_opens_with_its_selection_and_keys_move_a_date(tab, server, file,
     page.locator("div.chips button", has_text="Energy").wait_for(state="detached")
 
 
+@pytest.mark.parametrize("where", ["page", "report"])
+def test_how_it_is_shown_stands_in_the_link_and_is_no_step_back(tab, server, file, where):
+    page = opened_by(tab, server, file, where)
+    steps = page.evaluate("history.length")
+    page.get_by_role("button", name="Percent").first.click()
+    page.get_by_role("button", name="Log").first.click()
+    page.wait_for_url(re.compile("view=axis%3Alog%3Bscale%3Apercent"))
+    assert page.evaluate("history.length") == steps
+    query = page.url.partition("?")[2].partition("#")[0]
+    again = opened_by(tab, server, file, where, query)
+    for name in ("Percent", "Log"):
+        assert again.get_by_role("button", name=name).first.get_attribute("aria-pressed") == "true", name
+    drag(again)
+    assert "view=axis" in again.url
+    again.go_back()
+    again.locator("div.chips button").wait_for(state="detached")
+    assert "view=axis" in again.url and "pick=" not in again.url
+
+
 def test_page_and_report_show_the_same(tab, server, file):
     shown = []
     for where in ("page", "report"):

@@ -333,3 +333,20 @@ def test_days_within_a_comparison_begin_at_one(stored):
     assert part.returns == pytest.approx(found.returns[29:50])
     before = found.days[0].item() - timedelta(9)
     assert found.within(before, found.days[-1]).equity == pytest.approx(found.equity)
+
+
+def test_a_link_shows_the_same_trial_of_the_same_sweep(stored):
+    store, (run, *_) = stored
+    board, views = shown(store, run)
+    views["sweep_surface"].choices["by"].value = "max_drawdown"
+    views["sweep_surface"].choices["up"].value = Sweeping.of(board).settings()[0]
+    Sweeping.of(board).pick(trial=3)
+    archive = open_archive(store)
+    again = Board(Columns.of(load(archive, run), archive), archive=archive, ways=board.ways)
+    others = {name: VIEWS[name](board=again) for name in PAGE}
+    again.settle()
+    again.show(again.slice)
+    told = [view["sweep_trial"].models["trial"].text for view in (views, others)]
+    assert "Trial 3" in told[0] and told[0] == told[1]
+    texts = [{name: select.value for name, select in view["sweep_surface"].choices.items()} for view in (views, others)]
+    assert texts[0] == texts[1] and texts[0]["by"] == "max_drawdown" and texts[0]["up"] == texts[0]["across"]

@@ -275,5 +275,5 @@ def test_equal_results_are_said_to_be_equal():
 
 def test_a_board_without_a_market_says_so():
     columns, selection = SimpleNamespace(roots=[]), SimpleNamespace(markets=[])
-    now = Chosen(SimpleNamespace(archive=None, columns=columns, selection=selection))
+    now = Chosen(SimpleNamespace(archive=None, ways={}, columns=columns, selection=selection))
     assert now.root == "" and now.roots == []

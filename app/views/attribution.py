@@ -14,6 +14,7 @@ from app.charts import esc
 from app.columns import NOT_NOW
 from app.money import COSTS, FILTERS, GROSS, Money
 from app.view import View
+from app.ways import Way
 from engine.analysis.attribution import HELD
 
 WORDS = {  # what causes and dimensions are called where their own name is no word
@@ -260,14 +261,15 @@ class Pivot(OfMoney):
     title = "Money by any two dimensions"
     guide = "Blue earned, orange lost; the deeper, the more. The name of a row or column picks it; pale: not picked."
     saves = ("csv",)
-    usual = ("market", "cause", "net")
+    of_rows, of_columns, told = Way("rows", usual="market"), Way("columns", usual="cause"), Way("shown", usual="net")
 
     def draw(self, columns):
         """Three choices over a table."""
         sheets = [charts.parts()]
+        asked = {"Rows": self.of_rows, "Columns": self.of_columns, "Shown": self.told}
         self.choices = [
             Select(title=title, value=value, options=[(value, worded(value))], stylesheets=sheets, width=170)
-            for title, value in zip(("Rows", "Columns", "Shown"), self.usual, strict=True)
+            for title, value in asked.items()
         ]
         table = charts.words()
         row = Row(*self.choices, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "0 4px"})
@@ -287,6 +289,7 @@ class Pivot(OfMoney):
 
     def _chosen(self):
         with self.board.guard("That table could not be made."):
+            self.of_rows, self.of_columns, self.told = (choice.value for choice in self.choices)
             self.apply(self.board.slice)
             self.settle(self.board.slice)
 
@@ -296,8 +299,12 @@ class Pivot(OfMoney):
         if not isinstance(money, Money):
             words = WAIT if money is None else f'<p class="note">{esc(money.why)}</p>'
             return {"pivot": {"text": words}, **{name: {"disabled": True} for name in ("rows", "columns", "shown")}}
+        options = self._options(money)
+        for choice, way in zip(self.choices, (Pivot.of_rows, Pivot.of_columns, Pivot.told), strict=True):
+            if choice.value not in dict(options[way.name]["options"]):  # a link asked for what this run does not have
+                choice.value = way.usual
         row, column, shown = (choice.value for choice in self.choices)
-        return {**self._options(money), "pivot": {"text": self._table(money, picked, row, column, shown)}}
+        return {**options, "pivot": {"text": self._table(money, picked, row, column, shown)}}
 
     def _options(self, money):
         """What can be chosen."""

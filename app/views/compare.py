@@ -5,13 +5,12 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, Range1d
 
 from app import charts, theme
 from app.charts import esc
-from app.compared import MOST, Compared, made
+from app.compared import ALIGNED, MOST, Compared, made
 from app.view import brush
 from app.views.worked import WAIT, Failed, Worked, cell, heat, note, table
 from engine.analysis import compare
 from engine.risk import drawdown
 
-ALIGNED = {"dates": "As they were", "volatility": "At one volatility"}
 SURE = 0.05
 LISTED = 60  # runs that the list holds, the newest and those picked
 ALONE = (
@@ -196,7 +195,7 @@ class Overlay(OfRuns):
             hidden = {name: {"visible": False} for name in ("overlay_plot", "overlay_under")}
             text = lacking or note("Fewer than two days are picked.")
             return hidden | {"overlay_head": {"text": ""}, "overlay_text": {"text": text}}
-        level = found.scaled if self.compared.volatility else found.equity
+        level = found.scaled if self.compared.align == "volatility" else found.equity
         days, grown = charts.milliseconds(found.days), level - 1.0
         depth = np.column_stack([drawdown(one) for one in level.T])
         low, high = charts.span(grown, 0.0)
@@ -206,7 +205,7 @@ class Overlay(OfRuns):
         for k, name in enumerate(found.names):
             data[names[name]] = {"day": days, "grown": grown[:, k], "drawdown": depth[:, k]}
         legend = charts.legend((self.compared.name(name), theme.RUNS[names[name]]) for name in found.names)
-        switch = charts.switch("align", ALIGNED, "volatility" if self.compared.volatility else "dates", "Aligned")
+        switch = charts.switch("align", ALIGNED, self.compared.align, "Aligned")
         return {f"run_{k}": {"data": one} for k, one in enumerate(data)} | {
             "overlay_x": {"start": float(days[0]), "end": float(days[-1])},
             "overlay_y": {"start": low, "end": high},
@@ -221,7 +220,7 @@ class Overlay(OfRuns):
         """Ends and depths in a sentence."""
         how = (
             " Excess returns of the others are multiplied to swing as those of the first do; interest stays."
-            if self.compared.volatility
+            if self.compared.align == "volatility"
             else ""
         )
         told = [

@@ -8,6 +8,7 @@ from app.charts import esc
 from app.columns import NOT_NOW
 from app.selection import told
 from app.view import View, brush
+from app.ways import Way
 from engine.risk import drawdown
 
 SCALES = {"money": "Money", "percent": "Percent"}
@@ -108,7 +109,7 @@ class Equity(View):
 
     title = "Equity and drawdown"
     guide = "What the account was worth, as far as what is picked made it; beneath, what it had lost since its peak."
-    scale, axis = "money", "linear"
+    scale, axis = Way("scale", SCALES, "money"), Way("axis", AXES, "linear")
 
     def draw(self, columns):
         """Two plots over one axis of days."""

@@ -7,6 +7,7 @@ from app import charts, theme
 from app.charts import esc
 from app.source import NoSource, excursions_of
 from app.view import View
+from app.ways import Way
 
 POINTS = 5_000  # drawn at most
 LONGEST = 12  # streaks that are as long or longer share the last bar
@@ -37,11 +38,12 @@ class Excursions(View):
 
     title = "Against and for: MAE and MFE"
     guide = "Left: how far a trade was against its holder at worst; up: how far for him at best. A tap opens the trade."
+    unit = Way("excursion", UNITS, "money")
 
     def draw(self, columns):
         """A scatter, read of the market's highs and lows when first seen."""
         hv = charts.holoviews()
-        self.unit, self.found, self.reason, self.begun = "money", None, "", False
+        self.found, self.reason, self.begun = None, "", False
         made = hv.Scatter(([0.0], [0.0]), "adverse", "favourable").opts(size=6, alpha=0.55, line_color=None)
         told = "Trades by how far they were against and for their holder; its words stand above"
         x_range, y_range = Range1d(-1, 0), Range1d(0, 1)

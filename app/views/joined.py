@@ -8,6 +8,7 @@ from app import charts, theme
 from app.chainbook import chosen, overlaps
 from app.views.contracts import OfChain
 from app.views.pieces import note, points
+from app.ways import Way
 
 SPANS = {"all": "all", "3": "3 years", "1": "1 year", "roll": "the roll"}
 YEAR, LONG = 365.25, 120  # of a year; before a roll [days]
@@ -18,10 +19,10 @@ class Joined(OfChain):
 
     title = "Continuous against contracts"
     guide = "Blue: the contract held, orange: the adjusted series, grey: contracts just before and after they are held."
+    span = Way("span", SPANS, "3")
 
     def draw(self, columns):
         """A figure with every roll marked, and words."""
-        self.span = "3"
         plot = charts.dated(340, Range1d(0, 1), Range1d(0, 1), "Contract prices and the adjusted series; words below")
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")

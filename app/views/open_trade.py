@@ -11,6 +11,7 @@ from app.charts import esc
 from app.source import NoSource, given_of
 from app.view import View
 from app.views.trades import listing
+from app.ways import Way
 
 FRAMES = {"contract": "contract prices", "adjusted": "adjusted"}
 DETAILS = {"folded": "stretches", "days": "every day"}
@@ -186,10 +187,10 @@ class OpenTrade(View):
 
     title = "One trade"
     guide = "Highs and lows of the contract held and its marks, from 20 bars before the entry to 20 after the exit."
+    frame, detail = Way("frame", FRAMES, "contract"), Way("detail", DETAILS, "folded")
 
     def draw(self, columns):
         """A figure, words above and below it, and a table."""
-        self.frame, self.detail = "contract", "folded"
         self.found, self.asked = None, None
         plot = self.plot = charts.dated(360, Range1d(0, 1), Range1d(0, 1), "Prices of the trade; its words stand above")
         plot.update(visible=False, min_border_left=72)

@@ -12,6 +12,7 @@ from app.selection import told
 from app.view import brush, taps
 from app.views.bars import BAR
 from app.views.worked import Worked, cell, note, table
+from app.ways import Way
 from engine.analysis import forecasts, value_at_risk
 from engine.analysis.daily import ACCOUNT, Daily, once
 from engine.analysis.exposure import Held
@@ -151,7 +152,7 @@ class Exceedances(OfRisk):
 
     title = "Losses beyond value at risk"
     guide = "Line: value at risk as told the evening before; orange: days that lost more. Drag over days to pick them."
-    method, level = "history", "0.95"
+    method, level = Way("var", METHODS, "history"), Way("var_level", LEVELS, "0.95")
 
     def draw(self, columns):
         """A plot between buttons and words."""
@@ -280,7 +281,7 @@ class Components(OfRisk):
 
     title = "Value at risk by market"
     guide = "What each market adds to the account's, orange, or takes off it, blue; the parts add up. A tap picks."
-    kind, level = "component_gaussian", "0.95"
+    kind, level = Way("parts", KINDS, "component_gaussian"), Way("parts_level", LEVELS, "0.95")
 
     def draw(self, columns):
         """A plot between buttons and words."""

@@ -10,6 +10,7 @@ from app.charts import esc
 from app.view import View, failure
 from app.views.contracts import WAIT, OfChain
 from app.views.pieces import controls, note, points, style, texts
+from app.ways import Way
 from engine.settings import ConfigError
 from store import history, laboratory
 from store.durable import StoreError
@@ -44,10 +45,17 @@ SCOPES = {"one": "this market alone", "all": "all markets"}
 class Laboratory:
     """The two rules that are compared, and what was found; the views of a board share it."""
 
+    first, second = Way("first", usual=history.DEFAULT), Way("second", usual="last-trade-5")
+
     def __init__(self, board):
         self.board, self.views = board, []
-        self.rules, self.found, self.fault, self.asked = [history.DEFAULT, "last-trade-5"], None, "", None
+        self.found, self.fault, self.asked = None, "", None
         self.money = None  # side cost and currency
+
+    @property
+    def rules(self):
+        """Both rules."""
+        return [self.first, self.second]
 
     def want(self, view):
         """Compare the rules on the market that is chosen, unless that was begun."""
@@ -163,7 +171,7 @@ class RollLab(OfLaboratory):
         lab = laboratory_of(self.board)
         if rule and lab.rules[k] != rule:
             with self.board.guard("The rules could not be compared."):
-                lab.rules = [rule if j == k else old for j, old in enumerate(lab.rules)]
+                setattr(lab, ("first", "second")[k], rule)
                 lab.want(self)
 
     def blank(self, words):
@@ -259,10 +267,11 @@ class RollStrategy(View):
     title = "The strategy under both rules"
     guide = "The whole run is played again, as it was and by each rule, whatever is picked; nothing is stored."
     saves = ("csv",)
+    scope = Way("scope", SCOPES, "one")
 
     def draw(self, columns):
         """A button and words."""
-        self.scope, self.asked, self.found, self.step = "one", None, None, ""
+        self.asked, self.found, self.step = None, None, ""
         self.button = Button(label="Play the run under both rules", css_classes=["main"], **style())
         head, text = charts.words(), charts.words(role="status")
         models = {"ruled_button": self.button, "ruled_head": head, "ruled_text": text}

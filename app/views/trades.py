@@ -5,9 +5,10 @@ from bokeh.models import TextInput
 
 from app import charts
 from app.charts import esc
-from app.listing import SIZE, Listing, pages, r_of
+from app.listing import NEWEST, SIZE, SORTED, Listing, pages, r_of
 from app.view import View
 from app.views.distributions import Results
+from app.ways import Way
 
 TEXT, DAY, NUMBER, MONEY, RESULT, PRICE, RATIO = "text", "day", "number", "money", "result", "price", "ratio"
 FIELDS = (  # column of RunResult.trades or r, title, how it is written
@@ -29,7 +30,14 @@ STEPS = (
 
 def listing(board):
     """The listing of a visitor, which the table and the trade that is open share."""
-    return vars(board).setdefault("listing", Listing(board.columns))
+    if "listing" not in vars(board):
+        order = board.listing = Listing(board.columns)
+        asked = {name: "".join(board.ways.get(name, ())) for name in ("sort", "find")}
+        by, _, way = asked["sort"].partition(".")
+        if by in SORTED:
+            order.by, order.down = by, way != "up"
+        order.find(asked["find"])
+    return board.listing
 
 
 def fields_of(columns):
@@ -133,13 +141,15 @@ class Trades(View):
     title = "Trades"
     guide = "From flat to flat, rolls and resizes inside; a heading sorts, a row opens the chart of its trade."
     saves = ("csv",)
+    sort, found = Way("sort", usual=f"{NEWEST}.down"), Way("find", usual="")
 
     def draw(self, columns):
         """A field to search in, words and rows."""
         self.order = listing(self.board)
         self.search = TextInput(
-            title="Market or contract", placeholder="CL, 202012 …", width=220, stylesheets=[charts.parts()]
-        )
+            title="Market or contract", placeholder="CL, 202012 …", value=self.order.text, width=220,
+            stylesheets=[charts.parts()],
+        )  # fmt: skip
         text, rows = charts.words(), charts.words()
         models = {"trade_words": text, "trade_rows": rows}
         return charts.column(text, self.search, rows), models
@@ -178,7 +188,8 @@ class Trades(View):
 
     def _sort(self, asked):
         self.order.sort(asked["column"])
-        self._again()
+        self.sort = f"{self.order.by}.{'down' if self.order.down else 'up'}"
+        self.board.show(self.board.slice)  # the trade that is open has other neighbours
 
     def _turn(self, asked):
         self.order.page = int(asked["page"])
@@ -186,7 +197,9 @@ class Trades(View):
 
     def _find(self, text):
         self.order.find(text)
-        self._again()
+        self.found = self.order.text
+        with self.board.guard("The table of trades could not follow."):
+            self.board.show(self.board.slice)
 
 
 class TradeResults(Results):

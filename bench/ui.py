@@ -223,12 +223,13 @@ async def crowd(address, server, count, minutes):
         await arrive(visitor)
     await asyncio.sleep(SETTLED)
     there, spent, took = system.memory(server), system.spent(server), []
-    until = time.perf_counter() + 60 * minutes
+    until, half = time.perf_counter() + 60 * minutes, []
+    asyncio.get_running_loop().call_later(30 * minutes, lambda: half.append(system.memory(server)))
     await asyncio.gather(*(stay(visitor, k, until, took) for k, visitor in enumerate(others)))
     after = system.memory(server)
     return {"count": count, "minutes": minutes, "brush": took, "server": (system.spent(server) - spent) / len(took),
             "session_bytes": (there - before) / count, "grown_bytes": after - there,
-            "received": sum(v.received for v in others) / len(took)}  # fmt: skip
+            "late_bytes": after - half[0], "received": sum(v.received for v in others) / len(took)}  # fmt: skip
 
 
 async def arrive(visitor):
@@ -264,8 +265,9 @@ def table(found):
         lines += ["", f"{many['count']} visitors for {many['minutes']:g} minutes, each brushes every {PAUSE:g} s"]
         lines += [line("brush", many["brush"], *UNITS["brush"])]
         lines += [f"{'server':<14}{many['server'] * 1e3:9.2f} ms a brush, the bands after it among them"]
-        lines += [f"{'a session':<14}{many['session_bytes'] / 1e6:9.2f} MB; all together grew by "
-                  f"{many['grown_bytes'] / 1e6:.1f} MB"]  # fmt: skip
+        grown, late = many["grown_bytes"] / 1e6, many["late_bytes"] / 1e6
+        lines += [f"{'a session':<14}{many['session_bytes'] / 1e6:9.2f} MB"]
+        lines += [f"{'all together':<14}grew by {grown:.1f} MB, by {late:.1f} MB of it in the second half"]
     return "\n".join(lines)
 
 

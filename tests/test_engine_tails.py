@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import naive
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -171,6 +172,18 @@ def test_the_volatility_of_riskmetrics_begun_with_the_first_square():
     assert found[-1] == pytest.approx(0.0116338950, abs=1e-10)
     assert found[-1] * np.sqrt(252) == pytest.approx(0.1846823571, abs=1e-9)
     np.testing.assert_allclose(found[:2] ** 2, [0.0001, 0.94 * 0.0001 + 0.06 * 0.0004], rtol=1e-14)
+
+
+def test_the_moving_deviation_of_frames_is_another_number():
+    """DOMAIN 2.9: `ewm(span=32).std()` of pandas, as of polars, takes a mean off and makes good for few days."""
+    moves = np.array([0.01, -0.02, 0.015, -0.005, 0.02])
+    theirs = pl.Series(moves).ewm_std(span=32, bias=False)[-1]
+    assert theirs == pytest.approx(0.0163328147, abs=1e-10)
+    kept = (1.0 - 2.0 / 33.0) ** np.arange(4, -1, -1)
+    weights = kept / kept.sum()
+    variance = np.sum(weights * (moves - np.sum(weights * moves)) ** 2) / (1.0 - np.sum(weights**2))
+    assert theirs == pytest.approx(np.sqrt(variance), rel=1e-12)
+    assert tails.ewma(moves)[-1] < 0.75 * theirs
 
 
 def test_a_surprise_is_a_return_over_the_volatility_of_the_day_before():

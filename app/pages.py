@@ -12,9 +12,7 @@ class Slot(NamedTuple):
 
     view: str
     width: int = 12  # of the grid's columns, on a wide screen
-    kind: str = (
-        ""  # "tall": beside two rows of others, scrolled where it is longer; "alone": whole where two are in a row
-    )
+    kind: str = ""  # "tall": beside two rows, scrolled where longer; "alone": whole where two are in a row
 
 
 class Page(NamedTuple):

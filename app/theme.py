@@ -21,9 +21,6 @@ SECTOR_COLOURS = (  # P. Tol, Colour Schemes, 2021, "light" in an order in which
 RUNS = ("#3d8bc9", "#d9772b", "#44aa99", "#aa4499", "#999933", "#88ccee")  # P. Tol, "muted": runs beside each other
 REGIMES = ("#77aadd", "#b8bec5", "#ee8866")  # codes 0, 1, 2 of a regime: the first and the last are the ends
 UNKNOWN_REGIME = "#dde2e7"
-DIVERGING = (  # P. Tol, "BuRd" reversed: orange-red is low, blue is high; the middle is the ground's own
-    "#b2182b", "#d6604d", "#f4a582", "#fddbc7", "#f7f7f7", "#d1e5f0", "#92c5de", "#4393c3", "#2166ac",
-)  # fmt: skip
 SEQUENTIAL = (  # "YlGnBu" of C. Brewer: more is darker
     "#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58",
 )  # fmt: skip

@@ -72,7 +72,7 @@ PAGES = {
         "M4 8h9a4 4 0 0 1 0 8H8M8 13l-3 3 3 3",
         (
             Slot("chain_market"), Slot("term_structure", 6), Slot("roll_activity", 6), Slot("joined"),
-            Slot("roll_lab", 6), Slot("roll_dates", 6), Slot("roll_strategy"),
+            Slot("roll_lab", 5), Slot("roll_dates", 7), Slot("roll_strategy"),
         ),
     ),
     "quality": Page(

@@ -85,7 +85,7 @@ const Frontmonth = (function () {
     })
     const warned = slice.warning ? `<p class="warning" role="status">${esc(slice.warning)}</p>` : ""
     const text = `<p class="note" role="status">${esc(dates)}, ${number(slice.trades.length)} trades ended</p>${warned}` +
-      `<dl class="strip">${large.join("")}</dl><dl class="more">${meta.more.map((about) => tile(about, "")).join("")}</dl>`
+      `<div class="room"><dl class="strip">${large.join("")}</dl></div><dl class="more">${meta.more.map((about) => tile(about, "")).join("")}</dl>`
     return {strip: {text}}
   }
   function scaled(curve, capital, scale, axis) {

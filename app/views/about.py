@@ -24,7 +24,7 @@ def identity(run, columns):
     moved = abs(columns.cell["amount"]).sum()
     holds = run.summary.get("identity_holds", residual is not None and residual <= max(TOLERANCE, RELATIVE * moved))
     badge = '<span class="badge">holds</span>' if holds else '<span class="badge broken">broken</span>'
-    told = "unknown" if residual is None else f"{residual:.2e} {esc(columns.currency)}"
+    told = "unknown" if residual is None else esc(cents(residual, columns.currency))
     return (
         f"<p>Identity of contract and adjusted prices: {badge} largest residual of a line {told}. Every day's profit "
         f"is counted in the contract that was held and again in the stitched series; both must agree.</p>{trades(run)}"
@@ -43,9 +43,19 @@ def trades(run):
     whole = charts.money(sum(parts.values()), currency)
     return (
         f"<p>Change of equity {whole}{f' = {esc(told)}' if told else ''}. The trades of a line, flat to flat or by "
-        f"contract, miss its ledger by {apart:.2e} {esc(currency)} at most; what foreign money that is kept earns by "
+        f"contract, miss its ledger by {esc(cents(apart, currency))} at most; what foreign money that is kept earns by "
         "its rate (fx) is of no trade.</p>"
     )
+
+
+def cents(amount, currency):
+    """An amount that should be nothing.
+
+    >>> cents(2.1e-9, "USD"), cents(0.0, "USD"), cents(12.5, "EUR")
+    ('less than $0.01', '$0.00', '€12.50')
+    """
+    told = charts.money(max(abs(amount), 0.01) if amount else 0.0, currency, 2)
+    return f"less than {told}" if 0.0 < abs(amount) < 0.01 else told
 
 
 def pairs(title, rows):
@@ -54,7 +64,7 @@ def pairs(title, rows):
         f'<tr><th scope="row" class="text">{esc(name)}</th><td class="text wrap">{esc(value)}</td></tr>'
         for name, value in rows
     )
-    return f"<h3>{esc(title)}</h3><table><tbody>{lines}</tbody></table>" if lines else ""
+    return f'<h3>{esc(title)}</h3><table class="pairs"><tbody>{lines}</tbody></table>' if lines else ""
 
 
 def numbers(metrics, currency):
@@ -100,7 +110,7 @@ def trust(summary, currency):
         last = max(days.values())
         own = {name: "" if day == last else f" ({day})" for name, day in days.items()}  # its last size is an older one
         told = ", ".join(f"{name} {charts.money(value, currency)}{own.get(name, '')}" for value, name in capital)
-        rows.append((f"Smallest account for one contract, as sized last ({last})", told))
+        rows.append(("Smallest account", f"for one contract, as sized last ({last}): {told}"))
     return rows
 
 

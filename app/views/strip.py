@@ -48,7 +48,7 @@ def tiles(statistics, whole, bands, currency):
     """The figures as lists of terms: those that matter first with the whole run and their bands beneath."""
     large = "".join(_large(tile, statistics, whole, bands, currency) for tile in FIRST)
     small = "".join(_small(tile, statistics, currency) for tile in MORE)
-    return f'<dl class="strip">{large}</dl><dl class="more">{small}</dl>'
+    return f'<div class="room"><dl class="strip">{large}</dl></div><dl class="more">{small}</dl>'
 
 
 def tile(label, text, meaning, tone="", below=""):

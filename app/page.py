@@ -196,9 +196,8 @@ def chooser(rows, run=None):
     """A list of the stored runs, newest first, that shows the id `run`; picking one loads its page."""
     if not rows:
         return ""
-    options = (
-        "" if run else '<option value="" selected disabled>Pick one</option>'
-    )  # else the first could not be picked
+    # a list that shows its first entry for want of a run would not let anybody pick that one
+    options = "" if run else '<option value="" selected disabled>Pick one</option>'
     options += "".join(
         f'<option value="{esc(row["run"])}"{" selected" if row["run"] == run else ""}>'
         f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}"

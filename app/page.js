@@ -78,12 +78,51 @@
     setTimeout(() => (popped = false), 1000)
   })
 
+  // ----------------------------------------------------------------------------------------------------- the server
+  const LOOK = 2000 // from one look for a server that went away to the next [ms]
+  const linked = () => { // without the run a link would lead to the newest one of another day
+    const link = new URL(location.href)
+    const shown = run ?? document.querySelector("select.run option[selected]:not([disabled])")?.value
+    if (shown) link.searchParams.set("run", shown)
+    return link.href
+  }
+  function lost() {
+    if (document.querySelector(".lost")) return
+    const bar = document.body.appendChild(document.createElement("div"))
+    bar.className = "lost"
+    bar.setAttribute("role", "alert")
+    bar.textContent = "The server does not answer: nothing that is picked or pressed here counts any more. Start it again with frontmonth serve."
+    const back = () => {
+      bar.textContent = "The connection to the server was lost, and it answers again. "
+      const button = bar.appendChild(document.createElement("button"))
+      button.textContent = "Load this page again"
+      button.onclick = () => {
+        history.replaceState(null, "", linked())
+        location.reload()
+      }
+      bar.append(" What is picked stays.")
+    }
+    const look = () => fetch("static/js/bokeh.min.js", {method: "HEAD", cache: "no-store"}).then(back, () => setTimeout(look, LOOK))
+    look()
+  }
+
   // --------------------------------------------------------------------------------------------------------- pages
+  function unknown(page, names) {
+    document.getElementById("no-page")?.remove()
+    if (!page || names.includes(page)) return
+    const said = document.createElement("div")
+    said.id = "no-page"
+    said.className = "failure"
+    said.textContent = `There is no page “${page}” here; there are ${names.join(", ")}.`
+    document.querySelector(".notices")?.prepend(said)
+  }
   function turn() {
     const pages = every("div.page")
     if (!pages.length) return
     const names = pages.map((page) => page.id.slice(5))
-    const asked = location.hash.replace(/^#\//, "").split("?")[0]
+    if (root.dataset.page && location.hash && !location.hash.startsWith("#/")) return // a place within the page
+    const asked = location.hash.startsWith("#/") ? location.hash.slice(2).split("?")[0] : ""
+    unknown(asked, names)
     const name = names.includes(asked) ? asked : names[0]
     if (root.dataset.page === name) return
     root.dataset.page = name
@@ -259,9 +298,7 @@
 
   // ------------------------------------------------------------------------------------------------ clicks and keys
   function copied(button) {
-    const link = new URL(location.href)
-    if (run) link.searchParams.set("run", run) // without it a link would lead to the newest run of another day
-    navigator.clipboard.writeText(link.href).then(() => {
+    navigator.clipboard.writeText(linked()).then(() => {
       button.classList.add("done")
       button.title = "Copied"
       setTimeout(() => button.classList.remove("done"), 1500)
@@ -298,5 +335,5 @@
     if (filters && window.matchMedia("(max-width: 1080px)").matches) filters.open = false
     turn()
   }, {once: true}) // es-module-shims, which Panel loads, tells it a second time
-  window.FrontmonthPage = {told, ask, save, sources, turn, views}
+  window.FrontmonthPage = {told, ask, lost, save, sources, turn, views}
 })()

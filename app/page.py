@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import panel as pn
 from bokeh.layouts import Column
+from bokeh.models import CustomJS
 from bokeh.server.views.static_handler import StaticHandler
 
 from app import charts, first, shell
@@ -17,7 +18,7 @@ from app.selection import LISTS, Selection
 from app.view import Board, failure
 from app.views import VIEWS
 from app.ways import from_query
-from engine.result import listed, load
+from engine.result import RunUnknown, listed, load
 from store.archive import ArchiveMissing, open_archive
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,17 @@ def create(store_path, run=None):
         if damaged and not rows:
             return nothing("No stored run can be read.", failure("Damaged runs", "; ".join(damaged)))
         name = wanted or rows[0]["run"]
-        return dashboard(archive, columns_of(archive, name), chooser(rows, name))
+        columns = columns_of(archive, name)
+        return dashboard(archive, columns, chooser(rows, columns.run.id))
     except ArchiveMissing as error:
         return first_visit("There is no store here.", store_path, f"<p>{esc(error)}</p>")
+    except RunUnknown as error:
+        reason = failure(f"The run {wanted} cannot be shown.", f"{error}.")
+        return nothing("There is no such run.", reason + chooser(rows), DATA)
     except Exception as error:
         log.exception("page of run %s in %s", wanted, store_path)
         reason = failure(f"The run {wanted or 'last'} cannot be shown.", f"{type(error).__name__}: {error}")
-        return nothing("This page could not be made.", reason + chooser(rows, wanted))
+        return nothing("This page could not be made.", reason + chooser(rows))
 
 
 NO_STORE = (
@@ -116,6 +121,8 @@ class Page(NamedTuple):
     def put(self, document):
         """Become the document of a visit."""
         document.title = self.title
+        document.config.reconnect_session = False  # a new server knows nothing of this visit
+        document.js_on_event("connection_lost", CustomJS(code="window.FrontmonthPage.lost()"))
         document.template = (
             "{% block preamble %}{% endblock %}{% block resources %}" + SCRIPTS + "{% endblock %}" + self.body
         )
@@ -175,18 +182,24 @@ def picked(columns):
         told = columns.regimes(selection.regime).names if name == "regimes" else columns.names(kinds[name])[:-1]
         unknown += [value for value in chosen if value not in told]
         known[name] = [value for value in chosen if value in told]
+    trade = selection.trade
+    if trade is not None and trade not in columns.table["trade"]:
+        unknown.append(f"trade {trade}")
+        trade = None
     if not unknown:
         return selection, ""
-    selection = Selection(**selection.chosen() | {"trade": selection.trade} | known)  # a step that nobody can undo
+    selection = Selection(**selection.chosen() | {"trade": trade} | known)  # a step that nobody can undo
     return selection, failure("Not in this run, and left out:", ", ".join(unknown))
 
 
-def chooser(rows, name):
-    """A list of the stored runs, newest first; picking one loads its page."""
+def chooser(rows, run=None):
+    """A list of the stored runs, newest first, that shows the id `run`; picking one loads its page."""
     if not rows:
         return ""
-    options = "".join(
-        f'<option value="{esc(row["run"])}"{" selected" if name and row["run"].startswith(name) else ""}>'
+    # a list that shows its first entry for want of a run would not let anybody pick that one
+    options = "" if run else '<option value="" selected disabled>Pick one</option>'
+    options += "".join(
+        f'<option value="{esc(row["run"])}"{" selected" if row["run"] == run else ""}>'
         f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}"
         f"{', stamped' if row.get('stamps') else ''}, "
         f"{esc(str(row.get('created', ''))[:16].replace('T', ' '))}"

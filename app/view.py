@@ -329,6 +329,12 @@ def visit():
 
 def _board(run, selection):
     """A board of a view's own; those of one selection share the columns of a run."""
+    if run is None or isinstance(run, str):
+        raise TypeError(f"a view was given {run!r} for its run; allowed is a run: `backtest(market, portfolio)`, or "
+                        "`load(archive, \"last\")` of engine.result")  # fmt: skip
+    if not isinstance(selection, Selection | None):
+        raise TypeError(f"a view was given {selection!r} for its selection; allowed is a Selection of app.selection, "
+                        "such as Selection(markets=[\"ZC\"])")  # fmt: skip
     if isinstance(run, Columns):
         return Board(run, selection, run.run.archive)
     kept = {} if selection is None else vars(selection).setdefault("_columns", {})

@@ -296,6 +296,8 @@ def load(archive, name):
     if name == "last" and ids:
         fits = [_last(archive, ids)]
     if len(fits) != 1:
+        if not ids:
+            raise RunUnknown(f"no run yet in {archive.place}; `frontmonth run trend` makes one")
         if not fits:
             raise RunUnknown(f"no run {name!r} in {archive.place}; `frontmonth runs` lists them")
         newest = sorted(fits, key=lambda i: _record(archive, i)["meta"]["created"], reverse=True)

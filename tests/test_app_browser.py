@@ -83,19 +83,29 @@ def tab(browser):
     assert wrong == []
 
 
+def serving(store, port=0):
+    """A dashboard over a store, in a process of its own, and its address."""
+    code = f"from app.serve import serve; serve({str(store)!r}, port={port}, run={RUN.id!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True)
+    told = next(line for line in process.stderr if "Dashboard at" in line)
+    return process, re.search(r"http://\S+/", told)[0]
+
+
+def ended_now(process):
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Address of a dashboard over a store with three runs, in a process of its own."""
     archive = open_archive(tmp_path_factory.mktemp("served") / "store", create=True)
     for run in (EmptyRun(years=1, seed=3, name="empty"), BAD, RUN):
         stored(archive, run)
-    code = f"from app.serve import serve; serve({str(archive.path)!r}, port=0, run={RUN.id!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True)
-    told = next(line for line in process.stderr if "Dashboard at" in line)
-    yield re.search(r"http://\S+/", told)[0]
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    process, address = serving(archive.path)
+    yield address
+    ended_now(process)
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +243,42 @@ def test_a_tap_on_a_bar_and_on_a_month_picks_it(tab, server, file, where):
     page.locator("div.chips button", has_text=" to ").wait_for()
     assert page.locator("div.chips button").count() == 2
     assert page.locator("#months button[aria-pressed=true]").count() == 1
+
+
+def test_a_page_says_that_its_server_has_stopped_and_comes_back_as_it_was(browser, tmp_path):
+    archive = open_archive(tmp_path / "store", create=True)
+    stored(archive, RUN)
+    process, address = serving(archive.path)
+    page = browser.new_page()
+    try:
+        page.goto(f"{address}?pick=m:ZC#/trades")
+        page.wait_for_selector(".chip:has-text('ZC')")
+        page.wait_for_function("() => Bokeh.documents.every((d) => d.is_idle)")
+        assert not page.locator(".lost").count()
+        ended_now(process)
+        page.wait_for_selector(".lost[role=alert]:has-text('The server does not answer')")
+        process, again = serving(archive.path, port=int(address.rsplit(":", 1)[1].strip("/")))
+        assert again == address
+        page.click(".lost button")
+        page.wait_for_selector(".chip:has-text('ZC')")
+        assert page.url == f"{address}?pick=m%3AZC&run={RUN.id}#/trades"
+        assert not page.locator(".lost").count()
+    finally:
+        page.close()
+        ended_now(process)
+
+
+@pytest.mark.parametrize("where", ["page", "report"])
+def test_an_unknown_page_is_named_and_the_skip_link_stays_on_its_page(tab, server, file, where):
+    page = opened_by(tab, server, file, where)
+    page.evaluate("location.hash = '#/nopage'")
+    page.wait_for_selector("#no-page:has-text('nopage'):has-text('overview, ')")
+    page.evaluate("location.hash = '#/trades'")
+    page.wait_for_function("() => document.documentElement.dataset.page === 'trades'")
+    assert not page.locator("#no-page").count()
+    page.evaluate("location.hash = '#main'")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.documentElement.dataset.page") == "trades"
 
 
 @pytest.mark.parametrize("where", ["page", "report"])

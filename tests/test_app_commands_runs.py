@@ -289,6 +289,11 @@ def test_report_of_another_kind_is_wrong_usage(call, ran):
     assert ".html" in call("report", "last", "--out", "run.docx", "--store", ran[0], code=2).err
 
 
+@pytest.mark.parametrize("port", ["65536", "-1"])
+def test_a_port_that_cannot_be_is_wrong_usage(call, ran, port):
+    assert "--port" in call("serve", f"--port={port}", "--store", ran[0], code=2).err
+
+
 def test_a_run_that_is_not_there_is_said(call, ran):
     assert "no run 'zzz'" in call("show", "zzz", "--store", ran[0], code=1).err
 

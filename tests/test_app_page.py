@@ -61,6 +61,7 @@ def test_the_newest_run_is_shown_and_all_can_be_chosen(archive, link):
     assert "<h1>older" in shown
     assert "older, simulated" in shown
     assert "newer, simulated" not in shown
+    assert f'<option value="{1:016x}" selected>' in shown and shown.count(" selected") == 1
     assert "Simulated prices" in shown
     link["run"] = f"{2:016x}"
     shown = text(page.create(archive.path, run="older"))
@@ -73,8 +74,9 @@ def test_an_unknown_run_is_named_and_others_can_be_chosen(archive, link):
     link["run"] = "<b>nothing</b>"
     shown = text(page.create(archive.path))
     assert "&lt;b&gt;nothing" in shown
-    assert "RunUnknown" in shown
+    assert "There is no such run" in shown
     assert "<select" in shown
+    assert '<option value="" selected disabled>' in shown and shown.count(" selected") == 1  # each run can be picked
 
 
 @pytest.mark.parametrize("file", ["run.json", "trades.parquet"])
@@ -101,6 +103,10 @@ def test_a_link_picks_and_what_is_not_in_the_run_is_named(link):
     selection, notice = page.picked(columns)
     assert selection.markets == ["ZC"]
     assert "NOPE" in notice
+    link["pick"] = "m:ZC;t:99999"
+    selection, notice = page.picked(columns)
+    assert (selection.markets, selection.trade) == (["ZC"], None)
+    assert "trade 99999" in notice
     link["pick"] = "<script>"
     selection, notice = page.picked(columns)
     assert selection.to_query() == ""

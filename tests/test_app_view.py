@@ -27,6 +27,16 @@ def board():
     return made
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [((None,), r"None for its run; allowed is a run: .*load\("), (("last",), "'last' for its run"),
+     ((RUN, "ZC"), r"'ZC' for its selection; allowed is a Selection")],
+)  # fmt: skip
+def test_a_view_says_what_it_can_be_given(given, said):
+    with pytest.raises(TypeError, match=said):
+        Equity(*given)
+
+
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("run", [RUN, EmptyRun(years=1)], ids=["run", "empty"])
 def test_a_view_builds_and_is_a_valid_document(run, name):

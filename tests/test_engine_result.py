@@ -14,6 +14,7 @@ from engine.result import BEFORE, TABLES, RunDamaged, RunDiffers, RunResult, Run
 from engine.strategies import STRATEGIES
 from engine.strategy import load_user
 from store import durable, recorded, system
+from store.archive import open_archive
 from store.durable import NotWritten
 from tests.small_store import build
 from tests.test_engine_backtest import PORTFOLIO
@@ -87,6 +88,11 @@ def test_a_run_of_before_0_5_groups_the_first_events_of_each_kind():
 @pytest.mark.parametrize("name", ["id", "beginning", "small", "last"])
 def test_a_run_is_found_by(archive, made, name):
     assert load(archive, {"id": made.id, "beginning": made.id[:6]}.get(name, name)).id == made.id
+
+
+def test_a_store_without_a_run_says_how_to_make_one(tmp_path):
+    with pytest.raises(RunUnknown, match=r"no run yet in .*; `frontmonth run trend` makes one"):
+        load(open_archive(tmp_path / "store", create=True), "last")
 
 
 def test_an_unknown_run_is_said(archive, made):

@@ -28,7 +28,7 @@ DIMENSIONS = (
 )
 YEAR = 365  # days, below which numbers of a year are told with a note
 MANY = 4  # markets beyond which they are only counted
-Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
 
 
 def run(

@@ -46,7 +46,10 @@ def find(columns, number):
     from engine.analysis.explain import TradeUnknown, explain
     from engine.analysis.trade_chart import trade_chart
 
-    trade = columns.table.filter(pl.col("trade") == number).row(0, named=True)
+    rows = columns.table.filter(pl.col("trade") == number)
+    if rows.is_empty():
+        raise TradeUnknown(f"run {columns.run.id} has no trade {number}; allowed: numbers of its table of trades")
+    trade = rows.row(0, named=True)
     try:
         given = given_of(columns)
     except NoSource as error:

@@ -199,15 +199,18 @@ def chooser(rows, run=None):
     # a list that shows its first entry for want of a run would not let anybody pick that one
     options = "" if run else '<option value="" selected disabled>Pick one</option>'
     options += "".join(
-        f'<option value="{esc(row["run"])}"{" selected" if row["run"] == run else ""}>'
-        f"{esc(row['portfolio'])}{', simulated' if row.get('simulated') else ''}"
-        f"{', stamped' if row.get('stamps') else ''}, "
-        f"{esc(str(row.get('created', ''))[:16].replace('T', ' '))}"
-        f"{esc(', ' + row['note'] if row.get('note') else '')}</option>"
+        f'<option value="{esc(row["run"])}"{" selected" if row["run"] == run else ""}>{esc(_listed(row))}</option>'
         for row in rows
     )
     change = "location.search = '?run=' + encodeURIComponent(this.value)"
     return f'<label class="run">Run<select class="run" onchange="{esc(change)}">{options}</select></label>'
+
+
+def _listed(row):
+    """A run as the list tells it: what tells it from others first, for there is little room."""
+    when, note = str(row.get("created", ""))[:16].replace("T", " "), row.get("note")
+    marks = ["simulated" if row.get("simulated") else "", "stamped" if row.get("stamps") else ""]
+    return ", ".join(filter(None, (row["portfolio"], when, note, *marks)))
 
 
 def nothing(title, words, others=()):

@@ -343,7 +343,7 @@ const Frontmonth = (function () {
       market: rows.map((k) => meta.roots[meta.line_root[line(k)]]), strategy: rows.map((k) => meta.strategies[meta.line_strategy[line(k)]]),
       direction: rows.map((k) => ["long", "short"][owner.side[k]]), contracts: known(table.contracts),
       entry_day: rows.map((k) => data.day[trade.entry[k]]), exit_day: rows.map((k) => data.day[trade.exit[k]]),
-      net, net_tone: net.map((x) => (x < 0 ? "var(--loss, #b3541a)" : "var(--gain, #1f6ca6)")), gross: known(table.gross), gross_tone: rows.map((k) => (table.gross?.[k] < 0 ? "var(--loss, #b3541a)" : "var(--gain, #1f6ca6)")), costs: known(table.costs),
+      net, net_tone: net.map((x) => (x < 0 ? "var(--loss, #a34a14)" : "var(--gain, #1c659c)")), gross: known(table.gross), gross_tone: rows.map((k) => (table.gross?.[k] < 0 ? "var(--loss, #a34a14)" : "var(--gain, #1c659c)")), costs: known(table.costs),
       entry_reason: rows.map((k) => meta.entry_reasons[owner.entry_reason[k]] ?? ""), exit_reason: rows.map((k) => meta.exit_reasons[owner.exit_reason[k]] ?? ""),
       rolls: known(table.rolls), bars: of(trade.holding), entry_contract: text(table.entry_contract ?? []), exit_contract: text(table.exit_contract ?? []),
       entry_price: known(table.entry_price), exit_price: known(table.exit_price), trade: known(table.trade),

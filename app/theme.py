@@ -29,13 +29,13 @@ SEQUENTIAL = (  # "YlGnBu" of C. Brewer: more is darker
 
 LIGHT = {
     "ground": "#f4f6f8", "card": "#ffffff", "raised": "#f8fafb", "ink": "#17212b", "muted": "#586674",
-    "line": "#e1e6eb", "edge": "#8c98a4",
-    "accent": "#1f6ca6", "accent-ground": "#e6f0f8", "gain": "#1f6ca6", "loss": "#b3541a",
-    "warn": "#b47b00", "warn-ground": "#fff6de", "bad": "#b3261e", "fail-ground": "#fdeee5", "rail": "#ffffff",
+    "line": "#e1e6eb", "edge": "#7d8a97",
+    "accent": "#1c659c", "accent-ground": "#e6f0f8", "gain": "#1c659c", "loss": "#a34a14",
+    "warn": "#85590a", "warn-ground": "#fff6de", "bad": "#b3261e", "fail-ground": "#fdeee5", "rail": "#ffffff",
 }  # fmt: skip
 DARK = {
     "ground": "#0f1419", "card": "#171e25", "raised": "#1d252d", "ink": "#e6ebf0", "muted": "#9aa8b5",
-    "line": "#2a343e", "edge": "#5f6d7a",
+    "line": "#2a343e", "edge": "#66747f",
     "accent": "#74b4e8", "accent-ground": "#1b3044", "gain": "#74b4e8", "loss": "#f0a06a",
     "warn": "#e0a92e", "warn-ground": "#332b14", "bad": "#ff8a80", "fail-ground": "#3a2418", "rail": "#131a20",
 }  # fmt: skip
@@ -46,7 +46,7 @@ NEUTRAL_INK = "#6b7885"  # of numbers on cells: legible on both grounds
 def tokens(light=":root", dark=':root[data-theme="dark"]'):
     """The tokens as CSS: light, dark, and what Bokeh's canvases read of them; each for what a CSS selector names.
 
-    >>> "--accent: #1f6ca6" in tokens() and "--accent: #74b4e8" in tokens()
+    >>> "--accent: #1c659c" in tokens() and "--accent: #74b4e8" in tokens()
     True
     """
     scale = "".join(f" --{name}-size: {size}px;" for name, size in SIZES.items())

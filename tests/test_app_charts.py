@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app import charts
+from app import charts, theme
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,24 @@ def test_an_axis_holds_all_values_and_its_floor():
 @pytest.mark.parametrize("text", ["<img onerror=x>", "\"'><script>", "{{ 7 * 7 }}", "{% raw %}", "a&b"])
 def test_nothing_escaped_can_open_a_tag_an_attribute_or_a_template(text):
     assert not set("<>\"'{") & set(charts.esc(text))
+
+
+def luminance(colour):
+    """Relative luminance, WCAG 2.2."""
+    parts = [int(colour[k : k + 2], 16) / 255.0 for k in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_text_and_edges_stand_out_from_every_ground(tokens):
+    """WCAG 2.2, 1.4.3 and 1.4.11: 4.5 to 1 for text, 3 to 1 for the edges of what can be pressed."""
+    grounds = ("ground", "card", "raised", "rail", "line", "accent-ground", "warn-ground", "fail-ground")
+
+    def contrast(one, other):
+        low, high = sorted(luminance(tokens[name]) for name in (one, other))
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "muted", "accent", "gain", "loss", "warn", "bad"):
+        assert {ground: contrast(text, ground) for ground in grounds if contrast(text, ground) < 4.5} == {}, text
+    assert all(contrast("edge", ground) >= 3.0 for ground in grounds[:4])

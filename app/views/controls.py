@@ -63,7 +63,7 @@ class Controls(View):
         models = {
             "days": date_slider(columns.days),
             "holding_slider": range_slider("Bars held", holding, 1, "0,0"),
-            "results_slider": range_slider("Net of a trade", results, _step(results), "0,0"),
+            "results_slider": range_slider(f"Net [{columns.currency}]", results, _step(results), "0.[00]a"),
         }
         parts = [models["days"]]
         for name, words in LISTS.items():

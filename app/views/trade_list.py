@@ -19,7 +19,7 @@ from app.view import View
 WHOLE, SIZE, PRICE = "0,0", "0,0.[00]", "0,0.[000000000]"
 OPTIONAL = "entry_reason"  # a run of before 0.5 has none; where all begin at the market it says nothing
 RESULT = "result"  # a whole number in the colour of its sign
-TONES = ("var(--loss, #b3541a)", "var(--gain, #1f6ca6)")
+TONES = ("var(--loss, #a34a14)", "var(--gain, #1c659c)")
 FIELDS = (  # column of RunResult.trades, title, width in pixels, format
     ("market", "Market", 60, "text"), ("strategy", "Strategy", 150, "text"), ("direction", "Side", 46, "text"),
     ("contracts", "Contracts", 70, SIZE), ("entry_day", "Entry", 76, "date"), ("exit_day", "Exit", 76, "date"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from bokeh.layouts import Column
 from bokeh.models import (
+    BasicTickFormatter,
     BoxAnnotation,
     CustomJSTickFormatter,
     DatetimeTickFormatter,
@@ -20,6 +21,7 @@ from bokeh.models import (
     HoverTool,
     InlineStyleSheet,
     NoOverlap,
+    NumeralTickFormatter,
     Span,
 )
 from bokeh.plotting import figure
@@ -182,6 +184,8 @@ def dressed(plot, height, description):
     )  # fmt: skip
     plot.html_attributes = {"role": "img", "aria-label": description}
     for axis in plot.axis:
+        if type(axis.formatter) is BasicTickFormatter:  # its minus is another sign, and it has no separators
+            axis.formatter = NumeralTickFormatter(format="0,0.[000000]")
         axis.update(
             axis_line_color=None, major_tick_line_color=None, minor_tick_line_color=None, major_label_text_font=FONT,
             major_label_text_font_size="12px", major_label_text_color=INK, axis_label_text_font=FONT,

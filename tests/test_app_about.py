@@ -17,7 +17,7 @@ TOLD = {
 
 def test_each_market_has_its_source_quality_and_marks():
     shown = about.data(TOLD)
-    assert "barchart" in shown and "0.912" in shown and "1,234 proxy days of ES" in shown
+    assert "barchart" in shown and "91.20 %" in shown and "1,234 proxy days of ES" in shown
     assert "1 row filled" in shown
     assert "Unknown until" in shown and "Unknown until" not in about.data({"MES": TOLD["MES"]})
     assert "<b>" not in shown and "<i>" not in shown and "&lt;b&gt;" in shown

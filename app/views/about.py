@@ -153,7 +153,7 @@ def _market(root, told, quality):
 
 
 def _share(value):
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else charts.percent(value, 2)
 
 
 def origin(run):

@@ -124,6 +124,7 @@ class TermStructure(OfChain):
         plot = charts.dated(400, Range1d(0, 1), Range1d(0, 1), "Prices by last trading day; its words stand below")
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
+        plot.yaxis.axis_label = "price [points]"
         plot.xaxis.ticker.desired_num_ticks = 5
         plot.xaxis.major_label_policy = NoOverlap(min_distance=12)
         plot.line("end", "price", source=source, color=LEFT, line_width=1.6)

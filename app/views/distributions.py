@@ -65,6 +65,7 @@ class Returns(View):
         x_range = Range1d(float(self.edges[0]), float(self.edges[-1]))
         self.plot = histogram(source, x_range, top, "Days by their return; its words stand below")
         charts.percent_axis(self.plot.xaxis)
+        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = "return of a day", "days"
         text = charts.words()
         return charts.column(self.plot, text), {"returns": source, "returns_y": top, "returns_text": text}
 
@@ -93,7 +94,7 @@ def of_returns(returns):
 class TradeBins(View):
     """Trades by a number of theirs; a subclass says by which."""
 
-    of = field = words = ""  # of the bins in columns and slice; in the selection; in words
+    of = field = words = axis = ""  # of the bins in columns and slice; in the selection; in words; with its unit
 
     def draw(self, columns):
         """One plot with a box to pick trades."""
@@ -103,6 +104,7 @@ class TradeBins(View):
         self.plot = histogram(source, Range1d(*ends), high, f"Trades by {self.words}; its words stand below")
         if self.field == "results":
             charts.money_axis(self.plot.xaxis, columns.currency)
+        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.axis, "trades"
         box = BoxSelectTool(dimensions="width", renderers=[], continuous=True)
         self.plot.add_tools(box)
         self.plot.toolbar.active_drag = box
@@ -132,7 +134,7 @@ class Results(TradeBins):
 
     title = "Trade results"
     guide = "How many trades ended with how much, after costs; drag over a span to pick its trades."
-    of, field, words = "result", "results", "net result"
+    of, field, words, axis = "result", "results", "net result", "net of a trade"
 
     def describe(self, picked):
         """Mean gain and mean loss in a sentence."""
@@ -151,7 +153,7 @@ class Holding(TradeBins):
 
     title = "Holding time"
     guide = "How many trades were held for how many bars; drag over a span to pick its trades."
-    of, field, words = "holding", "holding", "bars held"
+    of, field, words, axis = "holding", "holding", "bars held", "held [bars]"
 
     def describe(self, picked):
         """The median in a sentence."""

@@ -11,7 +11,7 @@ from app.ways import Way
 
 POINTS = 5_000  # drawn at most
 LONGEST = 12  # streaks that are as long or longer share the last bar
-UNITS = {"money": "money", "r": "R", "ranges": "true ranges"}
+UNITS = {"money": "Money", "r": "R", "ranges": "True ranges"}
 LABELS = {"money": "{currency}", "r": "R, the money at risk at the entry", "ranges": "average true ranges"}
 LOADING = '<p class="note" role="status">Computing: reading the highs and lows of every market …</p>'
 PICKED = """

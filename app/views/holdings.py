@@ -39,6 +39,7 @@ def of_what(picked):
 class Lines(OfRisk):
     """Two lines over the days picked; a subclass says of what."""
 
+    unit = ""  # of the axis
     key = ""  # begins the names of its models
     lines = ()  # (column of `exposure.EXPOSURE`, words, colour, format)
     more = ()  # columns that are only told, with their words
@@ -50,6 +51,7 @@ class Lines(OfRisk):
         )
         x_range, y_range, head, text = Range1d(0, 1), Range1d(-1, 1), charts.words(), charts.words()
         self.plot = charts.dated(210, x_range, y_range, f"{self.title} by day; its words stand below")
+        self.plot.yaxis.axis_label = self.unit
         self.plot.yaxis.ticker.desired_num_ticks = 5
         for name, _, colour, _ in self.lines:
             line = self.plot.line("day", name, source=source, color=colour, line_width=1.6)
@@ -94,7 +96,7 @@ class Lines(OfRisk):
 class Leverage(Lines):
     """Gross and net notional over equity."""
 
-    title = "Leverage"
+    title, unit = "Leverage", "times equity"
     guide = "Notional held, long and short added (gross) and short taken off (net), times equity. Drag to pick days."
     key = "leverage"
     lines = (("leverage", "gross", theme.GAIN, "0.00"), ("net_leverage", "net", theme.LOSS, "0.00"))
@@ -113,7 +115,7 @@ class Leverage(Lines):
 class Concentration(Lines):
     """In how few markets the margin lies."""
 
-    title = "Concentration"
+    title, unit = "Concentration", "markets"
     guide = "Markets held, and as how many equal margins they count: few of many markets is concentrated."
     key = "concentration"
     lines = (("markets", "markets held", theme.WHOLE, "0"), ("bets", "equal margins", theme.GAIN, "0.0"))

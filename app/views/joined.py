@@ -10,7 +10,7 @@ from app.views.contracts import OfChain
 from app.views.pieces import note, points
 from app.ways import Way
 
-SPANS = {"all": "all", "3": "3 years", "1": "1 year", "roll": "the roll"}
+SPANS = {"all": "All", "3": "3 years", "1": "1 year", "roll": "The roll"}
 YEAR, LONG = 365.25, 120  # of a year; before a roll [days]
 
 
@@ -26,6 +26,7 @@ class Joined(OfChain):
         plot = charts.dated(340, Range1d(0, 1), Range1d(0, 1), "Contract prices and the adjusted series; words below")
         plot.update(min_border_left=68)
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000000]")
+        plot.yaxis.axis_label = "price [points]"
         grey, held, series = (ColumnDataSource({"day": [], name: []}) for name in ("mark", "held", "adjusted"))
         rolls = ColumnDataSource({name: [] for name in ("day", "left", "entered", "spread", "contract", "next")})
         plot.line("day", "mark", source=grey, color=theme.NEUTRAL, line_width=1.0, line_alpha=0.65)

@@ -39,13 +39,25 @@ def cells(texts, kinds=()):
     return "".join(f'<td class="{kind}">{esc(text)}</td>' for text, kind in zip(texts, kinds, strict=True))
 
 
+def unbroken(text):
+    """A heading, escaped, that is broken between words alone: a browser would part "last-trade-5" at its hyphens.
+
+    >>> unbroken("day by last-trade-5")
+    'day by <span class="nowrap">last-trade-5</span>'
+    """
+    return " ".join(
+        f'<span class="nowrap">{esc(word)}</span>' if "-" in word else esc(word) for word in text.split(" ")
+    )
+
+
 def table(heads, lines, numbers=(), long=False):
     """A table of rows that are HTML already; `numbers`: places of columns that are aligned to the right.
 
     long: it is scrolled within its card.
     """
     made = "".join(
-        f'<th scope="col" class="{"" if k in numbers else "text"}">{esc(text)}</th>' for k, text in enumerate(heads)
+        f'<th scope="col" class="{"" if k in numbers else "text"}">{unbroken(text)}</th>'
+        for k, text in enumerate(heads)
     )
     return (
         f'<div class="scroll{" lines" if long else ""}"><table class="plain"><thead><tr>{made}</tr></thead><tbody>'

@@ -22,7 +22,7 @@ from engine.analysis import chances, conditions
 from engine.analysis.conditions import NOT_KNOWN, Known
 
 NO_DAY = "No day is picked: widen the dates."
-SAID = "how sure"  # the column of words
+SAID = "How sure"  # the column of words
 SURE = 0.05  # p-values above are as by chance
 
 
@@ -131,12 +131,12 @@ class Earnings(OfKind):
     guide = "What the days of each regime earned; p: how often chance alone makes a difference as large."
     key = "earnings"
     heads = (
-        ("days", "Days of the regime"), ("share", "Of all days within the dates"),
-        ("episodes", f"Stretches {chances.APART} days or more apart, which are independent"),
-        ("profit", "After costs"), ("a year", "Mean return of a day x 252"), ("volatility", "Of daily returns, a year"),
-        ("Sharpe", "In excess of the interest credited"), ("against others", "A year less that of all other days"),
+        ("Days", "Days of the regime"), ("Share", "Of all days within the dates"),
+        ("Episodes", f"Stretches {chances.APART} days or more apart, which are independent"),
+        ("Profit", "After costs"), ("A year", "Mean return of a day x 252"), ("Volatility", "Of daily returns, a year"),
+        ("Sharpe", "In excess of the interest credited"), ("Against others", "A year less that of all other days"),
         ("p", "How often chance makes a difference as large where means are alike: days are drawn with their regimes"),
-        ("moved", "How often one as large comes about when the regimes are moved against the days"),
+        ("Moved", "How often one as large comes about when the regimes are moved against the days"),
         (SAID, "What p and episodes say"),
     )  # fmt: skip
 
@@ -233,8 +233,8 @@ class Transitions(OfKind):
             rows.append((regime[0], [*cells, number(charts.number(spell)), number(charts.number(last, 1))]))
         heads = [(name, f"Chance of {name} the day after") for name in names]
         heads += [
-            ("stretches", "Unbroken ones"),
-            ("days each", "Mean length of a stretch; the last one as long as seen"),
+            ("Stretches", "Unbroken ones"),
+            ("Days each", "Mean length of a stretch; the last one as long as seen"),
         ]
         table = tabular(heads, rows, names, found.picked)
         return table + note(lasting(frame)) + note("Percent of days that have a day after, within the dates.")
@@ -263,13 +263,13 @@ class HeldAndLost(OfKind):
     guide = "Holdings are means of the whole account at the close; falls are of what is picked."
     key = "held_and_lost"
     heads = (
-        ("leverage", "Notional held, long and short, over equity"), ("net", "Long less short, over equity"),
-        ("margin", "Of the account, over equity"), ("markets", "Mean number with a position"),
-        ("in the market", "Share of the days with any position"),
-        ("deepest fall", "Of the days of the regime alone, one after the other"),
-        ("in one stretch", "Deepest fall within one unbroken stretch"),
-        ("mean drawdown", "Of what is picked, on its days"),
-        ("of the deepest", "Part of the deepest fall, peak to trough, that was lost on its days"),
+        ("Leverage", "Notional held, long and short, over equity"), ("Net", "Long less short, over equity"),
+        ("Margin", "Of the account, over equity"), ("Markets", "Mean number with a position"),
+        ("In the market", "Share of the days with any position"),
+        ("Deepest fall", "Of the days of the regime alone, one after the other"),
+        ("In one stretch", "Deepest fall within one unbroken stretch"),
+        ("Mean drawdown", "Of what is picked, on its days"),
+        ("Of the deepest", "Part of the deepest fall, peak to trough, that was lost on its days"),
     )  # fmt: skip
 
     def told(self, found, picked, kind):

@@ -18,28 +18,28 @@ from store.roll_names import is_rule
 
 FIRST, SECOND = theme.RUNS[0], theme.RUNS[1]
 MEASURES = {  # words -> function of (row, currency) of laboratory.SUMMARY
-    "rolls": lambda r, c: charts.number(r["rolls"]),
-    "rolls a year": lambda r, c: charts.number(r["rolls_per_year"], 2),
-    "sessions before the last allowed day, median": lambda r, c: charts.number(r["sessions_left_median"]),
-    "volume left in the old contract, mean": lambda r, c: charts.percent(r["from_share_mean"], 0),
-    "spread, its size, mean [points]": lambda r, c: points(r["spread_size_mean"], digits=4),
-    "days in illiquid months": lambda r, c: charts.percent(r["illiquid_share"]),
-    "rolls forced": lambda r, c: charts.percent(r["forced_share"], 0),
-    "cost of rolling one contract a year": lambda r, c: charts.money(r["cost_per_year"], c, 2),
-    "profit of a long holder [points]": lambda r, c: points(r["total_points"], plus=True),
-    "by price [points]": lambda r, c: points(r["price_points"], plus=True),
-    "by rolling [points]": lambda r, c: points(r["roll_points"], plus=True),
-    "profit of a long holder": lambda r, c: charts.money(r["total_money"], c),
+    "Rolls": lambda r, c: charts.number(r["rolls"]),
+    "Rolls a year": lambda r, c: charts.number(r["rolls_per_year"], 2),
+    "Sessions before the last allowed day, median": lambda r, c: charts.number(r["sessions_left_median"]),
+    "Volume left in the old contract, mean": lambda r, c: charts.percent(r["from_share_mean"], 0),
+    "Spread, its size, mean [points]": lambda r, c: points(r["spread_size_mean"], digits=4),
+    "Days in illiquid months": lambda r, c: charts.percent(r["illiquid_share"]),
+    "Rolls forced": lambda r, c: charts.percent(r["forced_share"], 0),
+    "Cost of rolling one contract a year": lambda r, c: charts.money(r["cost_per_year"], c, 2),
+    "Profit of a long holder [points]": lambda r, c: points(r["total_points"], plus=True),
+    "By price [points]": lambda r, c: points(r["price_points"], plus=True),
+    "By rolling [points]": lambda r, c: points(r["roll_points"], plus=True),
+    "Profit of a long holder": lambda r, c: charts.money(r["total_money"], c),
 }
 EARNED = {  # words -> (column of engine.analysis.rolled.RULED, how it is written)
-    "final equity": ("final_equity", charts.money), "against the run as it is": ("difference", charts.money),
-    "return a year": ("annual_return", lambda x, _: charts.percent(x, 2)),
+    "Final equity": ("final_equity", charts.money), "Against the run as it is": ("difference", charts.money),
+    "Return a year": ("annual_return", lambda x, _: charts.percent(x, 2)),
     "Sharpe ratio": ("sharpe", lambda x, _: charts.number(x, 3)),
-    "deepest drawdown": ("max_drawdown", lambda x, _: charts.percent(x)),
-    "profit of the market": ("market_profit", charts.money), "paid for rolling": ("roll_costs", charts.money),
-    "rolls of positions": ("rolls", lambda x, _: charts.number(x)),
+    "Deepest drawdown": ("max_drawdown", lambda x, _: charts.percent(x)),
+    "Profit of the market": ("market_profit", charts.money), "Paid for rolling": ("roll_costs", charts.money),
+    "Rolls of positions": ("rolls", lambda x, _: charts.number(x)),
 }  # fmt: skip
-SCOPES = {"one": "this market alone", "all": "all markets"}
+SCOPES = {"one": "This market alone", "all": "All markets"}
 
 
 class Laboratory:
@@ -242,7 +242,7 @@ class RollDates(OfLaboratory):
             return self.blank(note("Neither rule rolls in these days."))
         air = 20 * charts.DAY_MS
         lines = [date_row(row, one, two) for row in reversed(rows)]
-        heads = ("contracts", f"day by {one}", f"day by {two}", "days", f"spread {one}", f"spread {two}")
+        heads = ("Contracts", f"Day by {one}", f"Day by {two}", "Days", f"Spread {one}", f"Spread {two}")
         return patch | {
             "dates_x": {"start": float(days.min()) - air, "end": float(days.max()) + air},
             "dates_y": {"start": low, "end": high},

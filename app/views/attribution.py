@@ -196,7 +196,7 @@ class Waterfall(OfMoney):
         """The sum in words, and what the price is made of."""
         gross = next(amount for name, amount, _ in way if name == "gross")
         cost = sum(amount for name, amount, _ in way if name in {worded(cause) for cause in COSTS})
-        share = f", {charts.percent(-cost / gross)} of the gross profit" if gross > 0.0 and cost < 0.0 else ""
+        share = f", {charts.percent(-cost / gross)} of the gross above" if gross > 0.0 and cost < 0.0 else ""
         currency = picked.columns.currency
         words = f"Costs took {charts.money(0.0 - cost, currency)}{share}. " if cost else "No costs. "
         lacking = f" {money.lacking}" if money.lacking else ""

@@ -311,7 +311,14 @@ def test_what_is_drawn_can_be_saved(tab, server, file, where, tmp_path):
 @pytest.mark.parametrize("where", ["page", "report"])
 def test_nothing_is_clipped_at_any_width_in_any_theme(tab, server, file, where):
     page = opened_by(tab, server, file, where)
-    for width, theme in ((1440, "light"), (1400, "dark"), (1280, "light"), (800, "dark"), (390, "light")):
+    for width, theme in (
+        (1440, "light"),
+        (1400, "light"),
+        (1400, "dark"),
+        (1280, "light"),
+        (800, "dark"),
+        (390, "light"),
+    ):
         page.set_viewport_size({"width": width, "height": 1000})
         page.emulate_media(color_scheme=theme)
         page.locator(f":root[data-theme={theme}]").wait_for()

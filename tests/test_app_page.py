@@ -60,7 +60,7 @@ def test_the_newest_run_is_shown_and_all_can_be_chosen(archive, link):
     stored(archive, SyntheticRun(years=1, seed=2, name="newer", simulated=False))
     shown = text(page.create(archive.path, run="older"))
     assert "<h1>older" in shown
-    assert re.search(r">older, [^<]*simulated</option>", shown)
+    assert re.search(r">older, \d{4}-\d\d-\d\d[^<,]*, made for tests, simulated</option>", shown)
     assert re.search(r">newer(?![^<]*simulated)[^<]*</option>", shown)
     assert f'<option value="{1:016x}" selected>' in shown and shown.count(" selected") == 1
     assert "Simulated prices" in shown

@@ -127,3 +127,12 @@ def test_texts_pass_through_a_link_whole():
     ways = {"runs": ("a;b", "c,d:e", "ü &?#")}
     assert from_query(to_query(ways)) == ways
     assert not set("&?# ") & set(to_query(ways))
+
+
+@pytest.mark.parametrize("name", ["rule", "first", "market", "rows", "find", "sort", "span", "finding", "runs"])
+def test_a_hostile_link_stays_text(store, name):
+    view = to_query({name: ("<img src=x onerror=alert(1)>",)})
+    page = {"rows": "attribution", "find": "trades", "sort": "trades", "finding": "quality", "runs": "compare"}
+    _, views = opened(store, page.get(name, "contracts"), view)
+    texts = [value for one in views.values() for (_, key), value in one._shown.items() if key == "text"]
+    assert texts and not [text for text in texts if "<img" in text]

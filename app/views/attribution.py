@@ -301,9 +301,9 @@ class Pivot(OfMoney):
             return {"pivot": {"text": words}, **{name: {"disabled": True} for name in ("rows", "columns", "shown")}}
         options = self._options(money)
         for choice, way in zip(self.choices, (Pivot.of_rows, Pivot.of_columns, Pivot.told), strict=True):
-            if choice.value not in dict(options[way.name]["options"]):  # a link asked for what this run does not have
-                choice.value = way.usual
-        row, column, shown = (choice.value for choice in self.choices)
+            there = dict(options[way.name]["options"])  # a link may ask for what this run does not have
+            options[way.name]["value"] = choice.value if choice.value in there else way.usual
+        row, column, shown = (options[name]["value"] for name in ("rows", "columns", "shown"))
         return {**options, "pivot": {"text": self._table(money, picked, row, column, shown)}}
 
     def _options(self, money):

@@ -18,7 +18,7 @@ LIMITS = {"green": "#2e8b6f", "amber": "#d9a21b", "red": "#c0432f"}  # always be
 SECTOR_COLOURS = (  # P. Tol, Colour Schemes, 2021, "light" in an order in which neighbours differ, and two greys
     "#77aadd", "#ee8866", "#eedd88", "#44bb99", "#ffaabb", "#bbcc33", "#99ddff", "#aaaa00", "#dddddd", "#9aa0a8",
 )  # fmt: skip
-RUNS = ("#3d8bc9", "#d9772b", "#44aa99", "#aa4499", "#999933", "#88ccee")  # P. Tol, "muted": runs beside each other
+RUNS = ("#3d8bc9", "#d9772b", "#307860", "#8a4a8a", "#c8102e", "#90c090")  # runs beside each other
 REGIMES = ("#77aadd", "#b8bec5", "#ee8866")  # codes 0, 1, 2 of a regime: the first and the last are the ends
 UNKNOWN_REGIME = "#dde2e7"
 SEQUENTIAL = (  # "YlGnBu" of C. Brewer: more is darker

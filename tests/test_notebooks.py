@@ -49,4 +49,4 @@ def test_a_notebook_runs_and_draws(name, simulated, tmp_path, monkeypatch):
 
 def shows(cell):
     """Whether a cell ends with a view; loading Panel leaves outputs, too."""
-    return "pn.extension" not in cell.source and "HeatMap" not in cell.source
+    return "pn.extension" not in cell.source and "heatmap" not in cell.source

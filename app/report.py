@@ -75,6 +75,8 @@ def report(run, path, sections=SECTIONS, archive=None):
 
 def page(run, sections=SECTIONS, archive=None):
     """The text of a run's file."""
+    if not sections:
+        raise SectionUnknown(f"a report has at least one section; it can have {', '.join(SECTIONS)}")
     for name in sections:
         if name not in SECTIONS:
             raise SectionUnknown(f"a report has no section {name!r}; it can have {', '.join(SECTIONS)}")

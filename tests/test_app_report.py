@@ -54,6 +54,12 @@ def test_a_section_that_there_is_not_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_report_without_a_section_is_refused(tmp_path):
+    with pytest.raises(report.SectionUnknown, match=r"at least one section.*overview"):
+        report.report(SyntheticRun(years=1), tmp_path / "run.html", sections=())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_report_has_the_sections_asked_for(tmp_path):
     text = report.page(SyntheticRun(years=1), sections=("trades",))
     assert 'id="page-trades"' in text and 'id="page-overview"' not in text

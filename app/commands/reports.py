@@ -36,7 +36,7 @@ def report(
             from app.report import SECTIONS, SectionUnknown
             from app.report import report as write
 
-            asked = [part.strip() for part in sections.split(",") if part.strip()] if sections else SECTIONS
+            asked = SECTIONS if sections is None else [part.strip() for part in sections.split(",") if part.strip()]
             try:
                 files = [str(write(found, target, asked, archive))]
             except SectionUnknown as error:

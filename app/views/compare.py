@@ -233,7 +233,7 @@ class Overlay(OfRuns):
 NUMBERS = (  # column of `compare.NUMBERS`, words, format
     ("total_return", "Total return", "percent"), ("annual_return", "Return a year", "percent"),
     ("volatility", "Volatility a year", "percent"), ("sharpe", "Sharpe ratio", "ratio"),
-    ("max_drawdown", "Deepest drawdown", "percent"), ("scale", "× for one volatility", "ratio"),
+    ("max_drawdown", "Max drawdown", "percent"), ("scale", "× for one volatility", "ratio"),
     ("annual_scaled", "A year, at one volatility", "percent"),
     ("drawdown_scaled", "Drawdown, at one volatility", "percent"),
 )  # fmt: skip

@@ -35,7 +35,7 @@ EARNED = {  # words -> (column of engine.analysis.rolled.RULED, how it is writte
     "Final equity": ("final_equity", charts.money), "Against the run as it is": ("difference", charts.money),
     "Return a year": ("annual_return", lambda x, _: charts.percent(x, 2)),
     "Sharpe ratio": ("sharpe", lambda x, _: charts.number(x, 3)),
-    "Deepest drawdown": ("max_drawdown", lambda x, _: charts.percent(x)),
+    "Max drawdown": ("max_drawdown", lambda x, _: charts.percent(x)),
     "Profit of the market": ("market_profit", charts.money), "Paid for rolling": ("roll_costs", charts.money),
     "Rolls of positions": ("rolls", lambda x, _: charts.number(x)),
 }  # fmt: skip

@@ -239,6 +239,13 @@ def test_a_useless_file_is_refused_with_the_reason(data, told):
         databento.read(file(data))
 
 
+def test_a_record_shorter_than_its_kind_is_refused_though_the_decoder_panics():
+    record = bytearray(bar("ohlcv-1d", 7, ns(2024, 3, 7), 1, 1, 1, 1))
+    record[:2] = 10, 0  # says that it is a trade of 40 bytes; one has 48
+    with pytest.raises(raw.Unreadable, match=r"^x\.dbn: damaged: .*TradeMsg.* at least 48 bytes"):
+        databento.read(file(header("ohlcv-1d", {"ESH4": 7}) + bytes(record)))
+
+
 def test_a_damaged_frame_is_refused():
     data = bytearray(dbn_files.samples()["ES.ohlcv-1m.dbn.zst"])
     data[9:13] = b"XXXX"  # its header

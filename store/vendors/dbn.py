@@ -74,11 +74,19 @@ def records(part):
     except raw.Unreadable:
         raise
     except (databento_dbn.DBNError, RuntimeError, ValueError, OverflowError) as error:
-        raise raw.Unreadable(f"{part.place}: damaged: {raw.plain(error, 100)}") from error
+        raise _damaged(part, error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a class of the Rust side, which Python cannot import
+            raise
+        raise _damaged(part, error) from error
     if metadata is None or left:
         raise raw.Unreadable(f"{part.place}: cut short: it ends within {'a record' if metadata else 'its header'}")
     schema = str(metadata.schema)
     return schema, metadata, _frame(_array(getattr(databento_dbn, SCHEMAS[schema]), data, part))
+
+
+def _damaged(part, error):
+    return raw.Unreadable(f"{part.place}: damaged: {raw.plain(error, 100)}")
 
 
 def _drained(decoder, part):
